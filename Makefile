@@ -1,0 +1,18 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/longtail train digits-lt ecl --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pytest

@@ -1,0 +1,67 @@
+"""How the digits recipe was chosen: on training-side images only, the test part is never looked at."""
+
+import argparse
+import statistics
+import tempfile
+from itertools import product
+
+import numpy as np
+import torch
+
+from longtail.console import Silent
+from longtail.data import ClassTable, Images, Split, exponential_counts, long_tailed_indices
+from longtail.data.sources import DIGITS_LARGEST, load_split
+from longtail.evaluate import measure
+from longtail.recipes import recipe_for
+from longtail.runs import RunFolder
+from longtail.train import Training, claim, make_loader
+from longtail.world import start
+
+HELD_OUT = 40  # images a class of the training pool; the remaining 64 are made long-tailed
+
+
+def training_side(imbalance: float) -> Split:
+    """The training pool of digits-lt, divided into a long-tailed part and a balanced one to choose by."""
+    pool = load_split("digits-lt", 1).train
+    counts = exponential_counts(10, DIGITS_LARGEST - HELD_OUT, imbalance)
+    order = np.reshape(long_tailed_indices(pool.labels, [DIGITS_LARGEST] * 10, seed=1), (10, -1))
+    held, rest = order[:, :HELD_OUT].ravel(), order[:, HELD_OUT:]
+    kept = np.concatenate([rest[c, :n] for c, n in enumerate(counts)])
+    parts = [Images(pool.images[rows], pool.labels[rows]) for rows in (kept, held)]
+    return Split("digits-lt", ClassTable.of([str(c) for c in range(10)], parts[0].labels), *parts)
+
+
+def score(split: Split, method: str, seed: int, **changes) -> dict:
+    """Top-1 and few-shot accuracy on the held-out training images."""
+    recipe = recipe_for("digits-lt", method=method, seed=seed, eval_every=0, **changes)
+    torch.manual_seed(seed)
+    built = recipe.build(split.classes.counts)
+    with tempfile.TemporaryDirectory() as folder:
+        run = claim(RunFolder(folder + "/run").path, recipe, split, resume=False)
+        world = start("cpu", 1)
+        training = Training(recipe, built, split, make_loader(recipe, built, split, world), run, Silent(), world)
+        for part in training.parts:
+            training.run_stage(part, None)
+    return measure(built, split, recipe)
+
+
+def main(argv: list[str]) -> None:
+    """Print mean and deviation over the seeds for every setting of the grid."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks digits_recipe", description=__doc__)
+    parser.add_argument("method", choices=("ce", "bc", "ecl"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--imbalance", type=float, default=50)
+    parser.add_argument(
+        "settings", nargs="*", help="name=value[,value...] of recipe fields and options; the grid is their product"
+    )
+    args = parser.parse_intermixed_args(argv)
+    split = training_side(args.imbalance)
+    names, values = zip(*(s.split("=") for s in args.settings), strict=True) if args.settings else ((), ())
+    for chosen in product(*([float(v) if "." in v or "e" in v else int(v) for v in vs.split(",")] for vs in values)):
+        changes = dict(zip(names, chosen, strict=True))
+        found = [score(split, args.method, seed, imbalance=args.imbalance, **changes) for seed in range(args.seeds)]
+        cells = [
+            f"{m} {statistics.mean(f[m] for f in found):.1f} +- {statistics.stdev(f[m] for f in found):.1f}"
+            for m in ("top1", "few", "ece")
+        ]
+        print(args.method, changes, "  ".join(cells), flush=True)

@@ -1,0 +1,108 @@
+"""ECL's step as the papers' public code is written: a loop over experts, eager, NCHW, one small operation after another.
+
+It stands in for that code where it is not at hand: the same mathematics, in the usual manner of these repositories.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from longtail.methods.ecl import ECL
+
+
+class PeerECL(nn.Module):
+    """K experts in a list, K key networks, K queues; built with the weights of an `ECL`."""
+
+    def __init__(self, method: ECL):
+        super().__init__()
+        bodies = [encoder.body for encoder in method.encoders.experts]
+        self.encoders = nn.ModuleList(copy.deepcopy(b).to(memory_format=torch.contiguous_format) for b in bodies)
+        self.cls, self.ref = (nn.ModuleList(linears(heads)) for heads in (method.cls, method.ref))
+        first, second = (linears(layer) for layer in (method.projector[0], method.projector[2]))
+        self.projectors = nn.ModuleList(nn.Sequential(a, nn.ReLU(), b) for a, b in zip(first, second, strict=True))
+        self.keys = nn.ModuleList(
+            nn.Sequential(copy.deepcopy(e), copy.deepcopy(p))
+            for e, p in zip(self.encoders, self.projectors, strict=True)
+        ).requires_grad_(False)
+        self.queues = [keys.t().contiguous().clone() for keys in method.queue.keys]
+        self.place, self.prior = 0, torch.tensor(method.counts, dtype=torch.float32)
+
+    def forward(self, a: Tensor, b: Tensor, y: Tensor) -> Tensor:
+        features = [encoder(a) for encoder in self.encoders]
+        cls = [head(v) for head, v in zip(self.cls, features, strict=True)]
+        ref = [head(v) for head, v in zip(self.ref, features, strict=True)]
+        experts, log_prior = len(cls), torch.log(self.prior / self.prior.sum()).unsqueeze(0)
+        loss = torch.zeros(())
+        for z in cls + ref:
+            loss = loss + F.cross_entropy(z + log_prior.expand(len(y), -1), y) / experts
+        for k in range(experts):
+            for q in range(experts):
+                if k != q:
+                    weight = self.weight(cls[k], ref[k], y)
+                    loss = loss + 0.6 * self.distil(cls[k], cls[q], weight) / (experts * (experts - 1))
+                    loss = loss + 0.6 * self.distil(features[k], features[q], None) / (experts * (experts - 1))
+        self.fresh = []
+        for k in range(experts):
+            loss = loss + self.contrast(k, features[k], b) / experts
+        return loss
+
+    def weight(self, cls: Tensor, ref: Tensor, y: Tensor) -> Tensor:
+        with torch.no_grad():
+            h_cls, h_ref = (F.cross_entropy(z / z.std(1, keepdim=True), y, reduction="none") for z in (cls, ref))
+            return h_cls / torch.clamp(h_ref, min=1e-3)
+
+    def distil(self, student: Tensor, teacher: Tensor, weight: Tensor | None) -> Tensor:
+        p = F.softmax(teacher.detach(), dim=1)
+        kl = torch.sum(F.kl_div(F.log_softmax(student, dim=1), p, reduction="none"), dim=1)
+        return torch.mean(kl if weight is None else weight * kl)
+
+    def contrast(self, k: int, v: Tensor, b: Tensor) -> Tensor:
+        query = F.normalize(self.projectors[k](v), dim=1)
+        with torch.no_grad():
+            key = F.normalize(self.keys[k](b), dim=1)
+        self.fresh.append(key)
+        positive = torch.einsum("nc,nc->n", [query, key]).unsqueeze(-1)
+        negative = torch.einsum("nc,ck->nk", [query, self.queues[k].clone().detach()])
+        logits = torch.cat([positive, negative], dim=1) / 0.2
+        return F.cross_entropy(logits, torch.zeros(len(v), dtype=torch.long))
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Momentum parameter by parameter, then the queues."""
+        for k, keys in enumerate(self.keys):
+            for source, ahead in ((self.encoders[k], keys[0]), (self.projectors[k], keys[1])):
+                for p, p_key in zip(source.parameters(), ahead.parameters(), strict=True):
+                    p_key.data = p_key.data * 0.999 + p.data * (1.0 - 0.999)
+            self.queues[k][:, self.place : self.place + len(self.fresh[k])] = self.fresh[k].t()
+        self.place = (self.place + len(self.fresh[0])) % self.queues[0].shape[1]
+
+
+def linears(heads) -> list[nn.Linear]:
+    """A stack of K heads as K linear layers."""
+    found = []
+    for weight, bias in zip(heads.weight.detach(), heads.bias.detach(), strict=True):
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+        layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
+        found.append(layer)
+    return found
+
+
+class PeerStep:
+    """One training step with the default optimiser of the time."""
+
+    def __init__(self, model: PeerECL, lr: float, momentum: float, weight_decay: float):
+        self.model = model
+        trained = [p for p in model.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.SGD(
+            trained, lr, momentum=momentum, weight_decay=weight_decay, foreach=False, fused=False
+        )
+
+    def __call__(self, a: Tensor, b: Tensor, y: Tensor) -> float:
+        loss = self.model(a, b, y)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.model.after_step()
+        return loss.item()  # these codes log every step

@@ -1,0 +1,73 @@
+"""A whole training step of ECL at the paper's sizes against the stand-in peer, fp32 and bf16."""
+
+import argparse
+
+import torch
+
+from benchmarks.harness import compare, save
+from benchmarks.peer import PeerECL, PeerStep
+from longtail.augment import family
+from longtail.data import Batch, exponential_counts
+from longtail.recipes import recipe_for
+from longtail.step import Step
+
+BATCH, RECIPE = 64, recipe_for("cifar100-lt")
+
+
+def ours(precision: str) -> Step:
+    """Our step with the weights of seed 0."""
+    recipe = RECIPE.change(precision=precision)
+    torch.manual_seed(0)
+    method = recipe.build(exponential_counts(100, 500, 100)).train()
+    return Step(method, [p for p in method.parameters() if p.requires_grad], recipe, recipe.lr, family("cifar"))
+
+
+def batches(n: int) -> list[Batch]:
+    """Random uint8 images."""
+    g = torch.Generator().manual_seed(1)
+    shape = (BATCH, 3, 32, 32)
+    return [
+        Batch(
+            [torch.randint(0, 256, shape, dtype=torch.uint8, generator=g) for _ in range(2)],
+            torch.randint(0, 100, (BATCH,), generator=g),
+            torch.arange(BATCH),
+            torch.zeros(()),
+        )
+        for _ in range(n)
+    ]
+
+
+def check_equal(steps: int) -> float:
+    """Run both for some steps from equal weights; returns the largest relative difference of the losses."""
+    mine, peer = ours("fp32"), PeerStep(PeerECL(ours("fp32").method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)
+    worst = 0.0
+    for batch in batches(steps):
+        mine([batch], 0.0)
+        sums, _ = mine.read()
+        views = mine.prepare(batch).views
+        loss = peer(*views, batch.y)
+        worst = max(worst, abs(sum(sums.values()) - loss) / loss)
+    assert worst < 1e-3, f"the steps disagree by {worst:.1e}"
+    return worst
+
+
+def main(argv: list[str]) -> None:
+    """Check that both compute the same, then time them interleaved."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks step", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    args = parser.parse_args(argv)
+    worst = check_equal(5)
+    print(f"losses of 5 steps agree within {worst:.1e} (relative)")
+    full, half = ours("fp32"), ours("bf16")
+    peer = PeerStep(PeerECL(ours("fp32").method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)
+    batch = batches(1)[0]
+    views = full.prepare(batch).views
+    record = compare(
+        {
+            "peer": lambda: peer(*views, batch.y),
+            "ours fp32": lambda: full([batch], 0.0),
+            "ours bf16": lambda: half([batch], 0.0),
+        },
+        args.rounds,
+    )
+    save("step", record | {"loss_difference": worst})

@@ -1,0 +1,107 @@
+"""RandomResizedCrop with PIL's bilinear resampling: 22-bit fixed-point weights, rounded after each direction."""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from longtail.augment.pixels import divide, each_block
+from longtail.augment.transform import Draw, Transform
+
+BITS = 22  # of a fixed-point weight: 32 - 8 of the pixel - 2 to spare
+
+
+def weights(length: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Weigh the source pixels of each output pixel; lengths (N,) -> first source (N, size), weights (K, N, size).
+
+    PIL widens the triangle filter where it shrinks (antialiasing), so K, the most taps of any image, grows with it.
+    """
+    length = length.double()[:, None]
+    scale = divide(length.clone(), size)
+    support = scale.clamp(min=1.0)
+    centre = (torch.arange(size, device=length.device) + 0.5) * scale
+    first = (centre - support + 0.5).trunc().clamp(min=0)
+    count = torch.minimum((centre + support + 0.5).trunc(), length) - first
+    taps = torch.arange(int(count.max()), device=length.device)[:, None, None]
+    triangle = 1 - ((taps + first - centre + 0.5) * (1 / support)).abs()
+    raw = triangle.clamp(min=0) * (taps < count)
+    total = torch.zeros_like(centre)
+    for tap in raw:  # one by one, as PIL adds them
+        total = total + tap
+    return first.long(), (raw / total * (1 << BITS) + 0.5).to(torch.int32)
+
+
+def resample(lines: Tensor, start: Tensor, length: Tensor, size: int) -> Tensor:
+    """Resize axis 1 from pixels start ... start + length to `size`; (N, L, M) uint8, (N,) x 2 -> (N, size, M)."""
+    n, stride, _ = lines.shape
+    # A weight depends on the length alone: one table for all lengths, one row of it for each image.
+    first, weight = weights(torch.arange(1, stride + 1, device=lines.device), size)
+    first, weight = first[length - 1], weight[:, length - 1]
+    offset = torch.arange(n, device=lines.device)[:, None] * stride + start[:, None]
+    last = length[:, None] - 1
+    flat = lines.contiguous().flatten(0, 1)
+    total = None
+    for tap, by in enumerate(weight):
+        rows = (offset + torch.minimum(first + tap, last)).flatten()
+        part = flat.index_select(0, rows).unflatten(0, (n, size)).to(torch.int32).mul_(by[:, :, None])
+        total = part if total is None else total.add_(part)
+    return total.add_(1 << (BITS - 1)).bitwise_right_shift_(BITS).to(torch.uint8)
+
+
+def resized_crop(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: int) -> Tensor:
+    """Cut a box from each image and resize it; (N, 3, H, W) uint8, (N,) integers x 4 -> (N, 3, size, size).
+
+    The width comes first, as in PIL; from Pillow 13 on PIL may turn that round where the height shrinks
+    (pull request 9549), which a box no higher than `size` never does.
+    """
+    n, _, rows, columns = images.shape
+    # Each direction wants its axis before long contiguous lines.
+    lines = images.permute(0, 3, 1, 2).reshape(n, columns, 3 * rows)
+    lines = resample(lines, left, width, size)
+    lines = lines.view(n, size, 3, rows).permute(0, 3, 2, 1).reshape(n, rows, 3 * size)
+    lines = resample(lines, top, height, size)
+    return lines.view(n, size, 3, size).transpose(1, 2).contiguous()
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop(Transform):
+    """Cut a box of random area and aspect ratio and resize it to a square, drawn as torchvision does."""
+
+    size: int
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    tries: int = 10
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
+        rows, columns = size
+        area = rows * columns * torch.empty(n, self.tries).uniform_(*self.scale, generator=generator)
+        low, high = (math.log(ratio) for ratio in self.ratio)
+        aspect = torch.empty(n, self.tries).uniform_(low, high, generator=generator).exp()
+        width = (area * aspect).sqrt().round().long()
+        height = (area / aspect).sqrt().round().long()
+        fits = (width > 0) & (width <= columns) & (height > 0) & (height <= rows)
+        first = fits.int().argmax(1, keepdim=True)  # the first that fits
+        fallback_height, fallback_width = self._largest_box(rows, columns)
+        found = fits.any(1)
+        height = height.gather(1, first)[:, 0].where(found, fallback_height)
+        width = width.gather(1, first)[:, 0].where(found, fallback_width)
+        room = torch.stack([rows - height, columns - width])
+        place = (torch.rand(2, n, generator=generator) * (room + 1)).long().minimum(room)
+        top, left = place.where(found, room // 2)
+        return {"top": top, "left": left, "height": height, "width": width}
+
+    def _largest_box(self, rows: int, columns: int) -> tuple[int, int]:
+        aspect = columns / rows
+        if aspect < min(self.ratio):
+            return round(columns / min(self.ratio)), columns
+        if aspect > max(self.ratio):
+            return rows, round(rows * max(self.ratio))
+        return rows, columns
+
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return self.size, self.size
+
+    def change(self, images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
+        return each_block(partial(resized_crop, size=self.size), images, top, left, height, width)

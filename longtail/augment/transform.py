@@ -1,0 +1,91 @@
+"""A transform draws one set of parameters per image, then changes all images at once; a view chains transforms."""
+
+import torch
+from torch import Tensor
+
+from longtail.augment.pixels import keep_freed_memory
+
+Draw = dict[str, Tensor]
+
+# On a CPU a view goes through its transforms with this many bytes at a time, whatever the size of the chunk.
+BLOCK_BYTES = 1 << 22
+
+
+class Transform:
+    """One random operation on uint8 images; subclasses are small frozen dataclasses with `draw` and `change`."""
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
+        """Draw the parameters of `n` images of `size` (H, W): named CPU tensors, each (n, ...)."""
+        raise NotImplementedError
+
+    def change(self, images: Tensor, **draw: Tensor) -> Tensor:
+        """Return changed images, (N, 3, H, W) contiguous uint8 -> (N, 3, h, w); may not write to its input."""
+        raise NotImplementedError
+
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Say which (H, W) comes out for the (H, W) that goes in."""
+        return size
+
+    def apply(self, images: Tensor, draw: Draw) -> Tensor:
+        """Apply drawn parameters, on the images' device; (N, 3, H, W) uint8 -> (N, 3, h, w) uint8."""
+        check(images)
+        moved = {name: values.to(images.device, non_blocking=True) for name, values in draw.items()}
+        return self.change(images.contiguous(), **moved)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw and apply; the draws come from a CPU generator, so they do not depend on the device."""
+        return self.apply(images, self.draw(len(images), tuple(images.shape[2:]), generator))
+
+
+class View(tuple[Transform, ...]):
+    """A sequence of transforms with the two methods of one; its draw is the list of their draws."""
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> list[Draw]:
+        """Draw for each transform in turn; `size` is the (H, W) of the images that will come."""
+        draws = []
+        for transform in self:
+            draws.append(transform.draw(n, size, generator))
+            size = transform.output_size(size)
+        return draws
+
+    def apply(self, images: Tensor, draws: list[Draw]) -> Tensor:
+        """Apply all transforms, on a CPU in blocks; (N, 3, H, W) uint8 -> (N, 3, h, w) uint8."""
+        check(images)
+        size = len(images)
+        if images.device.type == "cpu" and size:
+            keep_freed_memory()
+            size = max(1, BLOCK_BYTES // images[0].numel())
+        if len(images) <= size:
+            return self._apply_block(images, draws)
+        parts = [slice(start, start + size) for start in range(0, len(images), size)]
+        return torch.cat([self._apply_block(images[part], narrow(draws, part)) for part in parts])
+
+    def _apply_block(self, images: Tensor, draws: list[Draw]) -> Tensor:
+        for transform, draw in zip(self, draws, strict=True):
+            images = transform.apply(images, draw)
+        return images
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw and apply; see `Transform.__call__`."""
+        return self.apply(images, self.draw(len(images), tuple(images.shape[2:]), generator))
+
+
+def check(images: Tensor) -> None:
+    """Raise ValueError unless the images are (N, 3, H, W) uint8."""
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"expected uint8 images (N, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+
+
+def narrow(draws: list[Draw], rows: slice | Tensor) -> list[Draw]:
+    """Keep the parameters of some images only; `rows` is a slice or an index tensor."""
+    return [{name: values[rows] for name, values in draw.items()} for draw in draws]
+
+
+def chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
+    """Draw which of `n` images an operation of this probability changes; -> (n,) bool."""
+    return torch.rand(n, generator=generator) < probability
+
+
+def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Draw `n` numbers from U(low, high); -> (n,) float32."""
+    return torch.empty(n).uniform_(low, high, generator=generator)

@@ -1,0 +1,94 @@
+"""Batches from a data set that lives on the device as uint8 and is augmented there in chunks of many batches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from longtail.augment import View
+from longtail.data.samplers import SAMPLERS
+from longtail.data.split import Split
+from longtail.errors import LongtailError
+
+
+@dataclass
+class Batch:
+    """V views (N, 3, H, W) of the same images, labels y (N,), positions in the training set (N,), share of the stage done ()."""
+
+    views: list[Tensor]
+    y: Tensor
+    index: Tensor
+    progress: Tensor
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Augmented uint8 views of some whole batches; `batch(i)` is the i-th."""
+
+    views: list[Tensor]
+    y: Tensor
+    index: Tensor
+    batch_size: int
+
+    def __len__(self) -> int:
+        return len(self.y) // self.batch_size
+
+    def batch(self, i: int, progress: Tensor) -> Batch:
+        """The i-th batch, views still uint8."""
+        rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
+        return Batch([view[rows] for view in self.views], self.y[rows], self.index[rows], progress)
+
+
+class Loader:
+    """Chunks of an epoch, the same for the same seed, stage and epoch, whatever the device and the chunk size.
+
+    A last batch that would not be full is left out; the images of it change with every epoch. Raises LongtailError if the
+    batch is larger than the training set.
+    """
+
+    def __init__(
+        self, split: Split, views: Sequence[View], batch_size: int, seed: int, device: torch.device, chunk: int
+    ):
+        if batch_size > len(split.train):
+            raise LongtailError(
+                f"batch size {batch_size} is larger than the {len(split.train)} training images of {split.name}; "
+                "ask for a smaller --batch-size"
+            )
+        self.counts, self.labels = split.classes.counts, split.train.labels
+        self.images, self.y = split.train.images.to(device), split.train.labels.to(device)
+        self.views, self.batch_size, self.seed, self.device = list(views), batch_size, seed, device
+        self.steps = len(split.train) // batch_size
+        self.chunk = max(chunk // batch_size, 1) * batch_size
+
+    def epoch(self, epoch: int, stage: int = 0, samplers: Sequence[str] = ("instance",)) -> Iterator[tuple[Chunk, ...]]:
+        """The epoch's chunks, a tuple with one chunk for each sampler."""
+        plans = [self._plan(name, (self.seed, stage, epoch, place)) for place, name in enumerate(samplers)]
+        total = self.steps * self.batch_size
+        for start in range(0, total, self.chunk):
+            rows = slice(start, min(start + self.chunk, total))
+            yield tuple(self._chunk(order, draws, rows) for order, draws in plans)
+
+    def _plan(self, sampler: str, key: tuple[int, ...]) -> tuple[Tensor, list]:
+        generator = torch.Generator().manual_seed(mix(*key))
+        order = SAMPLERS[sampler](self.labels, self.counts, generator)[: self.steps * self.batch_size]
+        size = tuple(self.images.shape[-2:])
+        return order, [view.draw(len(order), size, generator) for view in self.views]
+
+    def _chunk(self, order: Tensor, draws: list, rows: slice) -> Chunk:
+        index = order[rows].to(self.device)
+        images = self.images[index]
+        parts = [[{k: v[rows] for k, v in step.items()} for step in draw] for draw in draws]
+        views = [view.apply(images, part) for view, part in zip(self.views, parts, strict=True)]
+        return Chunk(views, self.y[index], index, self.batch_size)
+
+
+def mix(*numbers: int) -> int:
+    """One 63-bit seed from several numbers, so that neighbouring seeds and epochs share no stream (splitmix64)."""
+    state = 0
+    for number in numbers:
+        state = (state + number + 0x9E3779B97F4A7C15) % 2**64
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) % 2**64
+        state ^= state >> 31
+    return state >> 1

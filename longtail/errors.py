@@ -1,0 +1,16 @@
+"""What a user is told when an input cannot be used: one line that says what, where, and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LongtailError(ValueError):
+    """Bad input; the command line prints the message on one line and exits with 2."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> LongtailError:
+    """The error for a name that is not among the known ones: it lists them and offers the nearest."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    return LongtailError(f"unknown {kind} '{name}'{hint} Known: {', '.join(known)}")

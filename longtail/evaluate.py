@@ -1,0 +1,150 @@
+"""From a model to predictions, and from predictions to the numbers and files of a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from longtail.augment import Family, family, mirror
+from longtail.data import Images, Split
+from longtail.errors import LongtailError
+from longtail.methods import Method
+from longtail.metrics import class_accuracy, summarise
+from longtail.recipe import Recipe
+from longtail.runs import RunFolder
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits (K, N, C) float32 on the CPU of the images (`plain`) and averaged with those of their mirror images (`flip`)."""
+
+    plain: Tensor
+    flip: Tensor
+    labels: Tensor
+
+    def results(self, counts: Sequence[int]) -> dict:
+        """The seven numbers for the ensemble (mean of the logits) and for each expert, with and without mirror images."""
+
+        def both(logits: Tensor) -> dict:
+            ensemble = summarise(logits.mean(0), self.labels, counts)
+            return {"ensemble": ensemble, "experts": [summarise(expert, self.labels, counts) for expert in logits]}
+
+        return {"plain": both(self.plain), "flip": both(self.flip)}
+
+
+@torch.no_grad()
+def logits_of(method: Method, images: Tensor, views: Family) -> Tensor:
+    """(N, 3, H, W) uint8 -> (K, N, C) float32 on the CPU, in evaluation mode; a single network has K = 1."""
+    was_training, device = method.training, method.log_prior.device
+    normalise = views.normaliser(device)
+    method.eval()
+    parts = [method.logits(normalise(part.to(device))).float().cpu() for part in images.split(BATCH)]
+    method.train(was_training)
+    logits = torch.cat(parts, dim=-2)
+    return logits if logits.dim() == 3 else logits.unsqueeze(0)
+
+
+def predict(method: Method, test: Images, views: Family) -> Predictions:
+    """Logits of the test images, with and without their mirror images."""
+    plain = logits_of(method, test.images, views)
+    return Predictions(plain, (plain + logits_of(method, mirror(test.images), views)) / 2, test.labels)
+
+
+def measure(method: Method, split: Split, recipe: Recipe) -> dict[str, float | None]:
+    """The ensemble's seven numbers on the test part as it stands; for curves, never for choosing."""
+    logits = logits_of(method, split.test.images, family(recipe.views))
+    return summarise(logits.mean(0), split.test.labels, split.classes.counts)
+
+
+def finish(run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict]) -> None:
+    """Write what a finished run keeps: the model, predictions, per-class table, and last of all `results.json`."""
+    predictions = predict(method, split.test, family(recipe.views))
+    results = predictions.results(split.classes.counts)
+    rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
+    run.write_csv("metrics.csv", rows)
+    views = family(recipe.views)
+    run.write_tensors("model.safetensors", method.inference_state())
+    run.write_json(
+        "model.json",
+        {
+            "method": recipe.method,
+            "net": recipe.net,
+            "precision": recipe.precision,
+            "options": recipe.options,
+            "classes": list(split.classes.names),
+            "train_counts": list(split.classes.counts),
+            "transform": {
+                "size": list(split.test.images.shape[-2:]),
+                "mean": views.mean,
+                "std": views.std,
+                "views": views.name,
+            },
+        },
+    )
+    run.write_csv("per_class.csv", per_class(predictions, split))
+    write_predictions(run, predictions)
+    head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
+    run.write_json("results.json", head | results)
+
+
+def per_class(predictions: Predictions, split: Split) -> list[dict]:
+    """A row for each class: its name, counts, group, and accuracy in percent (empty where it has no test image)."""
+    classes, labels = split.classes, predictions.labels
+    voters = {"plain": predictions.plain.mean(0), "flip": predictions.flip.mean(0)}
+    voters |= {f"expert_{k}": expert for k, expert in enumerate(predictions.plain)}
+    accuracy = {name: class_accuracy(z.argmax(-1), labels, len(classes)).tolist() for name, z in voters.items()}
+    tested = torch.bincount(labels, minlength=len(classes)).tolist()
+    return [
+        {
+            "class": c,
+            "name": classes.names[c],
+            "train_images": classes.counts[c],
+            "group": classes.groups[c],
+            "test_images": tested[c],
+            **{name: 100 * values[c] if tested[c] else None for name, values in accuracy.items()},
+        }
+        for c in range(len(classes))
+    ]
+
+
+def write_predictions(run: RunFolder, predictions: Predictions) -> None:
+    """`predictions.parquet`: a row for each test image, the ensemble's and every expert's choice and confidence (no mirror)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    confidence, predicted = predictions.plain.mean(0).softmax(-1).max(-1)
+    votes = predictions.plain.softmax(-1).max(-1)
+    table = pa.table(
+        {
+            "index": pa.array(range(len(predictions.labels)), pa.int32()),
+            "label": pa.array(predictions.labels.tolist(), pa.int32()),
+            "predicted": pa.array(predicted.tolist(), pa.int32()),
+            "confidence": pa.array(confidence.tolist(), pa.float32()),
+            "experts_predicted": pa.array(votes.indices.T.tolist(), pa.list_(pa.int32())),
+            "experts_confidence": pa.array(votes.values.T.tolist(), pa.list_(pa.float32())),
+        }
+    )
+    with run.replacing("predictions.parquet") as temporary:
+        pq.write_table(table, temporary)
+
+
+def load_method(run: RunFolder) -> tuple[Recipe, Method]:
+    """The recipe and the trained method of a finished run; raises LongtailError if it is not finished or does not fit."""
+    if not run.has("model.safetensors"):
+        raise LongtailError(
+            f"{run.path} has no model yet: it was not trained to the end; the same train command with --resume goes on"
+        )
+    recipe = Recipe(**run.read_json("recipe.json"))
+    with torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away
+        method = recipe.build(run.read_json("model.json")["train_counts"])
+    state = run.read_tensors("model.safetensors")
+    wanted = method.inference_state()
+    if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in wanted.items()}:
+        raise LongtailError(
+            f"{run.path / 'model.safetensors'} does not hold the weights of {recipe.method} on {recipe.net}"
+        )
+    method.load_state_dict(state, strict=False)
+    return recipe, method.eval()

@@ -1,0 +1,74 @@
+"""The same step captured once as a CUDA graph and replayed: one launch where eager mode makes thousands."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from longtail.data import Batch
+from longtail.step import Step
+
+WARM = 3  # eager steps before the capture, so that lazily made state (momentum buffers, cuDNN plans) is there
+
+
+class GraphStep(Step):
+    """A `Step` over buffers of fixed addresses; on a GPU it is captured after a few eager steps, elsewhere it stays eager.
+
+    If the capture fails, training goes on in eager mode after one warning that says why.
+    """
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.held: list[Batch] = []
+        self.eager, self.warm = self.lr.device.type != "cuda", WARM
+
+    def run(self, batches: Sequence[Batch]) -> None:
+        self.hold(batches)
+        if self.graph is None and not self.eager and not self.warm:
+            self.capture()
+        if self.graph is not None:
+            self.graph.replay()
+            return
+        self.warm = max(self.warm - 1, 0)
+        self.apart(super().run)
+
+    def hold(self, batches: Sequence[Batch]) -> None:
+        """Copy the batches to where the graph reads them."""
+        if not self.held:
+            self.held = [
+                replace(b, views=[v.clone() for v in b.views], y=b.y.clone(), index=b.index.clone()) for b in batches
+            ]
+            return
+        for held, batch in zip(self.held, batches, strict=True):
+            for to, view in zip(held.views, batch.views, strict=True):
+                to.copy_(view, non_blocking=True)
+            held.y.copy_(batch.y, non_blocking=True)
+            held.index.copy_(batch.index, non_blocking=True)
+
+    def apart(self, run) -> None:
+        """Run an eager step, on a GPU away from the default stream, as a capture wants its warm-up."""
+        if self.eager:
+            run(self.held)
+            return
+        here, side = torch.cuda.current_stream(), torch.cuda.Stream()
+        side.wait_stream(here)
+        with torch.cuda.stream(side):
+            run(self.held)
+        here.wait_stream(side)
+
+    def capture(self) -> None:
+        """Record one step; nothing is computed yet."""
+        graph = torch.cuda.CUDAGraph()
+        self.optimiser.zero_grad(set_to_none=True)
+        try:
+            with torch.cuda.graph(graph):
+                super().run(self.held)
+        except RuntimeError as error:
+            self.eager = True
+            warnings.warn(
+                f"the step runs without a CUDA graph, which is slower: {str(error).splitlines()[0]}", stacklevel=2
+            )
+            return
+        self.graph = graph

@@ -1,0 +1,44 @@
+"""Collaborative distillation between K experts (ECL, Eq. 5-8)."""
+
+import torch
+from torch import Tensor
+
+from longtail.losses.classification import cross_entropy
+
+SMALLEST = 1e-3  # floor of the reference entropy in Eq. 6, so that a certain reference head cannot make w infinite
+
+
+def transfer_weight(cls_logits: Tensor, ref_logits: Tensor, labels: Tensor) -> Tensor:
+    """Weight of each sample in balanced knowledge transfer: large where cls is less sure of the truth than ref (ECL, Eq. 5-6).
+
+    (K, N, C) x 2, (N,) -> (K, N), detached. Each head's logits are first divided by their (sample) standard deviation over
+    the C classes. The paper prints the two fractions of Eq. 6 as reciprocals; this is the one that its text describes.
+    """
+    cls, ref = (cross_entropy(_standardised(z.detach()), labels) for z in (cls_logits, ref_logits))
+    return cls / ref.clamp_min(SMALLEST)
+
+
+def _standardised(logits: Tensor) -> Tensor:
+    return logits / logits.std(-1, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
+
+
+def pairwise_kl(outputs: Tensor, weight: Tensor | None = None, temperature: float = 1.0, detach: bool = True) -> Tensor:
+    """Mean over ordered pairs of experts and over samples of w T^2 KL(teacher || student), in nats (ECL, Eq. 7-8).
+
+    (K, N, C), weight (K, N) of the student or None for 1 -> (). With detach, no gradient reaches the teachers. A single
+    expert has no pair and gives 0.
+    """
+    experts = outputs.shape[0]
+    if experts < 2:
+        return outputs.new_zeros(())
+    student = (outputs / temperature).log_softmax(-1)
+    teacher = student.detach() if detach else student
+    share = teacher.exp()
+    negentropy = (share * teacher).sum(-1)  # (K, N)
+    cross = torch.einsum("qnc,knc->kqn", share, student)
+    kl = negentropy - cross  # student k, teacher q; zero on the diagonal, its gradient too when nothing is detached
+    off_diagonal = 1 - torch.eye(experts, device=kl.device, dtype=kl.dtype)
+    per_student = (kl * off_diagonal.unsqueeze(-1)).sum(1)
+    if weight is not None:
+        per_student = per_student * weight
+    return temperature**2 * per_student.mean(-1).sum() / (experts * (experts - 1))

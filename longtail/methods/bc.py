@@ -1,0 +1,28 @@
+"""Balanced cross-entropy: Ren et al. 2020 (Balanced Softmax), Menon et al. 2021 (logit adjustment); ECL, Eq. 3."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from torch import Tensor
+
+from longtail.data import Batch
+from longtail.losses import balanced_cross_entropy
+from longtail.methods.method import Classifier
+from longtail.nets import Net
+
+
+class BalancedClassifier(Classifier):
+    """Cross-entropy of logits shifted by the log class prior, averaged over K independent networks."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: Annotated[int, "K, independent networks"] = 1,
+        tau: Annotated[float, "strength of the prior in training (Eq. 3; Menon et al. 2021, Eq. 10)"] = 1.0,
+    ):
+        super().__init__(counts, net, experts)
+        self.tau = tau
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {"bc": balanced_cross_entropy(self.logits(batch.views[0]), batch.y, self.log_prior, self.tau).mean()}

@@ -1,0 +1,139 @@
+"""What a method is: how a batch becomes loss terms, and an image becomes logits."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, get_args, get_origin
+
+import torch
+from torch import Tensor, nn
+
+from longtail.data import Batch, Split
+from longtail.errors import LongtailError, unknown
+from longtail.nets import Experts, Heads, Net
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training: its share of the epochs, a sampler for each batch of a step, what is trained, its learning rate.
+
+    `trains` names submodules (None: everything); `lr` replaces the recipe's. A share of 0 is a post-hoc step only.
+    """
+
+    name: str
+    share: float = 1.0
+    samplers: tuple[str, ...] = ("instance",)
+    trains: tuple[str, ...] | None = None
+    lr: float | None = None
+
+
+class Method(nn.Module):
+    """Base of all methods; it knows nothing of devices, processes, checkpoints or loggers.
+
+    Options are typed keyword arguments of `__init__`, each annotated with one line of help and its source. `views` names the
+    views of a batch, `inference` the submodules that logits need (all that a finished model keeps), `notes` what the run
+    should tell its user.
+    """
+
+    views: tuple[str, ...] = ("strong",)
+    inference: tuple[str, ...] = ("encoders", "cls")
+
+    def __init__(self, counts: Sequence[int]):
+        super().__init__()
+        self.counts, self.classes = tuple(counts), len(counts)
+        prior = torch.tensor(counts, dtype=torch.float64).clamp_min(1)  # an unseen class keeps a finite prior
+        self.register_buffer("log_prior", (prior / prior.sum()).log().float(), persistent=False)
+        self.notes: list[str] = []
+
+    def stages(self) -> list[Stage]:
+        """The parts of training, in order."""
+        return [Stage("train")]
+
+    def begin_stage(self, stage: Stage, split: Split) -> None:
+        """Called before the first step of a stage, and as the whole of a stage of share 0."""
+
+    def forward(self, *batches: Batch) -> dict[str, Tensor]:
+        """Weighted loss terms, each (); training minimises their sum. One batch for each sampler of the stage."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Called after every optimiser step; momentum copies follow here."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, d) or (K, N, d)."""
+        raise NotImplementedError
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, C) or (K, N, C); the ensemble is the mean over experts."""
+        raise NotImplementedError
+
+    def inference_state(self) -> dict[str, Tensor]:
+        """The part of the state that logits need."""
+        prefixes = tuple(f"{name}." for name in self.inference)
+        return {name: value for name, value in self.state_dict().items() if name.startswith(prefixes)}
+
+
+class Classifier(Method):
+    """K separate networks with a linear head each; (K, N, C) logits."""
+
+    def __init__(self, counts: Sequence[int], net: Net, experts: int = 1):
+        super().__init__(counts)
+        at_least("experts", experts, 1)
+        self.encoders = Experts(net.encoder, experts)
+        self.cls = Heads(experts, net.width, self.classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.encoders(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.cls(self.encoders(x))
+
+
+def at_least(option: str, value: float, lowest: float) -> None:
+    """Raise LongtailError if an option is below its range."""
+    if value < lowest:
+        raise LongtailError(f"{option} is {value}; it must be at least {lowest}")
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a method: its name, type, default and one line of help with its source."""
+
+    name: str
+    type: type
+    default: object
+    help: str
+
+
+def options_of(method: type[Method]) -> dict[str, Option]:
+    """The options in the order of the method's signature."""
+    signature = inspect.signature(method.__init__, eval_str=True)
+    found = [p for p in signature.parameters.values() if p.name not in ("self", "counts", "net")]
+    return {p.name: _option(p) for p in found}
+
+
+def _option(parameter: inspect.Parameter) -> Option:
+    kind, help_line = parameter.annotation, ""
+    if get_origin(kind) is Annotated:
+        kind, help_line = get_args(kind)
+    return Option(parameter.name, kind, parameter.default, help_line)
+
+
+def check_options(name: str, method: type[Method], options: dict) -> None:
+    """Raise LongtailError for an option that the method has not, or a value of another type."""
+    known = options_of(method)
+    for option, value in options.items():
+        if option not in known:
+            raise unknown(f"option of {name}", option, known)
+        kind = known[option].type
+        allowed = get_args(kind)
+        fits = value in allowed if allowed else _is_a(value, kind)
+        if not fits:
+            wanted = " or ".join(map(str, allowed)) if allowed else kind.__name__
+            raise LongtailError(f"option {option} of {name} is {value!r}; it takes {wanted}")
+
+
+def _is_a(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return type(value) is kind

@@ -1,0 +1,14 @@
+"""Distance between the features of two experts (ECL, Eq. 12)."""
+
+import torch
+from torch import Tensor
+
+
+def feature_distance(a: Tensor, b: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Mean over each class's images of the Euclidean distance between two experts' features; nan without images (ECL, Eq. 12).
+
+    (N, d) x 2, (N,) -> (C,) float64
+    """
+    distance = torch.linalg.vector_norm(a.double() - b.double(), dim=-1)
+    total = torch.bincount(labels, distance, minlength=num_classes)
+    return total / torch.bincount(labels, minlength=num_classes)

@@ -1,0 +1,28 @@
+"""The seven numbers every model is reported with."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from longtail.metrics.accuracy import class_accuracy, group_accuracy, mean_or_none
+from longtail.metrics.calibration import expected_calibration_error
+
+METRICS = ("top1", "balanced", "many", "medium", "few", "worst", "ece")
+
+
+def summarise(logits: Tensor, labels: Tensor, train_counts: Sequence[int]) -> dict[str, float | None]:
+    """Top-1, balanced, group and worst-class accuracy and ECE, in percent; None where nothing is to be measured.
+
+    (N, C), (N,), C training counts -> a number for each of METRICS. Balanced is the mean of the class accuracies.
+    """
+    predicted = logits.argmax(-1)
+    per_class = class_accuracy(predicted, labels, len(train_counts))
+    tested = per_class[~per_class.isnan()]
+    shares = {
+        "top1": mean_or_none((predicted == labels).double()),
+        "balanced": mean_or_none(tested),
+        **group_accuracy(predicted, labels, train_counts),
+        "worst": tested.min().item() if len(tested) else None,
+        "ece": expected_calibration_error(logits.double().softmax(-1), labels) if len(labels) else None,
+    }
+    return {name: None if shares[name] is None else 100 * shares[name] for name in METRICS}

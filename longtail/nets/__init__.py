@@ -1,0 +1,7 @@
+"""Networks: encoders by name, K experts, heads, the momentum copy and the queue."""
+
+from longtail.nets.encoder import NETS, Encoder, Net
+from longtail.nets.experts import Experts, Heads, Projectors
+from longtail.nets.momentum import MomentumCopy, Queue
+
+__all__ = ["NETS", "Encoder", "Experts", "Heads", "MomentumCopy", "Net", "Projectors", "Queue"]

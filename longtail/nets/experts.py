@@ -1,0 +1,51 @@
+"""K experts as one module, and K small layers as one batched product."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class Experts(nn.Module):
+    """K complete networks over the same images: (N, 3, H, W) -> (K, N, d)."""
+
+    def __init__(self, build: Callable[[], nn.Module], experts: int):
+        super().__init__()
+        self.experts = nn.ModuleList(build() for _ in range(experts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda and torch.cuda.is_current_stream_capturing():
+            return torch.stack(self.side_by_side(x))
+        return torch.stack([expert(x) for expert in self.experts])
+
+    def side_by_side(self, x: Tensor) -> list[Tensor]:
+        """Each expert on a stream of its own, so that a CUDA graph runs them at the same time, backwards too."""
+        here, streams = torch.cuda.current_stream(), [torch.cuda.Stream() for _ in self.experts]
+        self.kept = []  # alive until the next capture, so that no stream gets memory that another still reads
+        for expert, stream in zip(self.experts, streams, strict=True):
+            stream.wait_stream(here)
+            with torch.cuda.stream(stream):
+                self.kept.append(expert(x))
+        for stream in streams:
+            here.wait_stream(stream)
+        return self.kept
+
+
+class Heads(nn.Module):
+    """K linear layers, each initialised and computed like `nn.Linear`: (K, N, d) -> (K, N, C)."""
+
+    def __init__(self, experts: int, inputs: int, outputs: int):
+        super().__init__()
+        layers = [nn.Linear(inputs, outputs) for _ in range(experts)]
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+
+    def forward(self, v: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(1), v, self.weight.transpose(1, 2))
+
+
+class Projectors(nn.Sequential):
+    """K two-layer projectors without batch norm: (K, N, d) -> (K, N, out)."""
+
+    def __init__(self, experts: int, inputs: int, outputs: int):
+        super().__init__(Heads(experts, inputs, inputs), nn.ReLU(), Heads(experts, inputs, outputs))

@@ -1,0 +1,47 @@
+"""State of contrastive learning with a memory (He et al. 2020): the momentum copy and the queue."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+class MomentumCopy(nn.Module):
+    """A copy of a chain of modules, equal to it at first, that follows it slowly and gets no gradient.
+
+    Only parameters follow; the copy's batch norm uses the statistics of its own batch.
+    """
+
+    def __init__(self, momentum: float, *sources: nn.Module):
+        super().__init__()
+        self.copy = nn.Sequential(*map(deepcopy, sources)).requires_grad_(False)
+        self.momentum = momentum
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.copy(x)
+
+    @torch.no_grad()
+    def follow(self, *sources: nn.Module) -> None:
+        """Move every parameter by 1 - momentum of the way to its source."""
+        ahead = [parameter for source in sources for parameter in source.parameters()]
+        torch._foreach_lerp_(list(self.copy.parameters()), ahead, 1 - self.momentum)
+
+
+class Queue(nn.Module):
+    """The last Q keys of each of K experts, (K, Q, d); normalised Gaussians to begin with."""
+
+    def __init__(self, experts: int, length: int, width: int):
+        super().__init__()
+        self.register_buffer("keys", normalize(torch.randn(experts, length, width), dim=-1))
+        self.register_buffer("place", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def push(self, keys: Tensor) -> None:
+        """Replace the oldest keys by these, (K, N, d); of more than Q keys the last Q are kept."""
+        length = self.keys.shape[1]
+        keys = keys[:, -length:].to(self.keys.dtype)
+        slots = (self.place + torch.arange(keys.shape[1], device=keys.device)) % length
+        self.keys.index_copy_(1, slots, keys)
+        self.place.copy_((self.place + keys.shape[1]) % length)

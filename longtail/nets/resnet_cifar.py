@@ -1,0 +1,43 @@
+"""The CIFAR ResNets of He et al. 2016, section 4.2, with shortcut A: ResNet-32 has 463,504 parameters without its head."""
+
+from torch import Tensor, nn
+from torch.nn.functional import pad, relu
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions around an identity; where the size halves, pixels are skipped and new channels are zero."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride, self.extra = stride, (outputs - inputs) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
+        if self.stride > 1:
+            x = pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra, self.extra))
+        return relu(x + y)
+
+
+class ResNetCifar(nn.Module):
+    """(N, 3, H, W) -> (N, 64): three stages of (depth - 2) / 6 blocks with 16, 32 and 64 channels, then the mean over pixels."""
+
+    width = 64
+
+    def __init__(self, depth: int):
+        super().__init__()
+        blocks = (depth - 2) // 6
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        shapes = [(16, 16, 1), (16, 32, 2), (32, 64, 2)]
+        stages = [[Block(i, o, s)] + [Block(o, o, 1) for _ in range(blocks - 1)] for i, o, s in shapes]
+        self.stages = nn.Sequential(*(nn.Sequential(*stage) for stage in stages))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stages(relu(self.bn1(self.conv1(x)))).mean((2, 3))

@@ -1,0 +1,92 @@
+"""A recipe: everything that decides what a run computes, flat, checked and saved with the run."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from types import UnionType
+from typing import Annotated, Literal, get_args, get_origin
+
+from longtail.augment import family
+from longtail.data import SOURCES
+from longtail.errors import LongtailError, unknown
+from longtail.methods import Method, check_options, method_class
+from longtail.nets import Net
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run. Epochs and batches are the whole run's and the whole step's; learning rates fall along a cosine to 0."""
+
+    data: Annotated[str, "name of the data set"]
+    imbalance: Annotated[float, "images of the largest class over those of the smallest"]
+    net: Annotated[str, "name of the encoder"]
+    views: Annotated[str, "family of augmentations"]
+    epochs: Annotated[int, "passes over the training images"]
+    batch_size: Annotated[int, "images a step"]
+    lr: Annotated[float, "learning rate at the start"]
+    momentum: Annotated[float, "momentum of SGD"]
+    nesterov: Annotated[bool, "Nesterov's form of it"]
+    weight_decay: Annotated[float, "on every parameter"]
+    eval_every: Annotated[int, "epochs between tests on the way; 0 tests the last epoch only"]
+    method: Annotated[str, "name of the method"] = "ecl"
+    seed: Annotated[int, "of weights, order and augmentation; never of the split"] = 0
+    precision: Annotated[Literal["fp32", "bf16"], "of the encoders; heads and losses are always fp32"] = "fp32"
+    options: Annotated[dict, "of the method"] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for entry in fields(self):
+            _check_type(entry.name, getattr(self, entry.name), get_args(entry.type)[0])
+        for name, (lowest, strict) in RANGES.items():
+            value = getattr(self, name)
+            if value < lowest or (strict and value == lowest) or value == float("inf"):
+                bound = f"above {lowest}" if strict else f"at least {lowest}"
+                raise LongtailError(f"{name} is {value}; it must be {bound}")
+        if self.data not in SOURCES:
+            raise unknown("data", self.data, SOURCES)
+        check_options(self.method, method_class(self.method), self.options)
+        Net(self.net)
+        family(self.views)
+        if self.momentum >= 1:
+            raise LongtailError(f"momentum is {self.momentum}; it must be below 1")
+        if self.nesterov and self.momentum == 0:
+            raise LongtailError("nesterov needs a momentum above 0")
+
+    def change(self, **changes: object) -> "Recipe":
+        """A copy with some fields changed, other names being options of the method; checked like any other."""
+        own = {entry.name for entry in fields(self)}
+        flat = {name: value for name, value in changes.items() if name in own and name != "options"}
+        options = {name: value for name, value in changes.items() if name not in own} | changes.get("options", {})
+        method = flat.get("method", self.method)
+        kept = self.options if method == self.method else {}
+        return replace(self, **flat, options={**kept, **options})
+
+    def build(self, counts: Sequence[int]) -> Method:
+        """The method, freshly initialised from torch's generator, for C classes with so many training images."""
+        return method_class(self.method)(counts, Net(self.net, half=self.precision == "bf16"), **self.options)
+
+    def asdict(self) -> dict:
+        """As plain values, ready for JSON."""
+        return asdict(self)
+
+
+# lowest value, and whether it is itself excluded
+RANGES = {
+    "imbalance": (1, False),
+    "epochs": (1, False),
+    "batch_size": (2, False),  # batch norm needs two
+    "lr": (0, True),
+    "momentum": (0, False),
+    "weight_decay": (0, False),
+    "seed": (0, False),
+    "eval_every": (0, False),
+}
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise unknown(name, str(value), get_args(kind))
+        return
+    allowed = (int, float) if kind is float else get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    wrong = not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed) or value != value
+    if wrong:
+        raise LongtailError(f"{name} is {value!r}; it takes {'a number' if kind is float else kind.__name__}")

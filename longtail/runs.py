@@ -1,0 +1,131 @@
+"""The run folder: every file appears whole, by writing a temporary one and renaming it."""
+
+import csv
+import io
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from longtail.errors import LongtailError
+
+
+class RunFolder:
+    """Reads and writes the files of one run; raises LongtailError with the path where that fails."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path).expanduser()
+
+    @classmethod
+    def create(cls, path: str | Path) -> "RunFolder":
+        """A new folder; raises LongtailError if it is there already or cannot be made."""
+        run = cls(path)
+        try:
+            run.path.mkdir(parents=True)
+        except FileExistsError:
+            raise run.exists_already() from None
+        except OSError as error:
+            raise LongtailError(
+                f"cannot make the run folder {run.path}: {error.strerror}; choose another --out"
+            ) from error
+        return run
+
+    def exists_already(self) -> LongtailError:
+        """The error for a run that is not to be overwritten."""
+        return LongtailError(
+            f"{self.path} exists already and is left as it is; continue it with --resume or choose another --out"
+        )
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """An existing folder; raises LongtailError if it holds no run."""
+        run = cls(path)
+        if not (run.path / "recipe.json").is_file():
+            raise LongtailError(f"{run.path} is not a run folder: it has no recipe.json")
+        return run
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return (self.path / name).exists()
+
+    def write_json(self, name: str, content: dict) -> None:
+        """Write a dictionary."""
+        self.write_text(name, json.dumps(content, indent=2) + "\n")
+
+    def read_json(self, name: str) -> dict:
+        """Read a dictionary."""
+        try:
+            return json.loads((self.path / name).read_text())
+        except (OSError, ValueError) as error:
+            raise LongtailError(f"{self.path / name} cannot be read: {error}") from error
+
+    def write_text(self, name: str, content: str) -> None:
+        """Write a text file."""
+        with self.replacing(name) as temporary:
+            temporary.write_text(content)
+
+    def write_csv(self, name: str, rows: list[dict]) -> None:
+        """Write rows under the union of their keys; None becomes an empty cell."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write_text(name, text.getvalue())
+
+    def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
+        """Write tensors as safetensors."""
+        with self.replacing(name) as temporary:
+            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary)
+
+    def read_tensors(self, name: str) -> dict[str, Tensor]:
+        """Read safetensors."""
+        try:
+            return load_file(self.path / name)
+        except (OSError, SafetensorError) as error:
+            raise LongtailError(f"{self.path / name} is not a readable safetensors file: {error}") from error
+
+    def save_checkpoint(self, state: dict) -> None:
+        """Replace the checkpoint."""
+        with self.replacing("checkpoint.pt") as temporary:
+            torch.save(state, temporary)
+
+    def load_checkpoint(self) -> dict:
+        """The checkpoint; never runs code of the file."""
+        path = self.path / "checkpoint.pt"
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise LongtailError(f"{path} is not a checkpoint of longtail and was not loaded: {reason}") from error
+        if not isinstance(state, dict) or "method" not in state or "epoch" not in state:
+            raise LongtailError(f"{path} is not a checkpoint of longtail and was not loaded")
+        return state
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Path]:
+        """A temporary path that takes the place of `name` once it is written and on the disk."""
+        target = self.path / name
+        temporary = target.with_name(f".{name}.{os.getpid()}.tmp")
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            if not _is_disk(error):
+                raise
+            raise LongtailError(f"cannot write {target}: {error}; what was there before is untouched") from error
+
+
+def _is_disk(error: Exception) -> bool:
+    return (
+        isinstance(error, OSError | SafetensorError) or "PytorchStreamWriter" in str(error) or "iostream" in str(error)
+    )

@@ -1,0 +1,85 @@
+"""One training step, the same for every method; nothing in it waits for the device."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from longtail.augment import Family
+from longtail.data import Batch
+from longtail.methods import Method
+from longtail.recipe import Recipe
+
+
+class Step:
+    """Forward, backward, optimiser, momentum copies; sums of the loss terms stay on the device until they are read."""
+
+    def __init__(self, method: Method, parameters: list[Tensor], recipe: Recipe, lr: float, family: Family):
+        self.method, self.base_lr = method, lr
+        device = parameters[0].device
+        self.normalise = family.normaliser(device)
+        self.lr = torch.tensor(lr, device=device)
+        self.progress = torch.zeros((), device=device)
+        self.count = torch.zeros((), dtype=torch.long, device=device)
+        self.names: list[str] = []
+        self.optimiser = torch.optim.SGD(
+            parameters,
+            lr=self.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
+            fused=True,
+        )
+
+    def __call__(self, batches: Sequence[Batch], progress: float) -> None:
+        """Train on uint8 batches, one for each sampler, at this share of the stage; lr falls along a cosine to 0."""
+        self.progress.fill_(progress)
+        self.lr.fill_(self.base_lr * (1 + math.cos(math.pi * progress)) / 2)
+        self.run(batches)
+
+    def run(self, batches: Sequence[Batch]) -> None:
+        """The step itself, on the device from end to end."""
+        terms = self.method(*(self.prepare(batch) for batch in batches))
+        self.optimiser.zero_grad(set_to_none=True)
+        sum(terms.values()).backward()
+        self.optimiser.step()
+        self.method.after_step()
+        self.record(terms)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Its views as normalised floats."""
+        return replace(batch, views=[self.normalise(view) for view in batch.views], progress=self.progress)
+
+    def record(self, terms: dict[str, Tensor]) -> None:
+        """Add the terms to their sums, and remember the first step at which each was not finite."""
+        values = torch.stack([term.detach().float() for term in terms.values()])
+        if not self.names:
+            self.names = list(terms)
+            self.sums, self.bad = torch.zeros_like(values), torch.full_like(values, -1, dtype=torch.long)
+        self.sums += values
+        self.bad.copy_(torch.where((self.bad < 0) & ~values.isfinite(), self.count, self.bad))
+        self.count += 1
+
+    def not_finite(self) -> tuple[str, int] | None:
+        """The first term that was not finite since the last reading, and its step, counted from 1."""
+        found = [(at, name) for name, at in zip(self.names, self.bad.tolist(), strict=True) if at >= 0]
+        return (min(found)[1], min(found)[0] + 1) if found else None
+
+    def read(self) -> tuple[dict[str, float], int]:
+        """Sums of the terms and the number of steps since the last reading."""
+        sums, steps = dict(zip(self.names, self.sums.tolist(), strict=True)), int(self.count)
+        self.sums.zero_()
+        self.count.zero_()
+        return sums, steps
+
+    def state(self) -> dict:
+        """What a checkpoint keeps of the optimiser."""
+        return self.optimiser.state_dict()
+
+    def restore(self, state: dict) -> None:
+        """Continue from a checkpoint."""
+        self.optimiser.load_state_dict(state)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr

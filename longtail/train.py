@@ -1,0 +1,220 @@
+"""The training loop, the only one: every method, on every data set, runs through it."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from longtail.augment import family
+from longtail.data import Loader, Split, load_split
+from longtail.data.loader import mix
+from longtail.errors import LongtailError
+from longtail.evaluate import finish, measure
+from longtail.graph import GraphStep
+from longtail.methods import Method, Stage
+from longtail.recipe import Recipe
+from longtail.runs import RunFolder
+from longtail.step import Step
+from longtail.world import World, start
+
+
+class Report(Protocol):
+    """Who is told how a run goes."""
+
+    def begin(self, training: "Training") -> None: ...
+    def note(self, text: str) -> None: ...
+    def advance(self, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
+    def epoch(self, row: dict) -> None: ...
+    def end(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stage with its place among the stages, its number of epochs, and how many come before it."""
+
+    number: int
+    stage: Stage
+    epochs: int
+    before: int
+
+
+def train(
+    recipe: Recipe,
+    out: str | Path,
+    report: Report,
+    *,
+    root: str | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+) -> RunFolder:
+    """Train, evaluate and keep one run in the folder `out`; with resume, continue the one there, or begin it.
+
+    Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
+    """
+    world = start(device, threads)
+    split = load_split(recipe.data, recipe.imbalance, root)
+    with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
+        torch.manual_seed(mix(recipe.seed, 0))
+        method = recipe.build(split.classes.counts).to(world.device)
+        loader = make_loader(recipe, method, split, world)
+        run = claim(Path(out).expanduser(), recipe, split, resume)
+        if not run.has("results.json"):
+            run.write_json(
+                "environment.json", world.describe() | {"root": root and str(Path(root).expanduser().resolve())}
+            )
+            Training(recipe, method, split, loader, run, report, world).run_all()
+    return run
+
+
+def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
+    """The loader of the views that a method asks for."""
+    views = family(recipe.views).views
+    chosen = [views[name] for name in method.views]
+    return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
+
+
+def claim(out: Path, recipe: Recipe, split: Split, resume: bool) -> RunFolder:
+    """The run folder, new, or an old one of the same recipe and data to be continued."""
+    if resume and out.exists():
+        run = RunFolder.open(out)
+        check_same(run, recipe, split)
+        return run
+    run = RunFolder.create(out)
+    run.write_json("split.json", split.describe())
+    run.write_json("recipe.json", recipe.asdict())
+    return run
+
+
+def check_same(run: RunFolder, recipe: Recipe, split: Split) -> None:
+    """Raise LongtailError if the run was begun with another recipe or on other data."""
+    saved, asked = run.read_json("recipe.json"), recipe.asdict()
+    differs = [
+        f"{k} is {saved.get(k)!r} there and {asked.get(k)!r} here"
+        for k in saved | asked
+        if saved.get(k) != asked.get(k)
+    ]
+    if differs:
+        raise LongtailError(f"{run.path} was begun with another recipe: {'; '.join(differs)}. Choose another --out")
+    if run.read_json("split.json")["train_sha256"] != split.describe()["train_sha256"]:
+        raise LongtailError(f"{run.path} was begun on other training images than those found now; choose another --out")
+
+
+def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:
+    """Divide the epochs among the stages by their shares, at least one for each that trains."""
+    total, before, share = sum(stage.share for stage in stages), 0, 0.0
+    for number, stage in enumerate(stages):
+        share += stage.share
+        own = max(round(epochs * share / total) - before, 1) if stage.share else 0
+        yield Part(number, stage, own, before)
+        before += own
+
+
+@dataclass
+class Training:
+    """One run: stages, epochs, steps."""
+
+    recipe: Recipe
+    method: Method
+    split: Split
+    loader: Loader
+    run: RunFolder
+    report: Report
+    world: World
+
+    def __post_init__(self):
+        self.parts = list(plan(self.method.stages(), self.recipe.epochs))
+        self.epochs = self.parts[-1].before + self.parts[-1].epochs
+        self.parameters = {name: p for name, p in self.method.named_parameters() if p.requires_grad}
+        self.rows: list[dict] = []
+
+    def run_all(self) -> None:
+        """Every stage from the checkpoint on, then the results."""
+        checkpoint = self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
+        self.report.begin(self)
+        for text in [*self.split.notes, *self.method.notes]:
+            self.report.note(text)
+        try:
+            for part in self.parts[checkpoint["stage"] if checkpoint else 0 :]:
+                self.run_stage(part, checkpoint)
+                checkpoint = None
+        finally:
+            self.report.end()
+        finish(self.run, self.recipe, self.method, self.split, self.rows)
+
+    def run_stage(self, part: Part, checkpoint: dict | None) -> None:
+        """The epochs of one stage, each kept as soon as it is done."""
+        torch.manual_seed(mix(self.recipe.seed, 1, part.number))
+        self.method.begin_stage(part.stage, self.split)
+        if not part.epochs:
+            return
+        lr = self.recipe.lr if part.stage.lr is None else part.stage.lr
+        kind = GraphStep if self.world.device.type == "cuda" else Step
+        step = kind(self.method, self.choose(part.stage), self.recipe, lr, family(self.recipe.views))
+        first = self.restore(step, part, checkpoint) if checkpoint else 0
+        for epoch in range(first, part.epochs):
+            torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch))
+            began = time.perf_counter()
+            terms = self.run_epoch(step, part, epoch)
+            self.keep(step, part, epoch, terms, time.perf_counter() - began)
+
+    def choose(self, stage: Stage) -> list[Tensor]:
+        """Freeze what a stage does not train, and return what it does."""
+        for name, parameter in self.parameters.items():
+            parameter.requires_grad_(
+                stage.trains is None or name.startswith(tuple(f"{part}." for part in stage.trains))
+            )
+        return [parameter for parameter in self.parameters.values() if parameter.requires_grad]
+
+    def run_epoch(self, step: Step, part: Part, epoch: int) -> dict[str, float]:
+        """One pass over the training images; returns the mean of each loss term and of their sum."""
+        self.method.train()
+        totals: dict[str, float] = {}
+        done, all_steps = epoch * self.loader.steps, part.epochs * self.loader.steps
+        for chunks in self.loader.epoch(epoch, part.number, part.stage.samplers):
+            for i in range(len(chunks[0])):
+                step([chunk.batch(i, step.progress) for chunk in chunks], (done + i) / all_steps)
+            sums, steps = self.read(step, part.before + epoch + 1, done - epoch * self.loader.steps)
+            done += steps
+            totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
+            self.report.advance(part.before + epoch + 1, steps, {name: value / steps for name, value in sums.items()})
+        means = {name: value / self.loader.steps for name, value in totals.items()}
+        return {"loss": sum(means.values()), **means}
+
+    def read(self, step: Step, epoch: int, done: int) -> tuple[dict[str, float], int]:
+        """The sums of the loss terms; raises LongtailError with the place and the last good checkpoint if one is not finite."""
+        bad = step.not_finite()
+        if bad:
+            term, at = bad
+            kept = "no epoch was finished, so there is no checkpoint"
+            if epoch > 1:
+                kept = f"the last good checkpoint is {self.run.path / 'checkpoint.pt'}, of epoch {epoch - 1}"
+            where = f"the loss term '{term}' is not finite at step {done + at} of epoch {epoch}"
+            raise LongtailError(f"{where}; {kept}. Try a lower --lr with another --out")
+        return step.read()
+
+    def keep(self, step: Step, part: Part, epoch: int, terms: dict[str, float], seconds: float) -> None:
+        """Write the checkpoint and a row of `metrics.csv`, with a test of the model where one is due."""
+        done, every = part.before + epoch + 1, self.recipe.eval_every
+        row = {"epoch": done, "stage": part.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
+        row["peak_memory_mb"] = self.world.peak_memory() / 2**20
+        if done < self.epochs and every and done % every == 0:
+            row |= {f"test_{name}": value for name, value in measure(self.method, self.split, self.recipe).items()}
+        self.rows.append(row)
+        place = {"stage": part.number, "epoch": epoch + 1, "rows": self.rows}
+        self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
+        self.run.write_csv("metrics.csv", self.rows)
+        self.report.epoch(row)
+
+    def restore(self, step: Step, part: Part, checkpoint: dict) -> int:
+        """Take up a checkpoint; returns how many epochs of the stage are done."""
+        self.method.load_state_dict(checkpoint["method"])
+        step.restore(checkpoint["optimiser"])
+        self.rows = checkpoint["rows"]
+        done = part.before + checkpoint["epoch"]
+        self.report.advance(done, done * self.loader.steps, {})
+        return checkpoint["epoch"]

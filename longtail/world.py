@@ -1,0 +1,62 @@
+"""Where a run computes: one CPU or one GPU."""
+
+import os
+import platform
+import resource
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from longtail.errors import LongtailError
+
+
+@dataclass(frozen=True)
+class World:
+    """The device of this process, and how many images are augmented at once there."""
+
+    device: torch.device
+
+    @property
+    def chunk(self) -> int:
+        """Images augmented in one call: what stays in a CPU's cache, or a GPU's whole epoch."""
+        return 1024 if self.device.type == "cpu" else 32_768
+
+    def peak_memory(self) -> int:
+        """Largest memory of this process so far, in bytes: of the GPU, or the resident set on a CPU."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    def describe(self) -> dict:
+        """Machine and versions, for `environment.json`."""
+        name = (
+            torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else platform.processor() or platform.machine()
+        )
+        return {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "platform": platform.platform(),
+            "device": str(self.device),
+            "device_name": name,
+            "threads": torch.get_num_threads(),
+            "cores": os.cpu_count(),
+        }
+
+
+def start(device: str = "auto", threads: int | None = None) -> World:
+    """The world of this process; `auto` takes a GPU if there is one. Raises LongtailError for a device that is not there."""
+    if threads is not None:
+        if threads < 1:
+            raise LongtailError(f"threads is {threads}; it must be at least 1")
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
+        raise LongtailError(f"device is '{device}'; it takes auto, cpu, cuda or cuda:N")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise LongtailError(f"device {device} was asked for but torch sees no GPU here; leave --device out")
+    return World(torch.device(device))

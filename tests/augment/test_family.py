@@ -1,0 +1,54 @@
+"""Families: found by name, with the papers' numbers; normalising equals torchvision."""
+
+import pytest
+import torch
+from torchvision.transforms import functional as F
+
+from longtail.augment import FAMILIES, HorizontalFlip, family, mirror
+
+IMAGES = torch.randint(256, (16, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_each_family_is_found_and_has_both_views(name):
+    found = family(name)
+    assert found.name == name
+    assert set(found.views) == {"strong", "moco"}
+    images = torch.zeros(2, 3, found.size, found.size, dtype=torch.uint8)
+    for view in found.views.values():
+        assert view(images, torch.Generator()).shape == images.shape
+
+
+def test_an_unknown_family_is_answered_with_the_known_and_the_nearest():
+    with pytest.raises(ValueError, match=r"did you mean 'cifar'\? Known: cifar, digits"):
+        family("cifr")
+
+
+def test_digits_are_never_mirrored():
+    for view in family("digits").views.values():
+        assert not any(isinstance(transform, HorizontalFlip) for transform in view)
+
+
+def test_digits_statistics_are_those_of_the_data_set():
+    datasets = pytest.importorskip("sklearn.datasets")
+    pixels = datasets.load_digits().images / 16
+    assert family("digits").mean[0] == pytest.approx(pixels.mean(), abs=2e-3)
+    assert family("digits").std[0] == pytest.approx(pixels.std(), abs=2e-3)
+
+
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_normalise_equals_torchvision(name):
+    found = family(name)
+    wanted = F.normalize(IMAGES.float().div(255), found.mean, found.std)
+    assert (found.normaliser()(IMAGES) - wanted).abs().max() < 1e-6
+
+
+def test_normalise_keeps_the_memory_format():
+    found = family("cifar")
+    last = IMAGES.to(memory_format=torch.channels_last)
+    assert found.normaliser()(last).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_mirror_twice_is_the_image():
+    assert torch.equal(mirror(mirror(IMAGES)), IMAGES)
+    assert torch.equal(mirror(IMAGES)[..., 0], IMAGES[..., -1])

@@ -1,0 +1,15 @@
+"""Shared by all tests: real data beside the checkout, where it is."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data that some machines have beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the real data of {SHARED}, which this machine has not")
+    return SHARED

@@ -1,0 +1,156 @@
+"""Every equation against loops over plain numbers."""
+
+import math
+
+import pytest
+import torch
+
+from longtail import losses
+
+K, N, C, D, Q = 3, 5, 7, 4, 6
+
+
+def logits(seed: int, *shape: int, scale: float = 3.0) -> torch.Tensor:
+    return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture
+def labels() -> torch.Tensor:
+    return torch.tensor([0, 6, 3, 3, 1])
+
+
+@pytest.fixture
+def log_prior() -> torch.Tensor:
+    counts = torch.tensor([100, 50, 20, 10, 5, 2, 1], dtype=torch.float64)
+    return (counts / counts.sum()).log()
+
+
+def softmax(z) -> list[float]:
+    top = max(z)
+    e = [math.exp(v - top) for v in z]
+    return [v / sum(e) for v in e]
+
+
+def kl(p: list[float], q: list[float]) -> float:
+    return sum(a * (math.log(a) - math.log(b)) for a, b in zip(p, q, strict=True))
+
+
+@pytest.mark.parametrize("tau", [0.0, 1.0, 1.7])
+def test_balanced_cross_entropy_is_cross_entropy_of_prior_weighted_exponentials(labels, log_prior, tau):
+    z = logits(0, K, N, C)
+    found = losses.balanced_cross_entropy(z, labels, log_prior, tau)
+    for k in range(K):
+        for i in range(N):
+            weighted = [math.exp(log_prior[c]) ** tau * math.exp(z[k, i, c]) for c in range(C)]
+            expected = -math.log(weighted[labels[i]] / sum(weighted))
+            assert found[k, i].item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_without_a_prior_it_is_plain_cross_entropy_for_any_leading_axes(labels, log_prior):
+    z = logits(1, 2, K, N, C)
+    plain = losses.cross_entropy(z, labels)
+    assert torch.equal(plain, losses.balanced_cross_entropy(z, labels, log_prior, tau=0.0))
+    assert torch.allclose(plain[1, 2], torch.nn.functional.cross_entropy(z[1, 2], labels, reduction="none"))
+
+
+@pytest.mark.parametrize("tau", [0.5, 1.0])
+def test_adjusted_logits_are_shifted_by_the_prior_and_towards_the_target(log_prior, tau):
+    z, target = logits(2, K, N, C), torch.full((C,), 1 / C, dtype=torch.float64).log()
+    assert torch.allclose(losses.adjust_logits(z, log_prior, tau), z - tau * log_prior)
+    moved = losses.adjust_logits(z, log_prior, tau, target)
+    for c in range(C):
+        assert torch.allclose(moved[..., c], z[..., c] - tau * (log_prior[c] - target[c]))
+    assert torch.allclose(losses.adjust_logits(z, log_prior, tau, log_prior), z)
+
+
+def test_transfer_weight_is_the_ratio_of_the_entropies_of_standardised_heads(labels):
+    cls, ref = logits(3, K, N, C), logits(4, K, N, C)
+    found = losses.transfer_weight(cls, ref, labels)
+    for k in range(K):
+        for i in range(N):
+            h = []
+            for head in (cls, ref):
+                z = head[k, i].tolist()
+                mean = sum(z) / C
+                std = math.sqrt(sum((v - mean) ** 2 for v in z) / (C - 1))
+                h.append(-math.log(softmax([v / std for v in z])[labels[i]]))
+            assert found[k, i].item() == pytest.approx(h[0] / max(h[1], 1e-3), rel=1e-10)
+
+
+def test_transfer_weight_is_larger_where_cls_is_less_sure_than_ref_and_has_no_gradient(labels):
+    sure = torch.nn.functional.one_hot(labels, C).double()
+    unsure = 0.1 * sure + logits(5, N, C, scale=0.5)
+    assert (losses.transfer_weight(unsure[None], sure[None], labels) > 1).all()
+    assert (losses.transfer_weight(sure[None], unsure[None], labels) < 1).all()
+    cls = logits(6, K, N, C).requires_grad_()
+    assert not losses.transfer_weight(cls, cls, labels).requires_grad
+
+
+def test_transfer_weight_stays_finite_for_constant_logits_and_a_certain_reference(labels):
+    certain = 1e4 * torch.nn.functional.one_hot(labels, C).float().expand(K, N, C)
+    for z in (torch.zeros(K, N, C), certain):
+        assert losses.transfer_weight(certain, z, labels).isfinite().all()
+        assert losses.transfer_weight(z, certain, labels).isfinite().all()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pairwise_kl_is_the_mean_over_ordered_pairs(temperature, weighted):
+    z = logits(7, K, N, C)
+    w = logits(8, K, N).abs() if weighted else None
+    expected = 0.0
+    for k in range(K):
+        for q in range(K):
+            if q == k:
+                continue
+            for i in range(N):
+                teacher = softmax([v / temperature for v in z[q, i].tolist()])
+                student = softmax([v / temperature for v in z[k, i].tolist()])
+                expected += (w[k, i].item() if weighted else 1) * temperature**2 * kl(teacher, student) / N
+    expected /= K * (K - 1)
+    assert losses.pairwise_kl(z, w, temperature).item() == pytest.approx(expected, rel=1e-10)
+    assert losses.pairwise_kl(z, w, temperature, detach=False).item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_pairwise_kl_teaches_only_the_student_unless_nothing_is_detached():
+    z = logits(9, 2, N, C)
+
+    def gradient(detach: bool) -> torch.Tensor:
+        x = z.clone().requires_grad_()
+        losses.pairwise_kl(x, detach=detach).backward()
+        return x.grad
+
+    p = z.softmax(-1)
+    student_only = (p - p.flip(0)) / (2 * N)  # d KL(q || p_k) / d z_k = p_k - q, a mean over two pairs and N samples
+    assert torch.allclose(gradient(True), student_only)
+    assert not torch.allclose(gradient(False), student_only)
+    x = z.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: losses.pairwise_kl(v, detach=False), x)
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_pairwise_kl_has_finite_gradients_at_logit_gaps_of_a_thousand(detach):
+    z = (1000 * torch.eye(K)[:, None, :].expand(K, N, K)).clone().requires_grad_()
+    losses.pairwise_kl(z, detach=detach).backward()
+    assert z.grad.isfinite().all()
+
+
+def test_pairwise_kl_of_one_expert_or_of_equal_experts_is_zero():
+    z = logits(10, 1, N, C)
+    assert losses.pairwise_kl(z).item() == 0
+    assert losses.pairwise_kl(z.expand(K, N, C)).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_info_nce_is_cross_entropy_of_the_own_key_against_the_queue():
+    unit = torch.nn.functional.normalize
+    q, k, queue = (
+        unit(logits(11, K, N, D), dim=-1),
+        unit(logits(12, K, N, D), dim=-1),
+        unit(logits(13, K, Q, D), dim=-1),
+    )
+    found = losses.info_nce(q, k, queue, 0.2)
+    assert found.shape == (K, N)
+    for e in range(K):
+        for i in range(N):
+            scores = [q[e, i].dot(k[e, i]).item() / 0.2] + [q[e, i].dot(queue[e, j]).item() / 0.2 for j in range(Q)]
+            assert found[e, i].item() == pytest.approx(-math.log(softmax(scores)[0]), rel=1e-10)

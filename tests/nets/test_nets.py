@@ -1,0 +1,117 @@
+"""Networks: sizes of the paper, and K together equal to K apart."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import linear, normalize
+
+from longtail import LongtailError, nets
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_resnet32_has_463_504_parameters_and_64_features():
+    net = nets.Net("resnet32")
+    encoder = net.encoder()
+    assert count(encoder) == 463_504
+    assert encoder(torch.randn(2, 3, 32, 32)).shape == (2, net.width) == (2, 64)
+
+
+def test_resnet32_has_31_convolutions_and_halves_twice_without_a_convolution_in_the_shortcut():
+    encoder = nets.Net("resnet32").encoder()
+    convolutions = [m for m in encoder.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convolutions) == 31 and all(m.kernel_size == (3, 3) and m.bias is None for m in convolutions)
+    sizes = []
+    for stage in encoder.body.stages:
+        stage.register_forward_hook(lambda m, i, o: sizes.append(tuple(o.shape[1:])))
+    encoder(torch.randn(1, 3, 32, 32))
+    assert sizes == [(16, 32, 32), (32, 16, 16), (64, 8, 8)]
+
+
+def test_shortcut_a_skips_pixels_and_pads_channels_with_zeros():
+    from longtail.nets.resnet_cifar import Block
+
+    block = Block(4, 8, 2).eval()
+    nn.init.zeros_(block.bn2.weight)  # leaves the shortcut alone
+    x = torch.rand(1, 4, 6, 6)
+    y = block(x)
+    assert torch.equal(y[:, 2:6], x[:, :, ::2, ::2]) and not y[:, :2].any() and not y[:, 6:].any()
+
+
+def test_experts_together_equal_each_alone():
+    experts = nets.Experts(nets.Net("conv4").encoder, 3)
+    x = torch.randn(4, 3, 8, 8)
+    alone = torch.stack([copy.deepcopy(e)(x) for e in experts.experts])
+    assert torch.equal(experts(x), alone) and alone.shape == (3, 4, 64)
+
+
+def test_heads_compute_what_k_linear_layers_compute():
+    heads, v = nets.Heads(3, 5, 7), torch.randn(3, 4, 5)
+    apart = torch.stack([linear(v[k], heads.weight[k], heads.bias[k]) for k in range(3)])
+    assert torch.allclose(heads(v), apart, atol=1e-6)
+    torch.manual_seed(0)
+    first = nn.Linear(5, 7)
+    torch.manual_seed(0)
+    assert torch.equal(nets.Heads(1, 5, 7).weight[0], first.weight)
+
+
+def test_half_precision_stays_inside_the_encoder():
+    net = nets.Net("conv4", half=True)
+    encoder, x = net.encoder(), torch.randn(8, 3, 8, 8)
+    v = encoder(x)
+    assert v.dtype == torch.float32
+    full = nets.Net("conv4").encoder()
+    full.load_state_dict(encoder.state_dict())
+    assert not torch.equal(full(x), v) and torch.allclose(full(x), v, atol=0.1)
+    v.sum().backward()
+    assert all(p.grad.dtype == torch.float32 for p in encoder.parameters())
+
+
+def test_a_momentum_copy_begins_equal_and_moves_a_thousandth_of_the_way_without_gradient():
+    source = nets.Experts(nets.Net("conv4").encoder, 2)
+    key = nets.MomentumCopy(0.999, source)
+    x = torch.randn(4, 3, 8, 8)
+    assert torch.equal(key(x), source(x)) and not key(x).requires_grad
+    before = [p.clone() for p in key.parameters()]
+    with torch.no_grad():
+        for p in source.parameters():
+            p.add_(1.0)
+    key.follow(source)
+    for p, b, s in zip(key.parameters(), before, source.parameters(), strict=True):
+        assert torch.allclose(p, 0.999 * b + 0.001 * s, atol=1e-6)
+
+
+def test_buffers_of_a_momentum_copy_are_its_own():
+    source = nets.Net("conv4").encoder()
+    key = nets.MomentumCopy(0.999, source)
+    source(torch.randn(8, 3, 8, 8))
+    mean = key.copy[0].body.layers[1].running_mean
+    assert not mean.any()
+    key.follow(source)
+    assert not mean.any()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 7])
+def test_a_queue_holds_the_last_keys_whatever_the_batch(batch):
+    queue, pushed = nets.Queue(2, 5, 3), []
+    for step in range(6):
+        keys = torch.full((2, batch, 3), float(step)) + torch.arange(batch)[:, None] / 100
+        queue.push(keys)
+        pushed += [row[0].item() for row in keys[0]]
+        held = sorted(row[0].item() for row in queue.keys[1])
+        if len(pushed) >= 5:
+            assert held == sorted(pushed[-5:])
+
+
+def test_a_queue_begins_with_unit_vectors():
+    keys = nets.Queue(3, 10, 8).keys
+    assert torch.allclose(keys, normalize(keys, dim=-1))
+
+
+def test_an_unknown_net_is_refused_with_the_nearest():
+    with pytest.raises(LongtailError, match="did you mean 'resnet32'"):
+        nets.Net("resnet23")

@@ -1,0 +1,103 @@
+"""The commands, as a user types them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from longtail import cli
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(list(words))
+    return stop.value.code
+
+
+BAD = {
+    "unknown data, the nearest offered": ("train digit-lt", "did you mean 'digits-lt'"),
+    "unknown method, the nearest offered": ("train digits-lt elc", "did you mean 'ecl'"),
+    "unknown recipe, the nearest offered": ("train digits-lt --recipe cifr", "did you mean 'cifar'"),
+    "unknown net, the nearest offered": ("train digits-lt --net resnet33", "did you mean 'resnet32'"),
+    "unknown flag, the known ones listed": ("train digits-lt ecl --alhpa 1", "did you mean '--alpha'? Known: --alpha"),
+    "flag of another method": ("train digits-lt ce --alpha 1", "unknown flag '--alpha'"),
+    "unknown command": ("trian digits-lt", "Did you mean"),
+    "no data": ("train", "DATA"),
+    "too many words": ("train digits-lt ce bc", "bc"),
+    "text for a number": ("train digits-lt --epochs ten", "--epochs"),
+    "no epochs": ("train digits-lt --epochs 0", "epochs is 0; it must be at least 1"),
+    "fractional epochs": ("train digits-lt --epochs 1.5", "--epochs"),
+    "negative learning rate": ("train digits-lt --lr -1", "lr is -1.0; it must be above 0"),
+    "learning rate that is no number": ("train digits-lt --lr nan", "lr"),
+    "infinite learning rate": ("train digits-lt --lr inf", "lr"),
+    "imbalance below one": ("train digits-lt --imbalance 0.5", "imbalance is 0.5; it must be at least 1"),
+    "batch larger than the data": ("train digits-lt --batch-size 288", "287 training images"),
+    "batch of one": ("train digits-lt --batch-size 1", "batch_size is 1; it must be at least 2"),
+    "negative seed": ("train digits-lt --seed -1", "seed"),
+    "momentum of one": ("train digits-lt --momentum 1", "momentum"),
+    "no experts": ("train digits-lt ecl --experts 0", "experts is 0; it must be at least 1"),
+    "option outside its choices": ("train digits-lt ecl --kd-on cooked", "raw"),
+    "no GPU here": ("train digits-lt --device cuda:9", "GPU"),
+    "unknown device": ("train digits-lt --device tpu", "device"),
+    "missing root": ("train cifar10-lt --root /nowhere/at/all", "/nowhere/at/all is not a folder"),
+    "root for data that has none": ("train digits-lt --root /tmp", "--root"),
+    "unwritable folder": ("train digits-lt --out /proc/here/run", "/proc/here/run"),
+    "evaluating nothing": ("evaluate /nowhere", "is not a run folder"),
+    "options of an unknown method": ("methods elc", "did you mean 'ecl'"),
+    "an unknown recipe shown": ("recipes cifr", "did you mean 'cifar'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_and_exit_code_2(case, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words, part = BAD[case]
+    assert run(*words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and part in error and "Traceback" not in error
+    assert not list(tmp_path.rglob("*.json"))  # no run was begun
+
+
+def test_train_ends_with_the_table_and_the_paths_and_evaluate_prints_the_same_numbers(capsys, tmp_path):
+    out = tmp_path / "run"
+    assert run("train", "digits-lt", "ecl", "--epochs", "2", "--no-cpt", "--out", str(out)) == 0
+    text = capsys.readouterr().out
+    assert "ensemble of 3" in text and "few" in text and str(out / "results.json") in text
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert recipe["options"] == {"cpt": False} and recipe["epochs"] == 2
+    assert run("evaluate", str(out)) == 0
+    table = capsys.readouterr().out
+    assert [line for line in text.splitlines() if "expert" in line or "ensemble" in line] == [
+        line for line in table.splitlines() if "expert" in line or "ensemble" in line
+    ]
+
+
+def test_an_existing_run_is_left_alone(capsys, tmp_path):
+    (tmp_path / "keep").write_text("mine")
+    assert run("train", "digits-lt", "--out", str(tmp_path)) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["keep"]
+
+
+def test_flags_may_come_before_the_method(capsys, tmp_path):
+    assert run("train", "--epochs", "1", "digits-lt", "bc", "--tau", "0.5", "--out", str(tmp_path / "run")) == 0
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["method"] == "bc"
+
+
+def test_listings_show_every_method_recipe_and_option(capsys):
+    assert run("methods") == 0 and run("recipes") == 0 and run("methods", "ecl") == 0 and run("recipes", "cifar") == 0
+    text = capsys.readouterr().out
+    for word in ("ecl", "bc", "digits", "cifar", "--alpha", "0.6", "weight_decay", "0.005"):
+        assert word in text
+
+
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "methods", "recipes"])
+def test_help_is_there_for_every_command(command, capsys):
+    assert run(*command.split(), "--help") == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_the_installed_command_runs_without_a_traceback():
+    found = subprocess.run([sys.executable, "-m", "longtail", "train", "nothing"], capture_output=True, text=True)
+    assert found.returncode == 2 and found.stderr.startswith("longtail: error: unknown data 'nothing'")

@@ -1,0 +1,109 @@
+"""The house rules: every module imports, imports point one way, README commands run."""
+
+import ast
+import importlib
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import longtail
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "longtail"
+
+# a module may import from its own layer and from those before it
+LAYERS = [
+    ["errors"],
+    ["losses", "metrics", "augment"],
+    ["data"],
+    ["nets"],
+    ["methods"],
+    ["recipe"],
+    ["recipes", "world", "runs"],
+    ["step"],
+    ["graph"],
+    ["evaluate"],
+    ["train"],
+    ["console"],
+    ["api"],
+    ["cli"],
+    ["__main__"],
+]
+LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> list[str]:
+    return [m.name for m in pkgutil.walk_packages(longtail.__path__, "longtail.")]
+
+
+@pytest.mark.parametrize("name", [m for m in modules() if not m.endswith("__main__")])
+def test_every_module_imports(name):
+    importlib.import_module(name)
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "longtail":
+            parts = node.module.split(".")[1:]
+            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("longtail.")}
+    return found & LAYER.keys()
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    assert own in LAYER, f"say in LAYERS where {own} stands"
+    upward = {name for name in imports(path) if LAYER[name] > LAYER[own]}
+    assert not upward, f"{own} imports {upward}"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 250
+
+
+def test_importing_the_package_loads_nothing_slow():
+    slow = "matplotlib timm sklearn pyarrow torchvision pandas jinja2"
+    code = f"import sys, longtail; print([m for m in '{slow}'.split() if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def commands(page: str) -> list[str]:
+    """The `longtail ...` lines of a page's shell blocks, without what a trailing comment says they need."""
+    blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", (ROOT / page).read_text(), re.S)
+    return [line for block in blocks for line in block.splitlines() if re.match(r"(longtail|python -m) ", line)]
+
+
+@pytest.mark.parametrize("line", commands("README.md"))
+def test_every_readme_command_runs(line, tmp_path, monkeypatch):
+    if "# needs" in line or "# slow" in line:
+        pytest.skip(f"marked: {line.partition('#')[2].strip()}")
+    words = shlex.split(line, comments=True)
+    words = [sys.executable, "-m", *words] if words[0] == "longtail" else [sys.executable, *words[1:]]
+    if "train" in words and "--epochs" not in words:
+        words += ["--epochs", "2"]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    if "runs/" in line and "train" not in words:
+        made = next(w for w in words if w.startswith("runs/"))
+        setup = [sys.executable, "-m", "longtail", "train", "digits-lt", "--epochs", "2", "--out", made]
+        subprocess.run(setup, cwd=tmp_path, check=True, capture_output=True)
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+
+
+def test_readme_names_every_part_of_the_tree():
+    text = (ROOT / "README.md").read_text()
+    for path in PACKAGE.iterdir():
+        if not path.name.startswith("_") and path.suffix in ("", ".py"):
+            assert path.name in text, f"{path.name} is missing from the map"

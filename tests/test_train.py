@@ -1,0 +1,196 @@
+"""A run from end to end: the same every time, resumable, never overwritten."""
+
+import csv
+import json
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import longtail
+from longtail import LongtailError
+from longtail.api import train as train_model
+from longtail.console import Silent
+from longtail.methods import Stage
+from longtail.metrics import METRICS
+from longtail.recipes import recipe_for
+from longtail.runs import RunFolder
+from longtail.train import plan, train
+
+SHORT = {"epochs": 3, "eval_every": 1}
+
+
+def weights(run) -> dict[str, torch.Tensor]:
+    return load_file(run / "model.safetensors")
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished short run of ECL."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    train_model("digits-lt", "ecl", out=out, **SHORT)
+    return out
+
+
+class Killed(Exception):
+    pass
+
+
+class KillAt(Silent):
+    """Dies in the middle of an epoch, as a killed process would."""
+
+    def __init__(self, epoch: int):
+        self.at = epoch
+
+    def advance(self, epoch, steps, terms):
+        if terms and epoch == self.at:
+            raise Killed
+
+
+def test_the_same_seed_gives_identical_weights_and_another_seed_others(finished, tmp_path):
+    train_model("digits-lt", "ecl", out=tmp_path / "again", **SHORT)
+    assert same(weights(finished), weights(tmp_path / "again"))
+    train_model("digits-lt", "ecl", out=tmp_path / "other", seed=1, **SHORT)
+    assert not same(weights(finished), weights(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_run_killed_in_any_epoch_resumes_to_identical_weights(finished, tmp_path, epoch):
+    out = tmp_path / "run"
+    recipe = recipe_for("digits-lt", **SHORT)
+    with pytest.raises(Killed):
+        train(recipe, out, KillAt(epoch))
+    assert not (out / "results.json").exists()
+    train(recipe, out, Silent(), resume=True)
+    assert same(weights(finished), weights(out))
+    assert (out / "results.json").read_text() == (finished / "results.json").read_text()
+    rows = [list(csv.DictReader((d / "metrics.csv").open())) for d in (finished, out)]
+    assert [r["bc"] for r in rows[0]] == [r["bc"] for r in rows[1]] and len(rows[1]) == 3
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    train_model("digits-lt", "ce", out=tmp_path / "run", epochs=1)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_results_have_the_keys_of_the_contract(finished):
+    results = json.loads((finished / "results.json").read_text())
+    assert list(results) == ["method", "data", "seed", "epochs", "plain", "flip"]
+    for how in ("plain", "flip"):
+        assert tuple(results[how]["ensemble"]) == METRICS and len(results[how]["experts"]) == 3
+        assert 0 <= results[how]["ensemble"]["top1"] <= 100
+
+
+def test_the_run_folder_holds_what_the_design_says(finished):
+    names = {p.name for p in finished.iterdir()}
+    assert names == {
+        *("recipe.json", "environment.json", "split.json", "metrics.csv", "results.json", "per_class.csv"),
+        *("predictions.parquet", "checkpoint.pt", "model.safetensors", "model.json"),
+    }
+    assert len(pq.read_table(finished / "predictions.parquet")) == 700
+    rows = list(csv.DictReader((finished / "per_class.csv").open()))
+    assert [r["name"] for r in rows] == list("0123456789") and {r["test_images"] for r in rows} == {"70"}
+    top1 = json.loads((finished / "results.json").read_text())["plain"]["ensemble"]["top1"]
+    assert sum(float(r["plain"]) for r in rows) / 10 == pytest.approx(top1)
+
+
+def test_a_single_network_has_one_expert_equal_to_the_ensemble(tmp_path):
+    results = train_model("digits-lt", "bc", out=tmp_path / "run", epochs=1).results
+    assert results["plain"]["experts"] == [results["plain"]["ensemble"]]
+
+
+def test_a_loaded_model_gives_the_logits_behind_the_results(finished):
+    model = longtail.load(finished)
+    split = longtail.data.load_split("digits-lt", model.recipe.imbalance)
+    assert model.evaluate(split).results(model.train_counts)["plain"] == model.results["plain"]
+    assert model.logits(split.test.images[:5]).shape == (3, 5, 10)
+    assert model.classes == [str(d) for d in range(10)]
+    with pytest.raises(LongtailError, match=r"expected torch.uint8 \(N, 3, 8, 8\)"):
+        model.logits(split.test.images[:5].float())
+
+
+def test_nothing_is_overwritten_and_a_finished_run_resumes_to_itself(finished):
+    before = {p.name: p.read_bytes() for p in finished.iterdir()}
+    with pytest.raises(LongtailError, match="exists already"):
+        train_model("digits-lt", "ecl", out=finished, **SHORT)
+    train_model("digits-lt", "ecl", out=finished, resume=True, **SHORT)
+    assert before == {p.name: p.read_bytes() for p in finished.iterdir()}
+
+
+def test_resuming_with_another_recipe_says_what_differs(finished):
+    with pytest.raises(LongtailError, match=r"lr is 0.2 there and 0.3 here"):
+        train_model("digits-lt", "ecl", out=finished, resume=True, lr=0.3, **SHORT)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_the_term_and_the_checkpoint(tmp_path, monkeypatch):
+    from longtail.methods.ce import CrossEntropy
+
+    forward, calls = CrossEntropy.forward, []
+
+    def spoiled(self, batch):
+        calls.append(1)
+        terms = forward(self, batch)
+        return terms | {"extra": terms["ce"] * (float("nan") if len(calls) == 11 else 0.0)}
+
+    monkeypatch.setattr(CrossEntropy, "forward", spoiled)
+    with pytest.raises(LongtailError, match=r"'extra' is not finite at step 3 of epoch 2; .*checkpoint.pt, of epoch 1"):
+        train_model("digits-lt", "ce", out=tmp_path / "run", epochs=4)
+    assert RunFolder(tmp_path / "run").load_checkpoint()["epoch"] == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken zip"])
+def test_a_foreign_checkpoint_is_refused_with_a_reason(finished, tmp_path, content):
+    run = RunFolder(tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(LongtailError, match="is not a checkpoint of longtail"):
+        run.load_checkpoint()
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("code ran",))
+
+    torch.save({"method": Evil(), "epoch": 1}, tmp_path / "checkpoint.pt")
+    with pytest.raises(LongtailError, match="is not a checkpoint of longtail"):
+        RunFolder(tmp_path).load_checkpoint()
+
+
+def test_a_write_that_fails_leaves_what_was_there_and_no_litter(tmp_path):
+    run = RunFolder(tmp_path)
+    run.write_text("results.json", "old")
+    with pytest.raises(LongtailError, match="untouched"), run.replacing("results.json") as temporary:
+        temporary.write_text("half of the n")
+        raise OSError(28, "No space left on device")
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"] and (tmp_path / "results.json").read_text() == "old"
+
+
+def test_stages_divide_the_epochs_by_their_shares():
+    parts = list(plan([Stage("a", 0.8), Stage("posthoc", 0.0), Stage("b", 0.2)], 10))
+    assert [(p.stage.name, p.epochs, p.before) for p in parts] == [("a", 8, 0), ("posthoc", 0, 8), ("b", 2, 8)]
+
+
+def test_a_stage_trains_only_what_it_names(tmp_path, monkeypatch):
+    from longtail.methods.ce import CrossEntropy
+
+    monkeypatch.setattr(
+        CrossEntropy, "stages", lambda self: [Stage("features", 0.5), Stage("head", 0.5, ("balanced",), ("cls",))]
+    )
+    seen = {}
+
+    def begin(self, stage, split):
+        seen[stage.name] = {n: p.detach().clone() for n, p in self.named_parameters()}
+
+    monkeypatch.setattr(CrossEntropy, "begin_stage", begin)
+    model = train_model("digits-lt", "ce", out=tmp_path / "run", epochs=4)
+    moved = {n for n, p in model.method.named_parameters() if not torch.equal(p, seen["head"][n])}
+    assert moved == {"cls.weight", "cls.bias"}
+    assert any(not torch.equal(seen["features"][n], seen["head"][n]) for n in seen["head"])
