@@ -11,10 +11,11 @@ from longtail.data import Images, Split
 from longtail.errors import LongtailError
 from longtail.methods import Method
 from longtail.metrics import class_accuracy, summarise
+from longtail.nets import folded
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 
-BATCH = 500
+BATCH = (128, 1000)  # on a CPU, what stays in its cache; on a GPU
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Predictions:
 def logits_of(method: Method, images: Tensor, views: Family) -> Tensor:
     """(N, 3, H, W) uint8 -> (K, N, C) float32 on the CPU, in evaluation mode; a single network has K = 1."""
     was_training, device = method.training, method.log_prior.device
-    normalise = views.normaliser(device)
+    normalise, batch = views.normaliser(device), BATCH[device.type == "cuda"]
     method.eval()
-    parts = [method.logits(normalise(part.to(device))).float().cpu() for part in images.split(BATCH)]
+    with folded(*(getattr(method, name) for name in method.inference)):
+        parts = [method.logits(normalise(part.to(device))).float().cpu() for part in images.split(batch)]
     method.train(was_training)
     logits = torch.cat(parts, dim=-2)
     return logits if logits.dim() == 3 else logits.unsqueeze(0)

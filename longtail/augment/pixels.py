@@ -1,7 +1,6 @@
 """Bytes in and out of a batch: truncation to uint8, and operations on some of the images."""
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -44,14 +43,6 @@ def block(images: Tensor) -> int:
     if images.device.type == "cpu" and images.numel():
         return max(1, BLOCK_BYTES // images[0].numel())
     return max(1, len(images))
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Make glibc's malloc keep freed memory for the next operation, from the first call to the end of the process."""
-    # Freeing a block just under 32 MB, never touched, raises malloc's limit for giving memory back to the system to
-    # that size. Without it each temporary of some MB is fresh pages, and faulting them in costs as much as the work.
-    torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
 
 
 def words(images: Tensor) -> Tensor:

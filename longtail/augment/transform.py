@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-from longtail.augment.pixels import keep_freed_memory
-
 Draw = dict[str, Tensor]
 
 # On a CPU a view goes through its transforms with this many bytes at a time, whatever the size of the chunk.
@@ -53,7 +51,6 @@ class View(tuple[Transform, ...]):
         check(images)
         size = len(images)
         if images.device.type == "cpu" and size:
-            keep_freed_memory()
             size = max(1, BLOCK_BYTES // images[0].numel())
         if len(images) <= size:
             return self._apply_block(images, draws)

@@ -2,6 +2,7 @@
 
 from longtail.nets.encoder import NETS, Encoder, Net
 from longtail.nets.experts import Experts, Heads, Projectors
+from longtail.nets.fold import folded
 from longtail.nets.momentum import MomentumCopy, Queue
 
-__all__ = ["NETS", "Encoder", "Experts", "Heads", "MomentumCopy", "Net", "Projectors", "Queue"]
+__all__ = ["NETS", "Encoder", "Experts", "Heads", "MomentumCopy", "Net", "Projectors", "Queue", "folded"]

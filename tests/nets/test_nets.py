@@ -115,3 +115,18 @@ def test_a_queue_begins_with_unit_vectors():
 def test_an_unknown_net_is_refused_with_the_nearest():
     with pytest.raises(LongtailError, match="did you mean 'resnet32'"):
         nets.Net("resnet23")
+
+
+@pytest.mark.parametrize("name", ["conv4", "resnet8"])
+def test_folding_batch_norm_changes_nothing_but_the_speed(name):
+    torch.manual_seed(0)
+    experts = nets.Experts(nets.Net(name).encoder, 2)
+    for _ in range(5):
+        experts(torch.randn(16, 3, 16, 16) * 3 + 1)  # running statistics that matter
+    experts.eval()
+    x, bodies = torch.randn(4, 3, 16, 16), [e.body for e in experts.experts]
+    plain = experts(x)
+    with nets.folded(experts):
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in experts.modules())
+        assert torch.allclose(experts(x), plain, rtol=1e-4, atol=1e-4)
+    assert [e.body for e in experts.experts] == bodies and torch.equal(experts(x), plain)
