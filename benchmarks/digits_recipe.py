@@ -14,7 +14,7 @@ from longtail.data.sources import DIGITS_LARGEST, load_split
 from longtail.evaluate import measure
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
-from longtail.train import Training, claim, make_loader
+from longtail.train import Training, make_loader
 from longtail.world import start
 
 HELD_OUT = 40  # images a class of the training pool; the remaining 64 are made long-tailed
@@ -37,11 +37,12 @@ def score(split: Split, method: str, seed: int, **changes) -> dict:
     torch.manual_seed(seed)
     built = recipe.build(split.classes.counts)
     with tempfile.TemporaryDirectory() as folder:
-        run = claim(RunFolder(folder + "/run").path, recipe, split, resume=False)
+        run = RunFolder.claim(f"{folder}/run", recipe, split, resume=False)
         world = start("cpu", 1)
         training = Training(recipe, built, split, make_loader(recipe, built, split, world), run, Silent(), world)
         for part in training.parts:
-            training.run_stage(part, None)
+            for _ in training.go_stage(part, None):
+                pass
     return measure(built, split, recipe)
 
 

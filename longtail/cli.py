@@ -17,9 +17,15 @@ from longtail.errors import LongtailError, unknown
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import DEFAULT, RECIPES, recipe_for
+from longtail.seeds import train_seeds
 from longtail.train import train as train_run
 
 console = Console()
+
+
+def whole(kind: type, tokens: tuple) -> int:
+    """A whole number as typed; 1.5 is refused, not rounded."""
+    return int(tokens[0].value)
 
 
 def train(
@@ -30,6 +36,9 @@ def train(
     recipe: Annotated[str | None, Parameter(help="named recipe to start from; the data set's own if left out")] = None,
     root: Annotated[str | None, Parameter(help="folder with the data set's files; downloaded if left out")] = None,
     out: Annotated[str | None, Parameter(help="run folder to make; runs/DATA-METHOD-gGAMMA-seedN if left out")] = None,
+    seeds: Annotated[
+        int, Parameter(help="train so many seeds side by side, --seed being the first", converter=whole)
+    ] = 1,
     resume: Annotated[bool, Parameter(help="continue the run in this folder, or begin it", negative="")] = False,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")] = "auto",
     threads: Annotated[int | None, Parameter(help="CPU threads; all cores if left out")] = None,
@@ -38,8 +47,12 @@ def train(
     """Train a method on a data set, evaluate it, and keep the run in a folder of its own."""
     resolved = recipe_for(data, recipe, method=method, **changes)
     path = Path(out) if out else api.default_out(resolved)
-    run = train_run(resolved, path, ConsoleReport(console), root=root, resume=resume, device=device, threads=threads)
-    show_run(console, run)
+    where = {"root": root, "resume": resume, "device": device, "threads": threads}
+    if seeds == 1:
+        show_run(console, train_run(resolved, path, ConsoleReport(console), **where))
+    else:
+        console.print(results_table(train_seeds(resolved, seeds, path, ConsoleReport(console), **where)))
+        console.print(f"{path / 'seeds.json'}  [dim]the numbers above, and a run folder beside it for each seed[/]")
 
 
 def evaluate(
@@ -126,11 +139,6 @@ def with_options(method: str):
     command.__annotations__ = {p.name: p.annotation for p in command.__signature__.parameters.values()}
     command.__doc__ = train.__doc__
     return command
-
-
-def whole(kind: type, tokens: tuple) -> int:
-    """A whole number as typed; 1.5 is refused, not rounded."""
-    return int(tokens[0].value)
 
 
 def method_in(words: list[str]) -> str:

@@ -1,99 +1,84 @@
 """What a person sees in the terminal: the progress of a run, and tables."""
 
 import time
-from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from longtail.metrics import METRICS
 from longtail.runs import RunFolder
 
-LABELS = dict(zip(METRICS, ("top-1", "balanced", "many", "medium", "few", "worst", "ECE"), strict=True))
+LABELS = dict(zip(METRICS, ("top-1", "bal.", "many", "medium", "few", "worst", "ECE"), strict=True))
 QUIET_SECONDS = 10  # between lines where there is no terminal to redraw
 
 
 class ConsoleReport:
-    """A progress bar with loss terms, the last tested accuracy and the time left; plain lines where output is not a terminal."""
+    """Progress bars with loss terms, the last tested accuracy and the time left; plain lines where there is no terminal."""
 
     def __init__(self, console: Console):
-        self.console, self.accuracy, self.spoke = console, "", float("-inf")
+        self.console, self.said, self.spoke = console, set(), float("-inf")
+        self.tasks, self.epochs, self.accuracy = {}, {}, {}
+        columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
+        terms = TextColumn("{task.fields[terms]}")
+        self.bar = Progress(TextColumn("{task.description}"), *columns, TextColumn("left"), terms, console=console)
 
-    def begin(self, training) -> None:
-        recipe, classes = training.recipe, training.split.classes
-        groups = ", ".join(f"{classes.groups.count(g)} {g}" for g in ("many", "medium", "few"))
-        self.epochs = training.epochs
-        where = f"{training.world.device}, {recipe.precision}, seed {recipe.seed}"
-        self.console.print(
-            f"[bold]{recipe.method}[/] on [bold]{recipe.data}[/]: {len(training.split.train):,} training images, "
-            f"{len(classes)} classes ({groups}), {len(training.split.test):,} test images; {recipe.net}, "
-            f"{self.epochs} epochs of {training.loader.steps} steps, {where}",
-            highlight=False,
-        )
-        columns = (
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("steps"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-        )
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            *columns,
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[terms]}"),
-            console=self.console,
-        )
-        self.task = self.bar.add_task("epoch 1", total=self.epochs * training.loader.steps, terms="")
+    def begin(self, seed: int, title: str, epochs: int, steps: int) -> None:
+        self.note(title, style="")
+        self.tasks[seed] = self.bar.add_task(f"seed {seed}", total=steps, terms="")
+        self.epochs[seed], self.accuracy[seed] = epochs, ""
         if self.console.is_terminal:
             self.bar.start()
 
-    def note(self, text: str) -> None:
-        self.console.print(f"note: {text}", style="yellow", highlight=False)
+    def note(self, text: str, style: str = "yellow") -> None:
+        if text not in self.said:  # once, however many seeds say so
+            self.console.print(text, style=style, highlight=False)
+        self.said.add(text)
 
-    def advance(self, epoch: int, steps: int, terms: dict[str, float]) -> None:
-        text = "  ".join(f"{name} {value:.3f}" for name, value in terms.items()) + self.accuracy
-        self.bar.update(self.task, advance=steps, description=f"epoch {epoch}/{self.epochs}", terms=text)
+    def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None:
+        what = f"seed {seed} epoch {epoch}/{self.epochs[seed]}"
+        self.bar.update(self.tasks[seed], advance=steps, description=what, terms=numbers(terms) + self.accuracy[seed])
 
-    def epoch(self, row: dict) -> None:
+    def epoch(self, seed: int, row: dict) -> None:
         if row.get("test_top1") is not None:
-            self.accuracy = f"  test top-1 {row['test_top1']:.1f}"
+            self.accuracy[seed] = f"  test top-1 {row['test_top1']:.1f}"
         now = time.monotonic()
-        if not self.console.is_terminal and (now - self.spoke > QUIET_SECONDS or row["epoch"] == self.epochs):
-            self.spoke = now
-            task = self.bar.tasks[0]
-            left = f"{task.time_remaining:.0f} s left" if task.time_remaining else ""
-            terms = [f"{name} {value:.3f}" for name, value in row.items() if name in ("loss", *self._terms(row))]
-            self.console.print(
-                f"epoch {row['epoch']}/{self.epochs}  {'  '.join(terms)}{self.accuracy}  {row['seconds']:.1f} s/epoch  {left}",
-                highlight=False,
-            )
+        if self.console.is_terminal or (now - self.spoke < QUIET_SECONDS and row["epoch"] < self.epochs[seed]):
+            return
+        self.spoke, names = now, list(row)
+        terms = {name: row[name] for name in names[names.index("loss") : names.index("peak_memory_mb")]}
+        remaining = next(task.time_remaining for task in self.bar.tasks if task.id == self.tasks[seed])
+        left = f"  {remaining:.0f} s left" if remaining else ""
+        place = f"seed {seed} epoch {row['epoch']}/{self.epochs[seed]}"
+        text = f"{place}  {numbers(terms)}{self.accuracy[seed]}  {row['seconds']:.1f} s{left}"
+        self.console.print(text, highlight=False, soft_wrap=True)
 
-    def end(self) -> None:
-        self.bar.stop()
+    def end(self, seed: int) -> None:
+        self.tasks.pop(seed, None)
+        if not self.tasks:
+            self.bar.stop()
 
-    @staticmethod
-    def _terms(row: dict) -> Sequence[str]:
-        names = list(row)
-        return names[names.index("loss") + 1 : names.index("peak_memory_mb")]
+
+def numbers(terms: dict[str, float]) -> str:
+    """Names and values in a row."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
 
 
 class Silent:
     """Tells nobody."""
 
-    def begin(self, training) -> None: ...
+    def begin(self, seed: int, title: str, epochs: int, steps: int) -> None: ...
     def note(self, text: str) -> None: ...
-    def advance(self, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
-    def epoch(self, row: dict) -> None: ...
-    def end(self) -> None: ...
+    def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
+    def epoch(self, seed: int, row: dict) -> None: ...
+    def end(self, seed: int) -> None: ...
 
 
 def results_table(results: dict) -> Table:
-    """The seven numbers of the ensemble and of every expert, with and without mirror images."""
-    what = f"{results['method']} on {results['data']}, seed {results['seed']}"
-    title = f"{what}, epoch {results['epochs']} (the last), % of test images"
+    """The seven numbers of the ensemble and of every expert, with and without mirror images; over seeds, mean and deviation."""
+    seeds = f"seed {results['seed']}" if "seed" in results else f"mean ± sd of {len(results['seeds'])} seeds"
+    title = f"{results['method']} on {results['data']}, {seeds}, epoch {results['epochs']} (the last), % of test images"
     table = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False
     )
@@ -103,16 +88,22 @@ def results_table(results: dict) -> Table:
     for how, note in (("plain", ""), ("flip", ", mirrored")):
         experts = results[how]["experts"]
         if len(experts) > 1:
-            table.add_row(f"ensemble of {len(experts)}{note}", *cells(results[how]["ensemble"]), style="bold")
+            table.add_row(f"{len(experts)} experts{note}", *cells(results[how]["ensemble"]), style="bold")
         for k, expert in enumerate(experts, 1):
             table.add_row(f"expert {k}{note}" if len(experts) > 1 else f"single{note}", *cells(expert))
         table.add_section()
     return table
 
 
-def cells(measured: dict[str, float | None]) -> list[str]:
+def cells(measured: dict[str, float | dict | None]) -> list[str]:
     """Numbers with one decimal, n/a where nothing was to be measured."""
-    return ["n/a" if measured[name] is None else f"{measured[name]:.1f}" for name in METRICS]
+
+    def cell(value: float | dict | None) -> str:
+        if isinstance(value, dict):
+            return f"{value['mean']:.1f}±{value['sd']:.1f}"
+        return "n/a" if value is None else f"{value:.1f}"
+
+    return [cell(measured[name]) for name in METRICS]
 
 
 WRITTEN = {

@@ -14,7 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from longtail.data import Split
 from longtail.errors import LongtailError
+from longtail.recipe import Recipe
 
 
 class RunFolder:
@@ -36,6 +38,37 @@ class RunFolder:
                 f"cannot make the run folder {run.path}: {error.strerror}; choose another --out"
             ) from error
         return run
+
+    @classmethod
+    def claim(cls, path: str | Path, recipe: Recipe, split: Split, resume: bool) -> "RunFolder":
+        """A new run of this recipe and split, or with resume the one there; raises LongtailError if that is another's."""
+        run = cls(path)
+        if resume and run.path.exists():
+            if not run.is_barely_begun():
+                run = cls.open(path)
+                run.check_same(recipe, split)
+                return run
+        else:
+            run = cls.create(path)
+        run.write_json("split.json", split.describe())
+        run.write_json("recipe.json", recipe.asdict())
+        return run
+
+    def is_barely_begun(self) -> bool:
+        """Whether it was killed before its recipe was written."""
+        return all(file.name == "split.json" or file.name.endswith(".tmp") for file in self.path.iterdir())
+
+    def check_same(self, recipe: Recipe, split: Split) -> None:
+        """Raise LongtailError if the run was begun with another recipe or on other images."""
+        there, here = self.read_json("recipe.json"), recipe.asdict()
+        changed = [key for key in there | here if there.get(key) != here.get(key)]
+        if changed:
+            what = "; ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in changed)
+            raise LongtailError(f"{self.path} was begun with another recipe: {what}. Choose another --out")
+        if self.read_json("split.json")["train_sha256"] != split.describe()["train_sha256"]:
+            raise LongtailError(
+                f"{self.path} was begun on other training images than those found now; choose another --out"
+            )
 
     def exists_already(self) -> LongtailError:
         """The error for a run that is not to be overwritten."""

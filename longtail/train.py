@@ -1,7 +1,7 @@
 """The training loop, the only one: every method, on every data set, runs through it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,13 +23,13 @@ from longtail.world import World, start
 
 
 class Report(Protocol):
-    """Who is told how a run goes."""
+    """Who is told how runs go; a seed tells several apart."""
 
-    def begin(self, training: "Training") -> None: ...
+    def begin(self, seed: int, title: str, epochs: int, steps: int) -> None: ...
     def note(self, text: str) -> None: ...
-    def advance(self, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
-    def epoch(self, row: dict) -> None: ...
-    def end(self) -> None: ...
+    def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
+    def epoch(self, seed: int, row: dict) -> None: ...
+    def end(self, seed: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,25 @@ def train(
     Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
     """
     world = start(device, threads)
-    split = load_split(recipe.data, recipe.imbalance, root)
     with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
-        torch.manual_seed(mix(recipe.seed, 0))
-        method = recipe.build(split.classes.counts).to(world.device)
-        loader = make_loader(recipe, method, split, world)
-        run = claim(Path(out).expanduser(), recipe, split, resume)
-        if not run.has("results.json"):
-            run.write_json(
-                "environment.json", world.describe() | {"root": root and str(Path(root).expanduser().resolve())}
-            )
-            Training(recipe, method, split, loader, run, report, world).run_all()
-    return run
+        training = prepare(recipe, out, report, world, root, resume)
+        for _ in training.go():
+            pass
+    return training.run
+
+
+def prepare(
+    recipe: Recipe, out: str | Path, report: Report, world: World, root: str | None = None, resume: bool = False
+) -> "Training":
+    """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
+    split = load_split(recipe.data, recipe.imbalance, root)
+    torch.manual_seed(mix(recipe.seed, 0))
+    method = recipe.build(split.classes.counts).to(world.device)
+    loader = make_loader(recipe, method, split, world)
+    run = RunFolder.claim(out, recipe, split, resume)
+    if not run.has("environment.json"):
+        run.write_json("environment.json", world.describe() | {"root": root and str(Path(root).expanduser().resolve())})
+    return Training(recipe, method, split, loader, run, report, world)
 
 
 def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
@@ -76,32 +83,6 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
     views = family(recipe.views).views
     chosen = [views[name] for name in method.views]
     return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
-
-
-def claim(out: Path, recipe: Recipe, split: Split, resume: bool) -> RunFolder:
-    """The run folder, new, or an old one of the same recipe and data to be continued."""
-    if resume and out.exists():
-        run = RunFolder.open(out)
-        check_same(run, recipe, split)
-        return run
-    run = RunFolder.create(out)
-    run.write_json("split.json", split.describe())
-    run.write_json("recipe.json", recipe.asdict())
-    return run
-
-
-def check_same(run: RunFolder, recipe: Recipe, split: Split) -> None:
-    """Raise LongtailError if the run was begun with another recipe or on other data."""
-    saved, asked = run.read_json("recipe.json"), recipe.asdict()
-    differs = [
-        f"{k} is {saved.get(k)!r} there and {asked.get(k)!r} here"
-        for k in saved | asked
-        if saved.get(k) != asked.get(k)
-    ]
-    if differs:
-        raise LongtailError(f"{run.path} was begun with another recipe: {'; '.join(differs)}. Choose another --out")
-    if run.read_json("split.json")["train_sha256"] != split.describe()["train_sha256"]:
-        raise LongtailError(f"{run.path} was begun on other training images than those found now; choose another --out")
 
 
 def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:
@@ -132,21 +113,33 @@ class Training:
         self.parameters = {name: p for name, p in self.method.named_parameters() if p.requires_grad}
         self.rows: list[dict] = []
 
-    def run_all(self) -> None:
-        """Every stage from the checkpoint on, then the results."""
+    def go(self) -> Iterator[None]:
+        """Every stage from the checkpoint on, then the results; yields while a chunk of steps is under way on the device."""
+        if self.run.has("results.json"):
+            return
         checkpoint = self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
-        self.report.begin(self)
+        self.report.begin(self.recipe.seed, self.title(), self.epochs, self.epochs * self.loader.steps)
         for text in [*self.split.notes, *self.method.notes]:
             self.report.note(text)
         try:
             for part in self.parts[checkpoint["stage"] if checkpoint else 0 :]:
-                self.run_stage(part, checkpoint)
+                yield from self.go_stage(part, checkpoint)
                 checkpoint = None
         finally:
-            self.report.end()
+            self.report.end(self.recipe.seed)
         finish(self.run, self.recipe, self.method, self.split, self.rows)
 
-    def run_stage(self, part: Part, checkpoint: dict | None) -> None:
+    def title(self) -> str:
+        """What is trained, on what, where, in a sentence."""
+        recipe, groups = self.recipe, self.split.classes.groups
+        by_group = ", ".join(f"{groups.count(name)} {name}" for name in ("many", "medium", "few"))
+        return (
+            f"{recipe.method} on {recipe.data}: {len(self.split.train):,} training images, {len(groups)} classes "
+            f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} epochs of "
+            f"{self.loader.steps} steps, {self.world.device}, {recipe.precision}"
+        )
+
+    def go_stage(self, part: Part, checkpoint: dict | None) -> Iterator[None]:
         """The epochs of one stage, each kept as soon as it is done."""
         torch.manual_seed(mix(self.recipe.seed, 1, part.number))
         self.method.begin_stage(part.stage, self.split)
@@ -159,7 +152,7 @@ class Training:
         for epoch in range(first, part.epochs):
             torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch))
             began = time.perf_counter()
-            terms = self.run_epoch(step, part, epoch)
+            terms = yield from self.go_epoch(step, part, epoch)
             self.keep(step, part, epoch, terms, time.perf_counter() - began)
 
     def choose(self, stage: Stage) -> list[Tensor]:
@@ -170,7 +163,7 @@ class Training:
             )
         return [parameter for parameter in self.parameters.values() if parameter.requires_grad]
 
-    def run_epoch(self, step: Step, part: Part, epoch: int) -> dict[str, float]:
+    def go_epoch(self, step: Step, part: Part, epoch: int) -> Generator[None, None, dict[str, float]]:
         """One pass over the training images; returns the mean of each loss term and of their sum."""
         self.method.train()
         totals: dict[str, float] = {}
@@ -178,10 +171,13 @@ class Training:
         for chunks in self.loader.epoch(epoch, part.number, part.stage.samplers):
             for i in range(len(chunks[0])):
                 step([chunk.batch(i, step.progress) for chunk in chunks], (done + i) / all_steps)
+            yield
             sums, steps = self.read(step, part.before + epoch + 1, done - epoch * self.loader.steps)
             done += steps
             totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
-            self.report.advance(part.before + epoch + 1, steps, {name: value / steps for name, value in sums.items()})
+            self.report.advance(
+                self.recipe.seed, part.before + epoch + 1, steps, {name: value / steps for name, value in sums.items()}
+            )
         means = {name: value / self.loader.steps for name, value in totals.items()}
         return {"loss": sum(means.values()), **means}
 
@@ -189,17 +185,23 @@ class Training:
         """The sums of the loss terms; raises LongtailError with the place and the last good checkpoint if one is not finite."""
         bad = step.not_finite()
         if bad:
-            term, at = bad
-            kept = "no epoch was finished, so there is no checkpoint"
-            if epoch > 1:
-                kept = f"the last good checkpoint is {self.run.path / 'checkpoint.pt'}, of epoch {epoch - 1}"
-            where = f"the loss term '{term}' is not finite at step {done + at} of epoch {epoch}"
-            raise LongtailError(f"{where}; {kept}. Try a lower --lr with another --out")
+            where = f"the loss term '{bad[0]}' is not finite at step {done + bad[1]} of epoch {epoch}"
+            raise LongtailError(self.not_finite(where, epoch))
         return step.read()
+
+    def not_finite(self, where: str, epoch: int) -> str:
+        """What is said of a diverged run: the place, and what is left of it."""
+        kept = "no epoch was finished, so there is no checkpoint"
+        if epoch > 1:
+            kept = f"the last good checkpoint is {self.run.path / 'checkpoint.pt'}, of epoch {epoch - 1}"
+        return f"{where}; {kept}. Try a lower --lr with another --out"
 
     def keep(self, step: Step, part: Part, epoch: int, terms: dict[str, float], seconds: float) -> None:
         """Write the checkpoint and a row of `metrics.csv`, with a test of the model where one is due."""
         done, every = part.before + epoch + 1, self.recipe.eval_every
+        broken = [name for name, parameter in self.parameters.items() if not parameter.isfinite().all()]
+        if broken:
+            raise LongtailError(self.not_finite(f"the weights of {broken[0]} are not finite after epoch {done}", done))
         row = {"epoch": done, "stage": part.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
         row["peak_memory_mb"] = self.world.peak_memory() / 2**20
         if done < self.epochs and every and done % every == 0:
@@ -208,7 +210,7 @@ class Training:
         place = {"stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)
-        self.report.epoch(row)
+        self.report.epoch(self.recipe.seed, row)
 
     def restore(self, step: Step, part: Part, checkpoint: dict) -> int:
         """Take up a checkpoint; returns how many epochs of the stage are done."""
@@ -216,5 +218,5 @@ class Training:
         step.restore(checkpoint["optimiser"])
         self.rows = checkpoint["rows"]
         done = part.before + checkpoint["epoch"]
-        self.report.advance(done, done * self.loader.steps, {})
+        self.report.advance(self.recipe.seed, done, done * self.loader.steps, {})
         return checkpoint["epoch"]

@@ -36,7 +36,7 @@ BAD = {
     "batch of one": ("train digits-lt --batch-size 1", "batch_size is 1; it must be at least 2"),
     "negative seed": ("train digits-lt --seed -1", "seed"),
     "momentum of one": ("train digits-lt --momentum 1", "momentum"),
-    "no experts": ("train digits-lt ecl --experts 0", "experts is 0; it must be at least 1"),
+    "no experts": ("train digits-lt ecl --experts 0", "experts of ecl is 0; it must be at least 1"),
     "option outside its choices": ("train digits-lt ecl --kd-on cooked", "raw"),
     "no GPU here": ("train digits-lt --device cuda:9", "GPU"),
     "unknown device": ("train digits-lt --device tpu", "device"),
@@ -63,13 +63,13 @@ def test_train_ends_with_the_table_and_the_paths_and_evaluate_prints_the_same_nu
     out = tmp_path / "run"
     assert run("train", "digits-lt", "ecl", "--epochs", "2", "--no-cpt", "--out", str(out)) == 0
     text = capsys.readouterr().out
-    assert "ensemble of 3" in text and "few" in text and str(out / "results.json") in text
+    assert "3 experts" in text and "few" in text and str(out / "results.json") in text
     recipe = json.loads((out / "recipe.json").read_text())
     assert recipe["options"] == {"cpt": False} and recipe["epochs"] == 2
     assert run("evaluate", str(out)) == 0
     table = capsys.readouterr().out
-    assert [line for line in text.splitlines() if "expert" in line or "ensemble" in line] == [
-        line for line in table.splitlines() if "expert" in line or "ensemble" in line
+    assert [line for line in text.splitlines() if "expert" in line] == [
+        line for line in table.splitlines() if "expert" in line
     ]
 
 

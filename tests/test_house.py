@@ -29,7 +29,7 @@ LAYERS = [
     ["graph"],
     ["evaluate"],
     ["train"],
-    ["console"],
+    ["console", "seeds"],
     ["api"],
     ["cli"],
     ["__main__"],

@@ -47,7 +47,7 @@ class KillAt(Silent):
     def __init__(self, epoch: int):
         self.at = epoch
 
-    def advance(self, epoch, steps, terms):
+    def advance(self, seed, epoch, steps, terms):
         if terms and epoch == self.at:
             raise Killed
 
@@ -194,3 +194,25 @@ def test_a_stage_trains_only_what_it_names(tmp_path, monkeypatch):
     moved = {n for n, p in model.method.named_parameters() if not torch.equal(p, seen["head"][n])}
     assert moved == {"cls.weight", "cls.bias"}
     assert any(not torch.equal(seen["features"][n], seen["head"][n]) for n in seen["head"])
+
+
+def test_weights_that_overflow_after_a_finite_loss_are_never_kept(tmp_path, monkeypatch):
+    from longtail.methods.ce import CrossEntropy
+
+    def spoil(self):
+        with torch.no_grad():
+            self.cls.bias.fill_(float("inf"))
+
+    monkeypatch.setattr(CrossEntropy, "after_step", spoil)
+    with pytest.raises(LongtailError, match=r"not finite"):
+        train_model("digits-lt", "ce", out=tmp_path / "run", epochs=2, batch_size=287)
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_run_killed_before_its_recipe_was_written_begins_again(finished, tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "split.json").write_text("{}")
+    (out / ".recipe.json.1.tmp").write_text("{")
+    train_model("digits-lt", "ecl", out=out, resume=True, **SHORT)
+    assert same(weights(finished), weights(out))

@@ -19,7 +19,8 @@ def transfer_weight(cls_logits: Tensor, ref_logits: Tensor, labels: Tensor) -> T
 
 
 def _standardised(logits: Tensor) -> Tensor:
-    return logits / logits.std(-1, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
+    centred = logits - logits.mean(-1, keepdim=True)  # changes no cross-entropy, and keeps constant logits finite
+    return centred / logits.std(-1, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
 
 
 def pairwise_kl(outputs: Tensor, weight: Tensor | None = None, temperature: float = 1.0, detach: bool = True) -> Tensor:
@@ -33,12 +34,8 @@ def pairwise_kl(outputs: Tensor, weight: Tensor | None = None, temperature: floa
         return outputs.new_zeros(())
     student = (outputs / temperature).log_softmax(-1)
     teacher = student.detach() if detach else student
-    share = teacher.exp()
-    negentropy = (share * teacher).sum(-1)  # (K, N)
-    cross = torch.einsum("qnc,knc->kqn", share, student)
-    kl = negentropy - cross  # student k, teacher q; zero on the diagonal, its gradient too when nothing is detached
-    off_diagonal = 1 - torch.eye(experts, device=kl.device, dtype=kl.dtype)
-    per_student = (kl * off_diagonal.unsqueeze(-1)).sum(1)
+    gap = teacher.unsqueeze(0) - student.unsqueeze(1)  # (student k, teacher q, N, C), zero on the diagonal
+    per_student = (teacher.exp().unsqueeze(0) * gap).sum((1, 3))
     if weight is not None:
         per_student = per_student * weight
     return temperature**2 * per_student.mean(-1).sum() / (experts * (experts - 1))

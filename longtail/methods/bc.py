@@ -7,7 +7,7 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy
-from longtail.methods.method import Classifier
+from longtail.methods.method import Classifier, Range
 from longtail.nets import Net
 
 
@@ -18,8 +18,8 @@ class BalancedClassifier(Classifier):
         self,
         counts: Sequence[int],
         net: Net,
-        experts: Annotated[int, "K, independent networks"] = 1,
-        tau: Annotated[float, "strength of the prior in training (Eq. 3; Menon et al. 2021, Eq. 10)"] = 1.0,
+        experts: Annotated[int, "K, independent networks", Range(1)] = 1,
+        tau: Annotated[float, "strength of the prior in training (Eq. 3; Menon et al. 2021, Eq. 10)", Range(0)] = 1.0,
     ):
         super().__init__(counts, net, experts)
         self.tau = tau

@@ -7,14 +7,16 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy
-from longtail.methods.method import Classifier
+from longtail.methods.method import Classifier, Range
 from longtail.nets import Net
 
 
 class CrossEntropy(Classifier):
     """Cross-entropy without any balancing, averaged over K independent networks."""
 
-    def __init__(self, counts: Sequence[int], net: Net, experts: Annotated[int, "K, independent networks"] = 1):
+    def __init__(
+        self, counts: Sequence[int], net: Net, experts: Annotated[int, "K, independent networks", Range(1)] = 1
+    ):
         super().__init__(counts, net, experts)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

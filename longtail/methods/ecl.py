@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy, info_nce, pairwise_kl, transfer_weight
-from longtail.methods.method import Classifier, at_least
+from longtail.methods.method import Classifier, Range
 from longtail.nets import Heads, MomentumCopy, Net, Projectors, Queue
 
 
@@ -21,41 +21,32 @@ class ECL(Classifier):
         self,
         counts: Sequence[int],
         net: Net,
-        experts: Annotated[int, "K, complete separate networks (Sec. VI-C)"] = 3,
-        alpha: Annotated[float, "weight of both distillations (Eq. 11)"] = 0.6,
-        beta: Annotated[float, "weight of the contrastive term (Eq. 11)"] = 1.0,
+        experts: Annotated[int, "K, complete separate networks (Sec. VI-C)", Range(1)] = 3,
+        alpha: Annotated[float, "weight of both distillations (Eq. 11)", Range(0)] = 0.6,
+        beta: Annotated[float, "weight of the contrastive term (Eq. 11)", Range(0)] = 1.0,
         bkt: Annotated[bool, "distil logits (Eq. 5-7); off: no reference head either (Table III)"] = True,
-        reweight: Annotated[
-            bool, "weight by a reference head (Eq. 5-6); off: vanilla logit distillation, w = 1"
-        ] = True,
+        ref: Annotated[bool, "reference head (Eq. 10); off: vanilla logit distillation, w = 1"] = True,
+        reweight: Annotated[bool, "weight by the reference head (Eq. 5-6); off: w = 1 beside it"] = True,
         fld: Annotated[bool, "distil features (Eq. 8, Table III)"] = True,
         cpt: Annotated[bool, "contrastive branch (Eq. 9, Table III)"] = True,
-        tau: Annotated[float, "strength of the prior in training (Eq. 3)"] = 1.0,
-        kd_temperature: Annotated[float, "temperature of both distillations (Eq. 7-8)"] = 1.0,
+        tau: Annotated[float, "strength of the prior in training (Eq. 3)", Range(0)] = 1.0,
+        kd_temperature: Annotated[float, "temperature of both distillations (Eq. 7-8)", Range(1e-3)] = 1.0,
         kd_on: Annotated[Literal["raw", "balanced"], "logits that are distilled: z, or z + tau log prior"] = "raw",
         detach: Annotated[bool, "no gradient into the teacher (Eq. 7-8)"] = True,
-        temperature: Annotated[float, "temperature of the contrast (Eq. 9)"] = 0.2,
+        temperature: Annotated[float, "temperature of the contrast (Eq. 9)", Range(1e-3)] = 0.2,
         contrast: Annotated[Literal["mean", "sum"], "over experts (Eq. 9)"] = "mean",
-        queue: Annotated[int, "Q, negatives an expert keeps (Sec. VI-C)"] = 1024,
-        projection: Annotated[int, "width of the contrastive space"] = 64,
-        key_momentum: Annotated[float, "momentum of the key networks (He et al. 2020)"] = 0.999,
+        queue: Annotated[int, "Q, negatives an expert keeps (Sec. VI-C)", Range(1)] = 1024,
+        projection: Annotated[int, "width of the contrastive space", Range(1)] = 64,
+        key_momentum: Annotated[float, "momentum of the key networks (He et al. 2020)", Range(0, 1)] = 0.999,
     ):
         super().__init__(counts, net, experts)
-        for option, value, lowest in (
-            ("alpha", alpha, 0),
-            ("beta", beta, 0),
-            ("queue", queue, 1),
-            ("projection", projection, 1),
-        ):
-            at_least(option, value, lowest)
-        for option, value in (("temperature", temperature), ("kd_temperature", kd_temperature)):
-            at_least(option, value, 1e-3)
+        distil = alpha > 0 and experts > 1  # alpha = 0 is the CPT row of Table III: a reference head has no use there
         self.alpha, self.beta, self.tau = alpha, beta, tau
-        self.bkt, self.fld, self.cpt = bkt, fld, cpt
+        self.bkt, self.fld, self.cpt, self.reweight = bkt and distil, fld and distil, cpt and beta > 0, reweight
         self.kd_temperature, self.kd_on, self.detach = kd_temperature, kd_on, detach
         self.temperature, self.contrast = temperature, contrast
-        self.ref = Heads(experts, net.width, self.classes) if bkt and reweight else None
-        if not cpt:
+        self.ref = Heads(experts, net.width, self.classes) if self.bkt and ref else None
+        if not self.cpt:
             self.views = ("strong",)
             return
         images = sum(counts)
@@ -73,7 +64,7 @@ class ECL(Classifier):
         if self.ref:
             terms["bc_ref"] = self.bc(r, y)  # Eq. 10
         if self.bkt:
-            w = transfer_weight(z, r, y) if self.ref else None  # Eq. 5-6
+            w = transfer_weight(z, r, y) if self.ref and self.reweight else None  # Eq. 5-6
             u = z if self.kd_on == "raw" else z + self.tau * self.log_prior
             terms["logit"] = self.alpha * self.distil(u, w)  # Eq. 7
         if self.fld:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, get_args, get_origin
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,6 @@ class Classifier(Method):
 
     def __init__(self, counts: Sequence[int], net: Net, experts: int = 1):
         super().__init__(counts)
-        at_least("experts", experts, 1)
         self.encoders = Experts(net.encoder, experts)
         self.cls = Heads(experts, net.width, self.classes)
 
@@ -89,20 +88,23 @@ class Classifier(Method):
         return self.cls(self.encoders(x))
 
 
-def at_least(option: str, value: float, lowest: float) -> None:
-    """Raise LongtailError if an option is below its range."""
-    if value < lowest:
-        raise LongtailError(f"{option} is {value}; it must be at least {lowest}")
+@dataclass(frozen=True)
+class Range:
+    """Values that an option may take, both ends included; the third part of its annotation."""
+
+    low: float
+    high: float = float("inf")
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a method: its name, type, default and one line of help with its source."""
+    """An option of a method: its name, type, default, one line of help with its source, and its range."""
 
     name: str
     type: type
     default: object
     help: str
+    range: Range = Range(float("-inf"))
 
 
 def options_of(method: type[Method]) -> dict[str, Option]:
@@ -113,24 +115,24 @@ def options_of(method: type[Method]) -> dict[str, Option]:
 
 
 def _option(parameter: inspect.Parameter) -> Option:
-    kind, help_line = parameter.annotation, ""
-    if get_origin(kind) is Annotated:
-        kind, help_line = get_args(kind)
-    return Option(parameter.name, kind, parameter.default, help_line)
+    kind, help_line, *limits = get_args(parameter.annotation)
+    return Option(parameter.name, kind, parameter.default, help_line, *limits)
 
 
 def check_options(name: str, method: type[Method], options: dict) -> None:
-    """Raise LongtailError for an option that the method has not, or a value of another type."""
+    """Raise LongtailError for an option that the method has not, or a value of another type or out of range."""
     known = options_of(method)
     for option, value in options.items():
         if option not in known:
             raise unknown(f"option of {name}", option, known)
-        kind = known[option].type
-        allowed = get_args(kind)
-        fits = value in allowed if allowed else _is_a(value, kind)
-        if not fits:
-            wanted = " or ".join(map(str, allowed)) if allowed else kind.__name__
+        kind, limits = known[option].type, known[option].range
+        choices = get_args(kind)
+        if not (value in choices if choices else _is_a(value, kind)):
+            wanted = " or ".join(map(str, choices)) if choices else kind.__name__
             raise LongtailError(f"option {option} of {name} is {value!r}; it takes {wanted}")
+        if not choices and not limits.low <= value <= limits.high:
+            bound = f"at least {limits.low}" if value < limits.low else f"at most {limits.high}"
+            raise LongtailError(f"option {option} of {name} is {value}; it must be {bound}")
 
 
 def _is_a(value: object, kind: type) -> bool:

@@ -18,6 +18,7 @@ def class_accuracy(predicted: Tensor, labels: Tensor, num_classes: int) -> Tenso
 
     (N,), (N,) -> (C,) float64
     """
+    predicted, labels = torch.as_tensor(predicted), torch.as_tensor(labels)
     total = torch.bincount(labels, minlength=num_classes)
     right = torch.bincount(labels[predicted == labels], minlength=num_classes)
     return right.double() / total  # 0 / 0 is nan

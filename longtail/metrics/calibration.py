@@ -9,9 +9,14 @@ def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> tuple[
 
     (N, C), (N,) -> three (bins,) float64; accuracy and confidence are 0 in an empty bin.
     """
-    confidence, predicted = probabilities.double().max(-1)
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidence.device)
-    where = torch.bucketize(confidence, edges[1:-1])  # first edge >= confidence: right-closed
+    probabilities, labels = torch.as_tensor(probabilities), torch.as_tensor(labels)
+    confidence, predicted = probabilities.max(-1)
+    edges = torch.arange(1, bins, dtype=torch.float64) / bins
+    edges = edges.to(confidence)  # in the type of the probabilities, so that a float32 0.6 is on the edge 9 / 15
+    where, confidence = (
+        torch.bucketize(confidence, edges),
+        confidence.double(),
+    )  # first edge >= confidence: right-closed
     count = torch.bincount(where, minlength=bins).double()
     filled = count.clamp_min(1)
     accuracy = torch.bincount(where, (predicted == labels).double(), minlength=bins) / filled

@@ -9,6 +9,7 @@ def feature_distance(a: Tensor, b: Tensor, labels: Tensor, num_classes: int) -> 
 
     (N, d) x 2, (N,) -> (C,) float64
     """
+    a, b, labels = torch.as_tensor(a), torch.as_tensor(b), torch.as_tensor(labels)
     distance = torch.linalg.vector_norm(a.double() - b.double(), dim=-1)
     total = torch.bincount(labels, distance, minlength=num_classes)
     return total / torch.bincount(labels, minlength=num_classes)

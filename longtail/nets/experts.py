@@ -21,14 +21,15 @@ class Experts(nn.Module):
     def side_by_side(self, x: Tensor) -> list[Tensor]:
         """Each expert on a stream of its own, so that a CUDA graph runs them at the same time, backwards too."""
         here, streams = torch.cuda.current_stream(), [torch.cuda.Stream() for _ in self.experts]
-        self.kept = []  # alive until the next capture, so that no stream gets memory that another still reads
+        outputs = []
         for expert, stream in zip(self.experts, streams, strict=True):
             stream.wait_stream(here)
             with torch.cuda.stream(stream):
-                self.kept.append(expert(x))
+                outputs.append(expert(x))
         for stream in streams:
             here.wait_stream(stream)
-        return self.kept
+        self.kept = [v.detach() for v in outputs]  # alive, so that no stream is given memory that another still reads
+        return outputs
 
 
 class Heads(nn.Module):

@@ -87,6 +87,8 @@ def test_transfer_weight_is_larger_where_cls_is_less_sure_than_ref_and_has_no_gr
 
 
 def test_transfer_weight_stays_finite_for_constant_logits_and_a_certain_reference(labels):
+    same = losses.transfer_weight(torch.full((K, N, C), 5.0), torch.full((K, N, C), -1e4), labels)
+    assert torch.allclose(same, torch.ones(K, N))
     certain = 1e4 * torch.nn.functional.one_hot(labels, C).float().expand(K, N, C)
     for z in (torch.zeros(K, N, C), certain):
         assert losses.transfer_weight(certain, z, labels).isfinite().all()
@@ -139,6 +141,12 @@ def test_pairwise_kl_of_one_expert_or_of_equal_experts_is_zero():
     z = logits(10, 1, N, C)
     assert losses.pairwise_kl(z).item() == 0
     assert losses.pairwise_kl(z.expand(K, N, C)).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_pairwise_kl_is_never_negative_however_alike_the_experts():
+    z = logits(14, 1, N, 1000).float() + 1e-4 * logits(15, K, N, 1000).float()
+    exact = losses.pairwise_kl(z.double()).item()
+    assert losses.pairwise_kl(z).item() == pytest.approx(exact, rel=0.05) and exact > 0
 
 
 def test_info_nce_is_cross_entropy_of_the_own_key_against_the_queue():

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from longtail import LongtailError, nets
 from longtail.data import Batch, exponential_counts
+from longtail.methods import check_options
 from longtail.methods.bc import BalancedClassifier
 from longtail.methods.ecl import ECL
 
@@ -90,7 +91,8 @@ TABLE_III = {
     "BKT+CPT": ({"fld": False}, {"bc", "bc_ref", "logit", "contrast"}),
     "FLD+CPT": ({"bkt": False}, {"bc", "feature", "contrast"}),
     "all": ({}, {"bc", "bc_ref", "logit", "feature", "contrast"}),
-    "vanilla logit distillation": ({"reweight": False, "fld": False, "cpt": False}, {"bc", "logit"}),
+    "BKT, w = 1": ({"reweight": False, "fld": False, "cpt": False}, {"bc", "bc_ref", "logit"}),
+    "vanilla logit distillation": ({"ref": False, "fld": False, "cpt": False}, {"bc", "logit"}),
 }
 
 
@@ -112,10 +114,13 @@ def test_all_off_equals_independent_balanced_classifiers():
     assert torch.equal(plain(batch())["bc"], bc(batch())["bc"])
 
 
-def test_alpha_zero_gives_the_distillation_no_gradient():
-    method = make(alpha=0.0)
-    terms = method(batch())
-    assert terms["logit"].item() == terms["feature"].item() == 0
+@pytest.mark.parametrize("options", [{"alpha": 0.0}, {"experts": 1}])
+def test_without_weight_or_pair_to_distil_it_is_the_cpt_row(options):
+    method, row = make(**options), make(bkt=False, fld=False, **({"experts": 1} if "experts" in options else {}))
+    terms, expected = method(batch()), row(batch())
+    assert terms.keys() == expected.keys() == {"bc", "contrast"}
+    assert all(torch.equal(terms[name], expected[name]) for name in terms)
+    assert not make(beta=0.0)(batch()).keys() & {"contrast"}
 
 
 def test_after_a_step_the_keys_follow_and_the_queue_holds_the_fresh_keys():
@@ -124,15 +129,15 @@ def test_after_a_step_the_keys_follow_and_the_queue_holds_the_fresh_keys():
     sum(method(data).values()).backward()
     assert torch.equal(method.queue.keys, before)  # negatives are read before the new keys are pushed
     with torch.no_grad():
-        for p in method.encoders.parameters():
+        for p in [*method.encoders.parameters(), *method.projector.parameters()]:
             p.add_(1.0)
     old = [p.clone() for p in method.key.parameters()]
     method.after_step()
     assert torch.equal(method.queue.keys[:, :8], method.fresh) and torch.equal(method.queue.keys[:, 8:], before[:, 8:])
-    encoders = list(method.encoders.parameters())
+    sources = [*method.encoders.parameters(), *method.projector.parameters()]
     moved = [
         torch.allclose(n, 0.999 * o + 0.001 * s, atol=1e-6)
-        for n, o, s in zip(method.key.parameters(), old, encoders, strict=False)
+        for n, o, s in zip(method.key.parameters(), old, sources, strict=True)
     ]
     assert all(moved)
     assert torch.allclose(method.fresh.norm(dim=-1), torch.ones(3, 8))
@@ -154,7 +159,10 @@ def test_a_queue_longer_than_the_training_set_is_cut_and_says_so():
     assert not make(queue=64).notes
 
 
-@pytest.mark.parametrize("option", [{"experts": 0}, {"queue": 0}, {"alpha": -1.0}, {"temperature": 0.0}])
+BAD = {"experts": 0, "queue": 0, "alpha": -1.0, "temperature": 0.0, "key_momentum": 1.5, "tau": -1.0, "kd_on": "cooked"}
+
+
+@pytest.mark.parametrize("option", BAD)
 def test_options_out_of_range_are_refused(option):
-    with pytest.raises(LongtailError, match=next(iter(option))):
-        make(**option)
+    with pytest.raises(LongtailError, match=option):
+        check_options("ecl", ECL, {option: BAD[option]})

@@ -60,6 +60,22 @@ def test_ece_bins_are_closed_on_the_right():
     assert confidence.tolist() == [0, 0.5, 0.75, 0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("bins", [10, 15, 20, 25, 50, 100])
+def test_ece_puts_every_edge_into_the_bin_below_in_either_precision(dtype, bins):
+    for j in range(bins // 2 + 1, bins):
+        edge = torch.tensor([[j / bins, 1 - j / bins]], dtype=dtype)
+        share, _, _ = metrics.reliability(edge, torch.tensor([0]), bins)
+        assert share.argmax() == j - 1
+
+
+def test_metrics_take_arrays_and_lists():
+    p, y = np.array([[0.9, 0.1], [0.2, 0.8]]), [0, 1]
+    assert metrics.expected_calibration_error(p, y) == pytest.approx(0.15)
+    assert metrics.group_accuracy([0, 1], np.array(y), np.array([200, 5])) == {"many": 1.0, "medium": None, "few": 1.0}
+    assert metrics.feature_distance(p, p, y, 2).tolist() == [0, 0]
+
+
 def test_certain_and_right_is_perfectly_calibrated_certain_and_wrong_is_the_worst():
     p = torch.eye(4)
     assert metrics.expected_calibration_error(p, torch.arange(4)) == 0

@@ -1,0 +1,177 @@
+"""Several seeds of one recipe, side by side, reported as one result: processes on a CPU, streams on a GPU."""
+
+import multiprocessing
+import os
+import queue
+import signal
+import statistics
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from longtail.errors import LongtailError
+from longtail.recipe import Recipe
+from longtail.runs import RunFolder
+from longtail.train import Report, Training, prepare, train
+from longtail.world import World, start
+
+
+def train_seeds(
+    recipe: Recipe,
+    seeds: int,
+    out: str | Path,
+    report: Report,
+    *,
+    root: str | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+) -> dict:
+    """Train seeds s, s + 1, ... of a recipe into `out`/seedS; returns and writes `seeds.json` with mean and deviation.
+
+    Raises LongtailError for bad input, and for the first run that fails; the others keep their checkpoints.
+    """
+    if seeds < 2:
+        raise LongtailError(f"seeds is {seeds}; it is the number of runs, at least 2")
+    world, folder = start(device, threads), Path(out).expanduser()
+    if folder.exists() and not resume:
+        raise RunFolder(folder).exists_already()
+    recipes = [recipe.change(seed=recipe.seed + i) for i in range(seeds)]
+    if world.device.type == "cuda":
+        on_streams(recipes, folder, report, world, root, resume)
+    else:
+        in_processes(recipes, folder, report, root, resume, threads)
+    runs = [RunFolder.open(folder / f"seed{r.seed}") for r in recipes]
+    summary = summarise_seeds([run.read_json("results.json") for run in runs])
+    RunFolder(folder).write_json("seeds.json", summary)
+    return summary
+
+
+def summarise_seeds(results: list[dict]) -> dict:
+    """Mean and (sample) standard deviation of every number over the seeds; null where a number is n/a."""
+
+    def over(*path: str | int) -> dict[str, dict | None]:
+        found = results
+        for step in path:
+            found = [r[step] for r in found]
+        return {name: _spread([r[name] for r in found]) for name in found[0]}
+
+    def both(how: str) -> dict:
+        experts = range(len(results[0][how]["experts"]))
+        return {"ensemble": over(how, "ensemble"), "experts": [over(how, "experts", k) for k in experts]}
+
+    head = {name: results[0][name] for name in ("method", "data", "epochs")}
+    return head | {"seeds": [r["seed"] for r in results], "plain": both("plain"), "flip": both("flip")}
+
+
+def _spread(values: list[float | None]) -> dict | None:
+    if None in values:
+        return None
+    return {"mean": statistics.mean(values), "sd": statistics.stdev(values)}
+
+
+def on_streams(
+    recipes: list[Recipe], folder: Path, report: Report, world: World, root: str | None, resume: bool
+) -> None:
+    """All seeds in this process, a stream each: while one waits for its sums, the others' steps fill the device."""
+    cuda = world.device.type == "cuda"
+    with torch.random.fork_rng(devices=[world.device] if cuda else []), ExitStack() as stack:
+        lanes = [Lane(prepare(r, folder / f"seed{r.seed}", report, world, root, resume), world) for r in recipes]
+        stack.callback(lambda: [lane.running.close() for lane in lanes])
+        while lanes:
+            lanes = [lane for lane in lanes if lane.advance()]
+
+
+class Lane:
+    """One of several trainings that take turns: its stream and its own state of torch's random numbers."""
+
+    def __init__(self, training: Training, world: World):
+        self.running, self.device = training.go(), world.device
+        self.stream = torch.cuda.Stream(world.device) if world.device.type == "cuda" else None
+        self.random = self.get_random()
+
+    def advance(self) -> bool:
+        """Run to the next pause; False at the end."""
+        self.set_random()
+        with torch.cuda.stream(self.stream):  # None: nothing to switch
+            going = next(self.running, self) is not self
+        self.random = self.get_random()
+        return going
+
+    def get_random(self) -> list[torch.Tensor]:
+        states = [torch.get_rng_state()]
+        return [*states, torch.cuda.get_rng_state(self.device)] if self.stream else states
+
+    def set_random(self) -> None:
+        torch.set_rng_state(self.random[0])
+        if self.stream:
+            torch.cuda.set_rng_state(self.random[1], self.device)
+
+
+def in_processes(
+    recipes: list[Recipe], folder: Path, report: Report, root: str | None, resume: bool, threads: int | None
+) -> None:
+    """A process for each seed, as many at once as there are cores, each with its share of them."""
+    context, cores = multiprocessing.get_context("spawn"), os.cpu_count() or 1
+    at_once = min(len(recipes), cores)
+    share = threads or max(cores // at_once, 1)
+    messages, waiting, running = context.Queue(), list(recipes), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                recipe = waiting.pop(0)
+                job = (recipe, folder / f"seed{recipe.seed}", messages, root, resume, share)
+                running[recipe.seed] = context.Process(target=_work, args=job, daemon=True)
+                running[recipe.seed].start()
+            relay(messages, report)
+            for seed in [seed for seed, process in running.items() if not process.is_alive()]:
+                code = running.pop(seed).exitcode
+                relay(messages, report, wait=0)
+                if code:
+                    raise LongtailError(f"the run of seed {seed} ended with exit code {code}; --resume goes on with it")
+    finally:
+        for process in running.values():
+            process.terminate()
+
+
+def relay(messages, report: Report, wait: float = 0.2) -> None:
+    """Pass on what the processes tell; raises LongtailError if one of them failed."""
+    try:
+        while True:
+            name, *arguments = messages.get(timeout=wait)
+            if name == "failed":
+                raise LongtailError(*arguments)
+            getattr(report, name)(*arguments)
+    except queue.Empty:
+        return
+
+
+def _work(recipe: Recipe, out: Path, messages, root: str | None, resume: bool, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    try:
+        train(recipe, out, Remote(messages), root=root, resume=resume, device="cpu", threads=threads)
+    except LongtailError as error:
+        messages.put(("failed", f"seed {recipe.seed}: {error}"))
+
+
+class Remote:
+    """Passes a run's reports to the parent process."""
+
+    def __init__(self, messages):
+        self.messages = messages
+
+    def begin(self, *what) -> None:
+        self.messages.put(("begin", *what))
+
+    def note(self, *what) -> None:
+        self.messages.put(("note", *what))
+
+    def advance(self, *what) -> None:
+        self.messages.put(("advance", *what))
+
+    def epoch(self, *what) -> None:
+        self.messages.put(("epoch", *what))
+
+    def end(self, *what) -> None:
+        self.messages.put(("end", *what))

@@ -1,0 +1,78 @@
+"""Several seeds: the same runs as alone, one result."""
+
+import json
+import statistics
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from longtail import LongtailError
+from longtail.console import Silent
+from longtail.recipes import recipe_for
+from longtail.seeds import in_processes, on_streams, summarise_seeds, train_seeds
+from longtail.train import train
+from longtail.world import start
+
+SHORT = {"epochs": 2, "eval_every": 0}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Seeds 3 and 4, each trained by itself with one thread."""
+    out, threads = tmp_path_factory.mktemp("alone"), torch.get_num_threads()
+    for seed in (3, 4):
+        train(recipe_for("digits-lt", seed=seed, **SHORT), out / f"seed{seed}", Silent(), threads=1)
+    torch.set_num_threads(threads)
+    return out
+
+
+def assert_same(a, b):
+    for seed in (3, 4):
+        left, right = (load_file(folder / f"seed{seed}" / "model.safetensors") for folder in (a, b))
+        assert left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def test_processes_give_each_seed_the_weights_it_has_alone(alone, tmp_path):
+    summary = train_seeds(
+        recipe_for("digits-lt", seed=3, **SHORT), 2, tmp_path / "runs", Silent(), device="cpu", threads=1
+    )
+    assert_same(alone, tmp_path / "runs")
+    assert json.loads((tmp_path / "runs" / "seeds.json").read_text()) == summary
+    top1 = [json.loads((alone / f"seed{s}" / "results.json").read_text())["plain"]["ensemble"]["top1"] for s in (3, 4)]
+    assert summary["plain"]["ensemble"]["top1"] == {"mean": statistics.mean(top1), "sd": statistics.stdev(top1)}
+    assert summary["seeds"] == [3, 4] and len(summary["flip"]["experts"]) == 3
+
+
+def test_taking_turns_in_one_process_gives_each_seed_the_weights_it_has_alone(alone, tmp_path):
+    threads = torch.get_num_threads()
+    world = start("cpu", 1)
+    before = torch.get_rng_state()
+    on_streams([recipe_for("digits-lt", seed=s, **SHORT) for s in (3, 4)], tmp_path, Silent(), world, None, False)
+    torch.set_num_threads(threads)
+    assert_same(alone, tmp_path)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_number_that_is_not_measured_for_one_seed_is_null_over_seeds():
+    def result(seed: int, many: float | None) -> dict:
+        numbers = {"top1": 50.0 + seed, "many": many}
+        both = {"ensemble": numbers, "experts": [numbers]}
+        return {"method": "ce", "data": "d", "epochs": 1, "seed": seed, "plain": both, "flip": both}
+
+    found = summarise_seeds([result(0, 1.0), result(1, None)])
+    assert found["plain"]["ensemble"] == {"top1": {"mean": 50.5, "sd": statistics.stdev([50.0, 51.0])}, "many": None}
+
+
+def test_a_failing_seed_is_named(tmp_path):
+    bad = [recipe_for("digits-lt", seed=3, batch_size=287 * 2, **SHORT)]
+    with pytest.raises(LongtailError, match=r"seed 3: batch size 574"):
+        in_processes(bad, tmp_path, Silent(), None, False, 1)
+
+
+def test_existing_folders_and_too_few_seeds_are_refused(tmp_path):
+    recipe = recipe_for("digits-lt", **SHORT)
+    with pytest.raises(LongtailError, match="exists already"):
+        train_seeds(recipe, 2, tmp_path, Silent())
+    with pytest.raises(LongtailError, match="seeds is 1"):
+        train_seeds(recipe, 1, tmp_path / "x", Silent())
