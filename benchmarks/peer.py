@@ -27,14 +27,14 @@ class PeerECL(nn.Module):
             for e, p in zip(self.encoders, self.projectors, strict=True)
         ).requires_grad_(False)
         self.queues = [keys.t().contiguous().clone() for keys in method.queue.keys]
-        self.place, self.prior = 0, torch.tensor(method.counts, dtype=torch.float32)
+        self.place, self.prior = 0, torch.tensor(method.counts, dtype=torch.float32, device=method.log_prior.device)
 
     def forward(self, a: Tensor, b: Tensor, y: Tensor) -> Tensor:
         features = [encoder(a) for encoder in self.encoders]
         cls = [head(v) for head, v in zip(self.cls, features, strict=True)]
         ref = [head(v) for head, v in zip(self.ref, features, strict=True)]
         experts, log_prior = len(cls), torch.log(self.prior / self.prior.sum()).unsqueeze(0)
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=a.device)
         for z in cls + ref:
             loss = loss + F.cross_entropy(z + log_prior.expand(len(y), -1), y) / experts
         for k in range(experts):
@@ -66,7 +66,7 @@ class PeerECL(nn.Module):
         positive = torch.einsum("nc,nc->n", [query, key]).unsqueeze(-1)
         negative = torch.einsum("nc,ck->nk", [query, self.queues[k].clone().detach()])
         logits = torch.cat([positive, negative], dim=1) / 0.2
-        return F.cross_entropy(logits, torch.zeros(len(v), dtype=torch.long))
+        return F.cross_entropy(logits, torch.zeros(len(v), dtype=torch.long, device=v.device))
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -82,8 +82,9 @@ class PeerECL(nn.Module):
 def linears(heads) -> list[nn.Linear]:
     """A stack of K heads as K linear layers."""
     found = []
+    device = heads.weight.device
     for weight, bias in zip(heads.weight.detach(), heads.bias.detach(), strict=True):
-        layer = nn.Linear(weight.shape[1], weight.shape[0])
+        layer = nn.Linear(weight.shape[1], weight.shape[0], device=device)
         layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
         found.append(layer)
     return found

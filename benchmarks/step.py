@@ -14,24 +14,24 @@ from longtail.step import Step
 BATCH, RECIPE = 64, recipe_for("cifar100-lt")
 
 
-def ours(precision: str) -> Step:
+def ours(precision: str, kind: type[Step] = Step, device: str = "cpu") -> Step:
     """Our step with the weights of seed 0."""
     recipe = RECIPE.change(precision=precision)
     torch.manual_seed(0)
-    method = recipe.build(exponential_counts(100, 500, 100)).train()
-    return Step(method, [p for p in method.parameters() if p.requires_grad], recipe, recipe.lr, family("cifar"))
+    method = recipe.build(exponential_counts(100, 500, 100)).to(device).train()
+    return kind(method, [p for p in method.parameters() if p.requires_grad], recipe, recipe.lr, family("cifar"))
 
 
-def batches(n: int) -> list[Batch]:
+def batches(n: int, device: str = "cpu") -> list[Batch]:
     """Random uint8 images."""
     g = torch.Generator().manual_seed(1)
     shape = (BATCH, 3, 32, 32)
     return [
         Batch(
-            [torch.randint(0, 256, shape, dtype=torch.uint8, generator=g) for _ in range(2)],
-            torch.randint(0, 100, (BATCH,), generator=g),
-            torch.arange(BATCH),
-            torch.zeros(()),
+            [torch.randint(0, 256, shape, dtype=torch.uint8, generator=g).to(device) for _ in range(2)],
+            torch.randint(0, 100, (BATCH,), generator=g).to(device),
+            torch.arange(BATCH, device=device),
+            torch.zeros((), device=device),
         )
         for _ in range(n)
     ]

@@ -29,7 +29,9 @@ class Recipe:
     eval_every: Annotated[int, "epochs between tests on the way; 0 tests the last epoch only"]
     method: Annotated[str, "name of the method"] = "ecl"
     seed: Annotated[int, "of weights, order and augmentation; never of the split"] = 0
-    precision: Annotated[Literal["fp32", "bf16"], "of the encoders; heads and losses are always fp32"] = "fp32"
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16"], "bf16: inside the encoders, all else in fp32; tf32: everywhere, on a GPU"
+    ] = "fp32"
     options: Annotated[dict, "of the method"] = field(default_factory=dict)
 
     def __post_init__(self):

@@ -19,7 +19,7 @@ from longtail.methods import Method, Stage
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.step import Step
-from longtail.world import World, start
+from longtail.world import World, full_precision, start
 
 
 class Report(Protocol):
@@ -69,6 +69,7 @@ def prepare(
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
     split = load_split(recipe.data, recipe.imbalance, root)
+    full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))
     method = recipe.build(split.classes.counts).to(world.device)
     loader = make_loader(recipe, method, split, world)

@@ -50,6 +50,13 @@ class World:
         }
 
 
+def full_precision(on: bool) -> None:
+    """Whether a GPU multiplies float32 numbers whole, or rounds them to TF32, which is faster."""
+    how = "ieee" if on else "tf32"
+    torch.backends.cuda.matmul.fp32_precision = how
+    torch.backends.cudnn.conv.fp32_precision = how
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory for the next tensor: faulting in fresh pages costs as much as many an operation."""
     libc = ctypes.CDLL(None)

@@ -1,0 +1,60 @@
+"""Time and memory of training as images, experts, classes and epochs grow; each point in a process of its own."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+from benchmarks.harness import save
+
+BASE = {"images": 1024, "experts": 3, "classes": 100, "epochs": 1}
+GROWN = {"images": [512, 1024, 2048, 4096], "experts": [1, 2, 3, 6], "classes": [10, 100, 1000], "epochs": [1, 10, 30]}
+
+
+def measure(images: int, experts: int, classes: int, epochs: int) -> dict:
+    """Seconds an epoch (the median, the first left out where there are more) and peak memory of one training."""
+    from benchmarks.epoch import random_split
+    from longtail.augment import family
+    from longtail.data import Loader
+    from longtail.recipes import recipe_for
+    from longtail.step import Step
+    from longtail.world import start
+
+    world = start("cpu", 1)
+    split = random_split(images, classes)
+    recipe = recipe_for("cifar100-lt", net="resnet8", experts=experts)
+    method = recipe.build(split.classes.counts).train()
+    views = family("cifar").views
+    loader = Loader(split, [views[v] for v in method.views], 64, 0, world.device, world.chunk)
+    step = Step(method, [p for p in method.parameters() if p.requires_grad], recipe, recipe.lr, family("cifar"))
+    seconds, memory = [], []
+    for epoch in range(epochs + 1):  # the first warms up
+        began = time.perf_counter()
+        for (chunk,) in loader.epoch(epoch):
+            for i in range(len(chunk)):
+                step([chunk.batch(i, step.progress)], 0.5)
+            step.read()
+        seconds.append(time.perf_counter() - began)
+        memory.append(world.peak_memory() / 2**20)
+    timed = sorted(seconds[1:])
+    return {"seconds": timed[len(timed) // 2], "peak_mb": memory[-1], "first_epoch_peak_mb": memory[0]}
+
+
+def main(argv: list[str]) -> None:
+    """Print a row for each point, and save them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks growth", description=__doc__)
+    parser.add_argument("--point", help="measure one point, given as JSON, and print it")
+    args = parser.parse_args(argv)
+    if args.point:
+        print(json.dumps(measure(**json.loads(args.point))))
+        return
+    record = {}
+    for name, values in GROWN.items():
+        for value in values:
+            point = json.dumps(BASE | {name: value} | ({"images": 512} if name == "epochs" else {}))
+            command = [sys.executable, "-m", "benchmarks", "growth", "--point", point]
+            found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            record.setdefault(name, {})[value] = found
+            print(f"{name} {value:>5}: {found['seconds']:7.2f} s/epoch, peak {found['peak_mb']:6.0f} MB", flush=True)
+    save("growth", record)

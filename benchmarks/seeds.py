@@ -1,0 +1,37 @@
+"""Several seeds of one recipe side by side, a thread each, against one after another with all threads."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+
+from benchmarks.harness import compare, save
+from longtail.console import Silent
+from longtail.recipes import recipe_for
+from longtail.seeds import train_seeds
+from longtail.train import train
+
+
+def main(argv: list[str]) -> None:
+    """Check that a seed gives the same model either way, then time whole runs, start of the processes included."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks seeds", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args(argv)
+    recipe, threads = recipe_for("digits-lt", epochs=args.epochs, eval_every=0), torch.get_num_threads()
+
+    def one_by_one(threads: int = threads) -> list[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            runs = [train(recipe.change(seed=s), f"{folder}/{s}", Silent(), threads=threads) for s in range(args.seeds)]
+            return [(run.path / "results.json").read_text() for run in runs]
+
+    def side_by_side() -> list[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            train_seeds(recipe, args.seeds, f"{folder}/all", Silent(), threads=1)
+            return [(Path(folder) / "all" / f"seed{s}" / "results.json").read_text() for s in range(args.seeds)]
+
+    assert one_by_one(threads=1) == side_by_side(), "a seed gave another model side by side"
+    torch.set_num_threads(threads)
+    save("seeds", compare({"one by one": one_by_one, "side by side": side_by_side}, args.rounds) | vars(args))

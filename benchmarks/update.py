@@ -1,0 +1,44 @@
+"""The optimiser and the momentum copies of one step: one call each against a loop over parameters."""
+
+import argparse
+import copy
+
+import torch
+
+from benchmarks.harness import compare, save
+from longtail.nets import Experts, MomentumCopy, Net
+
+
+def main(argv: list[str]) -> None:
+    """Check that both ways compute the same, then time three ResNet-32."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks update", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=50)
+    args = parser.parse_args(argv)
+    torch.manual_seed(0)
+    source = Experts(Net("resnet32").encoder, 3)
+    key, plain = MomentumCopy(0.999, source), copy.deepcopy(source)
+    for p in source.parameters():
+        p.data.add_(torch.randn_like(p))
+
+    def loop() -> None:
+        for p_key, p in zip(plain.parameters(), source.parameters(), strict=True):
+            p_key.data = p_key.data * 0.999 + p.data * (1.0 - 0.999)
+
+    key.follow(source)
+    loop()
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(key.parameters(), plain.parameters(), strict=True))
+    record = {"momentum": compare({"loop": loop, "one call": lambda: key.follow(source)}, args.rounds)}
+
+    def optimiser(**how):
+        model = copy.deepcopy(source)
+        for i, p in enumerate(model.parameters()):
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(i))
+        return model, torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-3, **how)
+
+    (a, default), (b, fused) = optimiser(foreach=False), optimiser(fused=True)
+    for _ in range(3):
+        default.step()
+        fused.step()
+    assert all(torch.allclose(p, q, atol=1e-5) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    record["sgd"] = compare({"loop": default.step, "fused": fused.step}, args.rounds)
+    save("update", record)
