@@ -87,23 +87,22 @@ def results_table(results: dict) -> Table:
         table.add_column(LABELS[name], justify="right", no_wrap=True)
     for how, note in (("plain", ""), ("flip", ", mirrored")):
         experts = results[how]["experts"]
+        rows = [(f"expert {k}{note}" if len(experts) > 1 else f"single{note}", e, "") for k, e in enumerate(experts, 1)]
         if len(experts) > 1:
-            table.add_row(f"{len(experts)} experts{note}", *cells(results[how]["ensemble"]), style="bold")
-        for k, expert in enumerate(experts, 1):
-            table.add_row(f"expert {k}{note}" if len(experts) > 1 else f"single{note}", *cells(expert))
+            rows.insert(0, (f"{len(experts)} experts{note}", results[how]["ensemble"], "bold"))
+        for name, measured, style in rows:
+            table.add_row(name, *cells(measured, "mean"), style=style)
+            if "seeds" in results:
+                table.add_row("  ±", *cells(measured, "sd"), style="dim")
         table.add_section()
     return table
 
 
-def cells(measured: dict[str, float | dict | None]) -> list[str]:
-    """Numbers with one decimal, n/a where nothing was to be measured."""
-
-    def cell(value: float | dict | None) -> str:
-        if isinstance(value, dict):
-            return f"{value['mean']:.1f}±{value['sd']:.1f}"
-        return "n/a" if value is None else f"{value:.1f}"
-
-    return [cell(measured[name]) for name in METRICS]
+def cells(measured: dict[str, float | dict | None], part: str) -> list[str]:
+    """Numbers with one decimal, n/a where nothing was to be measured; of several seeds, their mean or sd."""
+    values = [measured[name] for name in METRICS]
+    numbers = [value[part] if isinstance(value, dict) else value for value in values]
+    return ["n/a" if number is None else f"{number:.1f}" for number in numbers]
 
 
 WRITTEN = {

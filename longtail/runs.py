@@ -14,6 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.recipe import Recipe
@@ -53,6 +58,21 @@ class RunFolder:
         run.write_json("split.json", split.describe())
         run.write_json("recipe.json", recipe.asdict())
         return run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training this run meanwhile; raises LongtailError if one does already."""
+        if fcntl is None:
+            yield
+            return
+        held = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise LongtailError(f"{self.path} is being trained by another process; choose another --out") from None
+        finally:
+            os.close(held)
 
     def is_barely_begun(self) -> bool:
         """Whether it was killed before its recipe was written."""

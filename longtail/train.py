@@ -118,17 +118,18 @@ class Training:
         """Every stage from the checkpoint on, then the results; yields while a chunk of steps is under way on the device."""
         if self.run.has("results.json"):
             return
-        checkpoint = self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
-        self.report.begin(self.recipe.seed, self.title(), self.epochs, self.epochs * self.loader.steps)
-        for text in [*self.split.notes, *self.method.notes]:
-            self.report.note(text)
-        try:
-            for part in self.parts[checkpoint["stage"] if checkpoint else 0 :]:
-                yield from self.go_stage(part, checkpoint)
-                checkpoint = None
-        finally:
-            self.report.end(self.recipe.seed)
-        finish(self.run, self.recipe, self.method, self.split, self.rows)
+        with self.run.locked():
+            checkpoint = self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
+            self.report.begin(self.recipe.seed, self.title(), self.epochs, self.epochs * self.loader.steps)
+            for text in [*self.split.notes, *self.method.notes]:
+                self.report.note(text)
+            try:
+                for part in self.parts[checkpoint["stage"] if checkpoint else 0 :]:
+                    yield from self.go_stage(part, checkpoint)
+                    checkpoint = None
+            finally:
+                self.report.end(self.recipe.seed)
+            finish(self.run, self.recipe, self.method, self.split, self.rows)
 
     def title(self) -> str:
         """What is trained, on what, where, in a sentence."""

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -215,4 +217,21 @@ def test_a_run_killed_before_its_recipe_was_written_begins_again(finished, tmp_p
     (out / "split.json").write_text("{}")
     (out / ".recipe.json.1.tmp").write_text("{")
     train_model("digits-lt", "ecl", out=out, resume=True, **SHORT)
+    assert same(weights(finished), weights(out))
+
+
+def test_two_processes_never_train_one_run(finished, tmp_path):
+    out, recipe = tmp_path / "run", recipe_for("digits-lt", **SHORT)
+    with pytest.raises(Killed):
+        train(recipe, out, KillAt(2))
+    code = (
+        "import sys; from longtail.runs import RunFolder; lock = RunFolder(sys.argv[1]).locked(); lock.__enter__(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, out], stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(LongtailError, match="is being trained by another process"):
+            train(recipe, out, Silent(), resume=True)
+        other.stdin.close()
+    train(recipe, out, Silent(), resume=True)
     assert same(weights(finished), weights(out))
