@@ -56,7 +56,7 @@ class ConsoleReport:
 
     def end(self, seed: int) -> None:
         self.tasks.pop(seed, None)
-        if not self.tasks:
+        if not self.tasks and self.console.is_terminal:
             self.bar.stop()
 
 
