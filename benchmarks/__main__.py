@@ -6,7 +6,7 @@ import sys
 from difflib import get_close_matches
 from pathlib import Path
 
-SUPPORT = ("__init__", "__main__", "harness")
+SUPPORT = ("__init__", "__main__", "harness", "peer")
 
 
 def summaries() -> dict[str, str]:

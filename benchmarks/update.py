@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     def optimiser(**how):
         model = copy.deepcopy(source)
         for i, p in enumerate(model.parameters()):
-            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(i))
+            p.grad = torch.empty_like(p).normal_(generator=torch.Generator().manual_seed(i))
         return model, torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-3, **how)
 
     (a, default), (b, fused) = optimiser(foreach=False), optimiser(fused=True)

@@ -1,6 +1,7 @@
 """The run folder: every file appears whole, by writing a temporary one and renaming it."""
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -13,11 +14,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None
 
 from longtail.data import Split
 from longtail.errors import LongtailError
@@ -62,9 +58,6 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training this run meanwhile; raises LongtailError if one does already."""
-        if fcntl is None:
-            yield
-            return
         held = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

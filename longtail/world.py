@@ -6,6 +6,8 @@ import platform
 import resource
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
 
 import torch
 
@@ -34,17 +36,15 @@ class World:
 
     def describe(self) -> dict:
         """Machine and versions, for `environment.json`."""
-        name = (
-            torch.cuda.get_device_name(self.device)
-            if self.device.type == "cuda"
-            else platform.processor() or platform.machine()
-        )
+        on_gpu = self.device.type == "cuda"
         return {
+            "began": datetime.now(UTC).isoformat(timespec="seconds"),
+            "longtail": metadata.version("longtail"),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "platform": platform.platform(),
             "device": str(self.device),
-            "device_name": name,
+            "device_name": torch.cuda.get_device_name(self.device) if on_gpu else platform.machine(),
             "threads": torch.get_num_threads(),
             "cores": os.cpu_count(),
         }
