@@ -1,6 +1,7 @@
 """The command line: each command is a function, and bad input is one line and exit code 2."""
 
 import inspect
+import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -150,7 +151,13 @@ def method_in(words: list[str]) -> str:
 
 def application(words: list[str]) -> App:
     """The commands, the flags of `train` being those of the method it is asked for."""
-    app = App(name="longtail", help="Long-tailed image recognition.", version=__version__, console=console)
+    app = App(
+        name="longtail",
+        help="Long-tailed image recognition.",
+        version=__version__,
+        console=console,
+        suppress_keyboard_interrupt=False,
+    )
     method = method_in(words) if words[:1] == ["train"] else "ecl"
     app.command(with_options(method), name="train")
     for command in (evaluate, methods, recipes):
@@ -166,19 +173,24 @@ def explain(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def terminate(*_) -> NoReturn:
+    """A polite request to stop ends a run as Ctrl-C does."""
+    raise KeyboardInterrupt("SIGTERM")
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run one command and exit: 0, or 2 with one line on standard error for bad input, or 130 when interrupted."""
+    """Run one command and exit: 0, or 2 with one line on standard error for bad input, or 130 or 143 when interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, terminate)
     try:
         application(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
         code = 0
     except (LongtailError, CycloptsError) as error:
         print(f"longtail: error: {explain(error)}", file=sys.stderr)
         code = 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(
-            "longtail: interrupted; finished epochs are kept, and the same command with --resume goes on",
-            file=sys.stderr,
+            "longtail: interrupted; finished epochs are kept, the same command with --resume goes on", file=sys.stderr
         )
-        code = 130
+        code = 143 if stop.args else 130
     raise SystemExit(code)

@@ -164,14 +164,14 @@ class RunFolder:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, target)
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
             if not _is_disk(error):
                 raise
             raise LongtailError(f"cannot write {target}: {error}; what was there before is untouched") from error
 
 
-def _is_disk(error: Exception) -> bool:
+def _is_disk(error: BaseException) -> bool:
     return (
         isinstance(error, OSError | SafetensorError) or "PytorchStreamWriter" in str(error) or "iostream" in str(error)
     )

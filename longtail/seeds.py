@@ -159,7 +159,7 @@ class Remote:
     """Passes a run's reports to the parent process."""
 
     def __init__(self, messages):
-        self.messages = messages
+        self.messages, self.parent = messages, os.getppid()
 
     def begin(self, *what) -> None:
         self.messages.put(("begin", *what))
@@ -168,6 +168,8 @@ class Remote:
         self.messages.put(("note", *what))
 
     def advance(self, *what) -> None:
+        if os.getppid() != self.parent:
+            raise SystemExit("the parent process is gone")  # killed: nobody waits for this run
         self.messages.put(("advance", *what))
 
     def epoch(self, *what) -> None:

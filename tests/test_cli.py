@@ -1,12 +1,16 @@
 """The commands, as a user types them."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+import torch
 
-from longtail import cli
+from longtail import LongtailError, cli
+from longtail.runs import RunFolder
 
 
 def run(*words: str) -> int:
@@ -101,3 +105,34 @@ def test_help_is_there_for_every_command(command, capsys):
 def test_the_installed_command_runs_without_a_traceback():
     found = subprocess.run([sys.executable, "-m", "longtail", "train", "nothing"], capture_output=True, text=True)
     assert found.returncode == 2 and found.stderr.startswith("longtail: error: unknown data 'nothing'")
+
+
+@pytest.mark.parametrize("stop, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_how_to_go_on_and_does(stop, code, tmp_path):
+    words = [sys.executable, "-m", "longtail", "train", "digits-lt", "ce", "--epochs", "400", "--out", tmp_path / "run"]
+    with subprocess.Popen(words, stderr=-1, stdout=-1, text=True) as process:
+        while not (tmp_path / "run" / "checkpoint.pt").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(stop)
+        error = process.communicate()[1]
+    assert process.returncode == code and error.startswith("longtail: interrupted") and "--resume" in error
+    assert "Traceback" not in error and not list((tmp_path / "run").glob(".*"))
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["epoch"] > 0
+
+
+def test_seeds_do_not_outlive_a_killed_parent(tmp_path):
+    words = [sys.executable, "-m", "longtail", "train", "digits-lt", "ce", "--epochs", "100000", "--eval-every", "0"]
+    with subprocess.Popen([*words, "--seeds", "2", "--out", tmp_path / "run"], stderr=-1, stdout=-1) as process:
+        folder = tmp_path / "run" / "seed0"
+        while not (folder / "checkpoint.pt").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.kill()
+    for _ in range(300):
+        try:
+            with RunFolder(folder).locked():
+                return
+        except LongtailError:
+            time.sleep(0.1)
+    pytest.fail("the process of seed 0 is still training")
