@@ -59,9 +59,14 @@ class Model:
 
     def __init__(self, run: RunFolder):
         self.recipe, self.method = load_method(run)
-        described = run.read_json("model.json")
-        self.path, self.classes, self.train_counts = run.path, described["classes"], described["train_counts"]
-        self.size, self.views, self.run = tuple(described["transform"]["size"]), family(self.recipe.views), run
+        with run.as_written("model.json"):
+            described = run.read_json("model.json")
+            self.classes, self.train_counts = described["classes"], described["train_counts"]
+            self.size = tuple(described["transform"]["size"])
+        self.path, self.views, self.run = run.path, family(self.recipe.views), run
+
+    def __repr__(self) -> str:
+        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.path}>"
 
     @property
     def results(self) -> dict:

@@ -26,6 +26,8 @@ console = Console()
 
 def whole(kind: type, tokens: tuple) -> int:
     """A whole number as typed; 1.5 is refused, not rounded."""
+    if not tokens[0].value.lstrip("+-").isdigit():
+        raise ValueError(f"'{tokens[0].value}' is not a whole number")
     return int(tokens[0].value)
 
 
@@ -66,10 +68,12 @@ def evaluate(
 ) -> None:
     """Test a finished run's model again, and print its table; nothing is written."""
     model = api.load(run)
-    root = root or model.run.read_json("environment.json")["root"]
+    root = root or model.run.read_json("environment.json").get("root")
     split = load_split(model.recipe.data, model.recipe.imbalance, root)
+    model.run.check_images(split, "test")
     results = model.evaluate(split).results(model.train_counts)
-    console.print(results_table(model.results | results))
+    with model.run.as_written("results.json"):
+        console.print(results_table(model.results | results))
 
 
 def methods(name: str | None = None, /) -> None:

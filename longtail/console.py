@@ -4,8 +4,8 @@ import time
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
 from longtail.metrics import METRICS
 from longtail.runs import RunFolder
@@ -20,9 +20,11 @@ class ConsoleReport:
     def __init__(self, console: Console):
         self.console, self.said, self.spoke = console, set(), float("-inf")
         self.tasks, self.epochs, self.accuracy = {}, {}, {}
-        columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
-        terms = TextColumn("{task.fields[terms]}")
-        self.bar = Progress(TextColumn("{task.description}"), *columns, TextColumn("left"), terms, console=console)
+        place = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+        terms = TextColumn("{task.fields[terms]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
+        self.bar = Progress(
+            place, BarColumn(10), TimeRemainingColumn(compact=True), terms, console=console, expand=True
+        )
 
     def begin(self, seed: int, title: str, epochs: int, steps: int) -> None:
         self.note(title, style="")
@@ -37,12 +39,13 @@ class ConsoleReport:
         self.said.add(text)
 
     def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None:
-        what = f"seed {seed} epoch {epoch}/{self.epochs[seed]}"
-        self.bar.update(self.tasks[seed], advance=steps, description=what, terms=numbers(terms) + self.accuracy[seed])
+        place = f"seed {seed}, epoch {epoch}/{self.epochs[seed]}"
+        text = f"loss {sum(terms.values()):.2f}{self.accuracy[seed]}  {numbers(terms)}"  # what is last is cut first
+        self.bar.update(self.tasks[seed], advance=steps, description=place, terms=text)
 
     def epoch(self, seed: int, row: dict) -> None:
         if row.get("test_top1") is not None:
-            self.accuracy[seed] = f"  test top-1 {row['test_top1']:.1f}"
+            self.accuracy[seed] = f"  top-1 {row['test_top1']:.1f} (epoch {row['epoch']})"
         now = time.monotonic()
         if self.console.is_terminal or (now - self.spoke < QUIET_SECONDS and row["epoch"] < self.epochs[seed]):
             return
@@ -117,6 +120,7 @@ WRITTEN = {
 
 def show_run(console: Console, run: RunFolder) -> None:
     """The table of a finished run, and the paths of what it wrote."""
-    console.print(results_table(run.read_json("results.json")))
+    with run.as_written("results.json"):
+        console.print(results_table(run.read_json("results.json")))
     for name, what in WRITTEN.items():
         console.print(f"{run.path / name}  [dim]{what}[/]", highlight=False, soft_wrap=True)

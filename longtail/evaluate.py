@@ -63,11 +63,11 @@ def measure(method: Method, split: Split, recipe: Recipe) -> dict[str, float | N
 
 def finish(run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict]) -> None:
     """Write what a finished run keeps: the model, predictions, per-class table, and last of all `results.json`."""
-    predictions = predict(method, split.test, family(recipe.views))
+    views = family(recipe.views)
+    predictions = predict(method, split.test, views)
     results = predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
     run.write_csv("metrics.csv", rows)
-    views = family(recipe.views)
     run.write_tensors("model.safetensors", method.inference_state())
     run.write_json(
         "model.json",
@@ -135,12 +135,13 @@ def write_predictions(run: RunFolder, predictions: Predictions) -> None:
 
 def load_method(run: RunFolder) -> tuple[Recipe, Method]:
     """The recipe and the trained method of a finished run; raises LongtailError if it is not finished or does not fit."""
-    if not run.has("model.safetensors"):
+    if not run.has("results.json"):
         raise LongtailError(
             f"{run.path} has no model yet: it was not trained to the end; the same train command with --resume goes on"
         )
-    recipe = Recipe(**run.read_json("recipe.json"))
-    with torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away
+    with run.as_written("recipe.json"):
+        recipe = Recipe(**run.read_json("recipe.json"))
+    with run.as_written("model.json"), torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away
         method = recipe.build(run.read_json("model.json")["train_counts"])
     state = run.read_tensors("model.safetensors")
     wanted = method.inference_state()
@@ -148,5 +149,8 @@ def load_method(run: RunFolder) -> tuple[Recipe, Method]:
         raise LongtailError(
             f"{run.path / 'model.safetensors'} does not hold the weights of {recipe.method} on {recipe.net}"
         )
+    broken = [name for name, value in state.items() if not value.isfinite().all()]
+    if broken:
+        raise LongtailError(f"{run.path / 'model.safetensors'} holds numbers that are not finite, in {broken[0]}")
     method.load_state_dict(state, strict=False)
     return recipe, method.eval()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args, get_origin
 from longtail.augment import family
 from longtail.data import SOURCES
 from longtail.errors import LongtailError, unknown
-from longtail.methods import Method, check_options, method_class
+from longtail.methods import Method, check_options, method_class, options_of
 from longtail.nets import Net
 
 
@@ -39,7 +39,9 @@ class Recipe:
             _check_type(entry.name, getattr(self, entry.name), get_args(entry.type)[0])
         for name, (lowest, strict) in RANGES.items():
             value = getattr(self, name)
-            if value < lowest or (strict and value == lowest) or value == float("inf"):
+            if value == float("inf"):
+                raise LongtailError(f"{name} is inf; it must be finite")
+            if value < lowest or (strict and value == lowest):
                 bound = f"above {lowest}" if strict else f"at least {lowest}"
                 raise LongtailError(f"{name} is {value}; it must be {bound}")
         if self.data not in SOURCES:
@@ -55,9 +57,12 @@ class Recipe:
     def change(self, **changes: object) -> "Recipe":
         """A copy with some fields changed, other names being options of the method; checked like any other."""
         own = {entry.name for entry in fields(self)}
+        method = changes.get("method", self.method)
+        known = own | options_of(method_class(method)).keys() if isinstance(method, str) else own
+        for name in changes.keys() - known:
+            raise unknown(f"field of the recipe or option of {method}", name, known - {"options"})
         flat = {name: value for name, value in changes.items() if name in own and name != "options"}
         options = {name: value for name, value in changes.items() if name not in own} | changes.get("options", {})
-        method = flat.get("method", self.method)
         kept = self.options if method == self.method else {}
         return replace(self, **flat, options={**kept, **options})
 

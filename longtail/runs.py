@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from longtail.data import Split
@@ -44,7 +44,7 @@ class RunFolder:
     def claim(cls, path: str | Path, recipe: Recipe, split: Split, resume: bool) -> "RunFolder":
         """A new run of this recipe and split, or with resume the one there; raises LongtailError if that is another's."""
         run = cls(path)
-        if resume and run.path.exists():
+        if resume and run.path.is_dir():
             if not run.is_barely_begun():
                 run = cls.open(path)
                 run.check_same(recipe, split)
@@ -61,6 +61,8 @@ class RunFolder:
         held = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for litter in self.path.glob(".*.tmp"):  # of a process that was killed while writing
+                litter.unlink()
             yield
         except BlockingIOError:
             raise LongtailError(f"{self.path} is being trained by another process; choose another --out") from None
@@ -74,17 +76,27 @@ class RunFolder:
     def check_same(self, recipe: Recipe, split: Split) -> None:
         """Raise LongtailError if the run was begun with another recipe or on other images."""
         there, here = self.read_json("recipe.json"), recipe.asdict()
+        there |= there.pop("options", {})
+        here |= here.pop("options")
         changed = [key for key in there | here if there.get(key) != here.get(key)]
         if changed:
             what = "; ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in changed)
             raise LongtailError(f"{self.path} was begun with another recipe: {what}. Choose another --out")
-        if self.read_json("split.json")["train_sha256"] != split.describe()["train_sha256"]:
+        self.check_images(split, "train")
+
+    def check_images(self, split: Split, part: str) -> None:
+        """Raise LongtailError unless the train or test images are those the run was begun with."""
+        with self.as_written("split.json"):
+            same = self.read_json("split.json")[f"{part}_sha256"] == split.describe()[f"{part}_sha256"]
+        if not same:
             raise LongtailError(
-                f"{self.path} was begun on other training images than those found now; choose another --out"
+                f"{self.path} was begun with other {part} images than those found now; is --root the same?"
             )
 
     def exists_already(self) -> LongtailError:
         """The error for a run that is not to be overwritten."""
+        if not self.path.is_dir():
+            return LongtailError(f"{self.path} is a file, not a run folder; choose another --out")
         return LongtailError(
             f"{self.path} exists already and is left as it is; continue it with --resume or choose another --out"
         )
@@ -93,6 +105,10 @@ class RunFolder:
     def open(cls, path: str | Path) -> "RunFolder":
         """An existing folder; raises LongtailError if it holds no run."""
         run = cls(path)
+        if (run.path / "seeds.json").is_file():
+            raise LongtailError(
+                f"{run.path} holds the runs of several seeds; name one of them, such as {run.path}/seed0"
+            )
         if not (run.path / "recipe.json").is_file():
             raise LongtailError(f"{run.path} is not a run folder: it has no recipe.json")
         return run
@@ -108,9 +124,23 @@ class RunFolder:
     def read_json(self, name: str) -> dict:
         """Read a dictionary."""
         try:
-            return json.loads((self.path / name).read_text())
+            found = json.loads((self.path / name).read_text())
         except (OSError, ValueError) as error:
             raise LongtailError(f"{self.path / name} cannot be read: {error}") from error
+        if not isinstance(found, dict):
+            raise LongtailError(f"{self.path / name} is not as longtail wrote it")
+        return found
+
+    @contextmanager
+    def as_written(self, name: str) -> Iterator[None]:
+        """Turn whatever a changed file of the run leads to into a LongtailError that names it."""
+        try:
+            yield
+        except LongtailError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+            raise LongtailError(f"{self.path / name} is not as longtail wrote it ({what})") from error
 
     def write_text(self, name: str, content: str) -> None:
         """Write a text file."""
@@ -128,7 +158,7 @@ class RunFolder:
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Write tensors as safetensors."""
         with self.replacing(name) as temporary:
-            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary)
+            temporary.write_bytes(save({key: value.detach().cpu().contiguous() for key, value in tensors.items()}))
 
     def read_tensors(self, name: str) -> dict[str, Tensor]:
         """Read safetensors."""
@@ -139,19 +169,27 @@ class RunFolder:
 
     def save_checkpoint(self, state: dict) -> None:
         """Replace the checkpoint."""
+        content = io.BytesIO()
+        torch.save(state, content)
         with self.replacing("checkpoint.pt") as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(content.getbuffer())
 
     def load_checkpoint(self) -> dict:
         """The checkpoint; never runs code of the file."""
         path = self.path / "checkpoint.pt"
+        refused = LongtailError(
+            f"{path} is not a checkpoint of longtail and was not loaded; take it away to begin anew"
+        )
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise LongtailError(f"{path} is not a checkpoint of longtail and was not loaded: {reason}") from error
-        if not isinstance(state, dict) or "method" not in state or "epoch" not in state:
-            raise LongtailError(f"{path} is not a checkpoint of longtail and was not loaded")
+            raise refused from error
+        if not isinstance(state, dict) or state.keys() != {"stage", "epoch", "rows", "method", "optimiser", "recipe"}:
+            raise refused
+        if state["recipe"] != self.read_json("recipe.json"):
+            raise LongtailError(
+                f"{path} belongs to a run of another recipe and was not loaded; take it away to begin anew"
+            )
         return state
 
     @contextmanager
@@ -164,14 +202,7 @@ class RunFolder:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, target)
-        except BaseException as error:
-            temporary.unlink(missing_ok=True)
-            if not _is_disk(error):
-                raise
+        except OSError as error:
             raise LongtailError(f"cannot write {target}: {error}; what was there before is untouched") from error
-
-
-def _is_disk(error: BaseException) -> bool:
-    return (
-        isinstance(error, OSError | SafetensorError) or "PytorchStreamWriter" in str(error) or "iostream" in str(error)
-    )
+        finally:
+            temporary.unlink(missing_ok=True)

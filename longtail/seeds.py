@@ -32,11 +32,16 @@ def train_seeds(
 
     Raises LongtailError for bad input, and for the first run that fails; the others keep their checkpoints.
     """
-    if seeds < 2:
-        raise LongtailError(f"seeds is {seeds}; it is the number of runs, at least 2")
+    if seeds < 1:
+        raise LongtailError(f"seeds is {seeds}; it is the number of runs, at least 1")
     world, folder = start(device, threads), Path(out).expanduser()
     if folder.exists() and not resume:
         raise RunFolder(folder).exists_already()
+    strange = [f.name for f in folder.glob("*") if f.name != "seeds.json" and not f.name.startswith("seed")]
+    if strange or folder.is_file():
+        raise LongtailError(
+            f"{folder} is not a folder of several seeds' runs (it holds {strange}); choose another --out"
+        )
     recipes = [recipe.change(seed=recipe.seed + i) for i in range(seeds)]
     if world.device.type == "cuda":
         on_streams(recipes, folder, report, world, root, resume)
@@ -68,7 +73,7 @@ def summarise_seeds(results: list[dict]) -> dict:
 def _spread(values: list[float | None]) -> dict | None:
     if None in values:
         return None
-    return {"mean": statistics.mean(values), "sd": statistics.stdev(values)}
+    return {"mean": statistics.mean(values), "sd": statistics.stdev(values) if len(values) > 1 else None}
 
 
 def on_streams(
@@ -153,6 +158,9 @@ def _work(recipe: Recipe, out: Path, messages, root: str | None, resume: bool, t
         train(recipe, out, Remote(messages), root=root, resume=resume, device="cpu", threads=threads)
     except LongtailError as error:
         messages.put(("failed", f"seed {recipe.seed}: {error}"))
+    except SystemExit:
+        messages.cancel_join_thread()  # nobody reads them any more
+        raise
 
 
 class Remote:

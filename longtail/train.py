@@ -80,9 +80,14 @@ def prepare(
 
 
 def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
-    """The loader of the views that a method asks for."""
-    views = family(recipe.views).views
-    chosen = [views[name] for name in method.views]
+    """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
+    views, size = family(recipe.views), tuple(split.train.images.shape[-2:])
+    if size != (views.size, views.size):
+        raise LongtailError(
+            f"views '{recipe.views}' are for {views.size} x {views.size} images, those of {split.name} are "
+            f"{size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
+        )
+    chosen = [views.views[name] for name in method.views]
     return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
 
 
@@ -121,7 +126,7 @@ class Training:
         with self.run.locked():
             checkpoint = self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
             self.report.begin(self.recipe.seed, self.title(), self.epochs, self.epochs * self.loader.steps)
-            for text in [*self.split.notes, *self.method.notes]:
+            for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
                 self.report.note(text)
             try:
                 for part in self.parts[checkpoint["stage"] if checkpoint else 0 :]:
@@ -135,9 +140,10 @@ class Training:
         """What is trained, on what, where, in a sentence."""
         recipe, groups = self.recipe, self.split.classes.groups
         by_group = ", ".join(f"{groups.count(name)} {name}" for name in ("many", "medium", "few"))
+        epochs = "epoch" if self.epochs == 1 else "epochs"
         return (
             f"{recipe.method} on {recipe.data}: {len(self.split.train):,} training images, {len(groups)} classes "
-            f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} epochs of "
+            f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} {epochs} of "
             f"{self.loader.steps} steps, {self.world.device}, {recipe.precision}"
         )
 
@@ -209,15 +215,16 @@ class Training:
         if done < self.epochs and every and done % every == 0:
             row |= {f"test_{name}": value for name, value in measure(self.method, self.split, self.recipe).items()}
         self.rows.append(row)
-        place = {"stage": part.number, "epoch": epoch + 1, "rows": self.rows}
+        place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)
         self.report.epoch(self.recipe.seed, row)
 
     def restore(self, step: Step, part: Part, checkpoint: dict) -> int:
         """Take up a checkpoint; returns how many epochs of the stage are done."""
-        self.method.load_state_dict(checkpoint["method"])
-        step.restore(checkpoint["optimiser"])
+        with self.run.as_written("checkpoint.pt"):
+            self.method.load_state_dict(checkpoint["method"])
+            step.restore(checkpoint["optimiser"])
         self.rows = checkpoint["rows"]
         done = part.before + checkpoint["epoch"]
         self.report.advance(self.recipe.seed, done, done * self.loader.steps, {})

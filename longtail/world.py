@@ -70,8 +70,8 @@ def start(device: str = "auto", threads: int | None = None) -> World:
     if sys.platform == "linux":
         keep_freed_memory()
     if threads is not None:
-        if threads < 1:
-            raise LongtailError(f"threads is {threads}; it must be at least 1")
+        if not 1 <= threads <= (os.cpu_count() or 1):
+            raise LongtailError(f"threads is {threads}; this machine has 1 to {os.cpu_count()}")
         torch.set_num_threads(threads)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -74,5 +74,8 @@ def test_existing_folders_and_too_few_seeds_are_refused(tmp_path):
     recipe = recipe_for("digits-lt", **SHORT)
     with pytest.raises(LongtailError, match="exists already"):
         train_seeds(recipe, 2, tmp_path, Silent())
-    with pytest.raises(LongtailError, match="seeds is 1"):
-        train_seeds(recipe, 1, tmp_path / "x", Silent())
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(LongtailError, match=r"not a folder of several seeds' runs .*mine.txt"):
+        train_seeds(recipe, 2, tmp_path, Silent(), resume=True)
+    with pytest.raises(LongtailError, match="seeds is 0"):
+        train_seeds(recipe, 0, tmp_path / "x", Silent())

@@ -2,16 +2,17 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import longtail
-from longtail import LongtailError
+from longtail import LongtailError, cli
 from longtail.api import train as train_model
 from longtail.console import Silent
 from longtail.methods import Stage
@@ -235,3 +236,70 @@ def test_two_processes_never_train_one_run(finished, tmp_path):
         other.stdin.close()
     train(recipe, out, Silent(), resume=True)
     assert same(weights(finished), weights(out))
+
+
+CHANGED = {
+    "recipe.json": ["[]", "{}", '{"data": "digits-lt", "old_name": 1}', "not json"],
+    "model.json": ["[]", "{}", '{"train_counts": ["x"]}'],
+    "results.json": ["[]", "{}"],
+}
+
+
+@pytest.mark.parametrize(
+    "name, content", [(name, content) for name, contents in CHANGED.items() for content in contents]
+)
+def test_a_changed_file_of_a_run_is_named(finished, tmp_path, name, content, capsys):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / name).write_text(content)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", str(run)])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and name in error and error.count("\n") == 1
+
+
+def test_weights_that_are_not_finite_are_not_evaluated(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    spoiled = {k: torch.full_like(v, torch.nan) if v.is_floating_point() else v for k, v in weights(run).items()}
+    save_file(spoiled, run / "model.safetensors")
+    with pytest.raises(LongtailError, match=r"model.safetensors holds numbers that are not finite"):
+        longtail.load(run)
+
+
+def test_a_checkpoint_of_another_recipe_or_with_missing_parts_is_refused(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "results.json").unlink()
+    state = RunFolder(run).load_checkpoint()
+    missing = {k: v for k, v in state["method"].items() if "cls" not in k}
+    changes = {"another recipe": {"recipe": state["recipe"] | {"lr": 9.0}}, "as longtail wrote it": {"method": missing}}
+    for message, change in changes.items():
+        torch.save(state | change, run / "checkpoint.pt")
+        with pytest.raises(LongtailError, match=message):
+            train(recipe_for("digits-lt", **SHORT), run, Silent(), resume=True)
+    torch.save({k: v for k, v in state.items() if k != "stage"}, run / "checkpoint.pt")
+    with pytest.raises(LongtailError, match="is not a checkpoint of longtail"):
+        train(recipe_for("digits-lt", **SHORT), run, Silent(), resume=True)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path):
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"  # a checkpoint of ECL is larger
+        "from longtail.cli import main; main(sys.argv[1:])"
+    )
+    words = ["train", "digits-lt", "ecl", "--epochs", "1", "--out", str(tmp_path / "run")]
+    found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert found.returncode == 2 and found.stderr.count("\n") == 1
+    assert "cannot write" in found.stderr and "checkpoint.pt" in found.stderr
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_a_file_in_the_place_of_a_run_folder_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for resume in (False, True):
+        with pytest.raises(LongtailError, match="is a file"):
+            train_model("digits-lt", "ce", out=tmp_path / "file", resume=resume)
+
+
+def test_an_unknown_word_in_python_offers_the_nearest_field_or_option():
+    with pytest.raises(LongtailError, match="did you mean 'epochs'"):
+        recipe_for("digits-lt", epocs=3)

@@ -59,9 +59,12 @@ def _from_parquet(root: Path, classes: int) -> Pool:
 
 def _official(name: str, root: Path, classes: int, download: bool) -> Pool:
     import torchvision
+    from torchvision.datasets.utils import check_integrity
 
     kind = torchvision.datasets.CIFAR10 if classes == 10 else torchvision.datasets.CIFAR100
     archive = root / kind.filename
+    if not download and archive.exists() and not check_integrity(archive, kind.tgz_md5):
+        raise LongtailError(f"{archive} is not the official archive of {name} (another MD5 sum); download it again")
     try:
         if download:
             root.mkdir(parents=True, exist_ok=True)

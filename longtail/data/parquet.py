@@ -35,8 +35,10 @@ def read_parquet(path: Path, classes: int) -> ParquetImages:
         image = "image" if "image" in table.column_names else "img"
         label = next(name for name in ("label", "fine_label") if name in table.column_names)
         encoded = table[image].combine_chunks().field("bytes").to_pylist()
+        if table[label].null_count or not pa.types.is_integer(table[label].type):
+            raise TypeError(f"the labels are {table[label].type} with {table[label].null_count} missing")
         labels = np.asarray(table[label].to_numpy(), dtype=np.int64)
-    except (pa.ArrowException, OSError, KeyError, StopIteration, TypeError, AttributeError) as error:
+    except (pa.ArrowException, OSError, KeyError, StopIteration, TypeError, ValueError, AttributeError) as error:
         raise LongtailError(
             f"{path} is not a readable parquet file with columns image (struct with bytes) and label: {_line(error)}"
         ) from error

@@ -25,6 +25,11 @@ class ClassTable:
     def __len__(self) -> int:
         return len(self.names)
 
+    def notes(self) -> list[str]:
+        """What a user should know of it."""
+        unseen = [name for name, count in zip(self.names, self.counts, strict=True) if not count]
+        return [f"no training images of {len(unseen)} classes: {', '.join(unseen[:10])}"] if unseen else []
+
     @property
     def groups(self) -> list[str]:
         """many, medium or few, a class."""

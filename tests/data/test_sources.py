@@ -109,7 +109,7 @@ def test_an_unreadable_or_oddly_sized_image_names_its_row(tiny_pool):
 
 def test_a_corrupt_official_archive_is_one_clear_error(tmp_path):
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"not an archive")
-    with pytest.raises(LongtailError, match=r"could not read, from .* cifar10"):
+    with pytest.raises(LongtailError, match=r"cifar-10-python.tar.gz is not the official archive of cifar10"):
         data.load_split("cifar10-lt", 10, str(tmp_path))
 
 
@@ -142,3 +142,16 @@ def test_the_real_files_give_the_published_counts(shared, name, total):
 def test_an_unknown_name_offers_the_nearest():
     with pytest.raises(LongtailError, match="unknown data 'cifar10lt'; did you mean 'cifar10-lt'"):
         data.load_split("cifar10lt", 100)
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [0.5, 1.5], [0, None]])
+def test_labels_that_are_no_whole_numbers_are_refused(tiny_pool, labels):
+    image = {"bytes": encoded(np.zeros((32, 32, 3), np.uint8)), "path": "x"}
+    pq.write_table(pa.table({"image": [image, image], "label": labels}), tiny_pool / "train.parquet")
+    with pytest.raises(LongtailError, match=r"train.parquet is not a readable parquet file .* label"):
+        data.load_split("cifar10-lt", 10, str(tiny_pool))
+
+
+def test_classes_left_without_training_images_are_said():
+    assert "classes: 7, 8, 9" in data.load_split("digits-lt", 1000).classes.notes()[0]
+    assert not data.load_split("digits-lt", 50).classes.notes()
