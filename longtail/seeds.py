@@ -117,34 +117,35 @@ class Lane:
 def in_processes(
     recipes: list[Recipe], folder: Path, report: Report, root: str | None, resume: bool, threads: int | None
 ) -> None:
-    """A process for each seed, as many at once as there are cores, each with its share of them."""
+    """As many processes as there are cores, each with its share of the seeds, which it trains one after another."""
     context, cores = multiprocessing.get_context("spawn"), os.cpu_count() or 1
     at_once = min(len(recipes), cores)
-    share = threads or max(cores // at_once, 1)
-    messages, waiting, running = context.Queue(), list(recipes), {}
+    messages, share = context.Queue(), threads or max(cores // at_once, 1)
+    jobs = [(recipes[i::at_once], folder, messages, root, resume, share) for i in range(at_once)]
+    running = [context.Process(target=_work, args=job, daemon=True) for job in jobs]
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                recipe = waiting.pop(0)
-                job = (recipe, folder / f"seed{recipe.seed}", messages, root, resume, share)
-                running[recipe.seed] = context.Process(target=_work, args=job, daemon=True)
-                running[recipe.seed].start()
+        for process in running:
+            process.start()
+        while any(process.is_alive() for process in running):
             relay(messages, report)
-            for seed in [seed for seed, process in running.items() if not process.is_alive()]:
-                code = running.pop(seed).exitcode
-                relay(messages, report, wait=0)
-                if code:
-                    raise LongtailError(f"the run of seed {seed} ended with exit code {code}; --resume goes on with it")
+            codes = [process.exitcode for process in running if process.exitcode]
+            if codes:
+                relay(messages, report)
+                raise LongtailError(
+                    f"a process of the seeds ended with exit code {codes[0]}; --resume goes on with them"
+                )
+        relay(messages, report)
     finally:
-        for process in running.values():
-            process.terminate()
+        for process in running:
+            if process.pid:
+                process.terminate()
 
 
-def relay(messages, report: Report, wait: float = 0.2) -> None:
+def relay(messages, report: Report) -> None:
     """Pass on what the processes tell; raises LongtailError if one of them failed."""
     try:
         while True:
-            name, *arguments = messages.get(timeout=wait)
+            name, *arguments = messages.get(timeout=0.2)
             if name == "failed":
                 raise LongtailError(*arguments)
             getattr(report, name)(*arguments)
@@ -152,10 +153,14 @@ def relay(messages, report: Report, wait: float = 0.2) -> None:
         return
 
 
-def _work(recipe: Recipe, out: Path, messages, root: str | None, resume: bool, threads: int) -> None:
+def _work(recipes: list[Recipe], folder: Path, messages, root: str | None, resume: bool, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
+    report = Remote(messages)
     try:
-        train(recipe, out, Remote(messages), root=root, resume=resume, device="cpu", threads=threads)
+        for recipe in recipes:
+            train(
+                recipe, folder / f"seed{recipe.seed}", report, root=root, resume=resume, device="cpu", threads=threads
+            )
     except LongtailError as error:
         messages.put(("failed", f"seed {recipe.seed}: {error}"))
     except SystemExit:
