@@ -3,7 +3,6 @@
 import ast
 import importlib
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 
 SUPPORT = ("__init__", "__main__", "harness", "peer")
@@ -29,9 +28,9 @@ def main(argv: list[str]) -> int:
         return 0
     name, *arguments = argv
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        print(f"unknown benchmark {name!r}, known: {', '.join(known)}{hint}", file=sys.stderr)
+        from longtail.errors import unknown  # here, because it loads torch
+
+        print(unknown("benchmark", name, known), file=sys.stderr)
         return 2
     return importlib.import_module(f"benchmarks.{name}").main(arguments) or 0
 

@@ -60,12 +60,13 @@ class RunFolder:
         """Keep other processes from training this run meanwhile; raises LongtailError if one does already."""
         held = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LongtailError(f"{self.path} is being trained by another process; choose another --out") from None
             for litter in self.path.glob(".*.tmp"):  # of a process that was killed while writing
                 litter.unlink()
             yield
-        except BlockingIOError:
-            raise LongtailError(f"{self.path} is being trained by another process; choose another --out") from None
         finally:
             os.close(held)
 
@@ -76,7 +77,8 @@ class RunFolder:
     def check_same(self, recipe: Recipe, split: Split) -> None:
         """Raise LongtailError if the run was begun with another recipe or on other images."""
         there, here = self.read_json("recipe.json"), recipe.asdict()
-        there |= there.pop("options", {})
+        with self.as_written("recipe.json"):
+            there |= there.pop("options", {})
         here |= here.pop("options")
         changed = [key for key in there | here if there.get(key) != here.get(key)]
         if changed:
@@ -87,7 +89,7 @@ class RunFolder:
     def check_images(self, split: Split, part: str) -> None:
         """Raise LongtailError unless the train or test images are those the run was begun with."""
         with self.as_written("split.json"):
-            same = self.read_json("split.json")[f"{part}_sha256"] == split.describe()[f"{part}_sha256"]
+            same = self.read_json("split.json")[f"{part}_sha256"] == split.digest(part)
         if not same:
             raise LongtailError(
                 f"{self.path} was begun with other {part} images than those found now; is --root the same?"

@@ -80,8 +80,7 @@ def on_streams(
     recipes: list[Recipe], folder: Path, report: Report, world: World, root: str | None, resume: bool
 ) -> None:
     """All seeds in this process, a stream each: while one waits for its sums, the others' steps fill the device."""
-    cuda = world.device.type == "cuda"
-    with torch.random.fork_rng(devices=[world.device] if cuda else []), ExitStack() as stack:
+    with world.fork_random(), ExitStack() as stack:
         lanes = [Lane(prepare(r, folder / f"seed{r.seed}", report, world, root, resume), world) for r in recipes]
         stack.callback(lambda: [lane.running.close() for lane in lanes])
         while lanes:
@@ -100,7 +99,7 @@ class Lane:
         """Run to the next pause; False at the end."""
         self.set_random()
         with torch.cuda.stream(self.stream):  # None: nothing to switch
-            going = next(self.running, self) is not self
+            going = next(self.running, self) is not self  # self marks the end
         self.random = self.get_random()
         return going
 

@@ -57,7 +57,7 @@ def train(
     Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
     """
     world = start(device, threads)
-    with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
+    with world.fork_random():
         training = prepare(recipe, out, report, world, root, resume)
         for _ in training.go():
             pass

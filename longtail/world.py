@@ -5,6 +5,7 @@ import os
 import platform
 import resource
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -26,6 +27,10 @@ class World:
     def chunk(self) -> int:
         """Images augmented in one call: what stays in a CPU's cache, or a GPU's whole epoch."""
         return 1024 if self.device.type == "cpu" else 32_768
+
+    def fork_random(self) -> AbstractContextManager:
+        """A context that gives torch's random numbers back to the caller as they were."""
+        return torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
 
     def peak_memory(self) -> int:
         """Largest memory of this process so far, in bytes: of the GPU, or the resident set on a CPU."""

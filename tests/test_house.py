@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import pkgutil
 import re
 import shlex
@@ -100,6 +101,14 @@ def test_every_readme_command_runs(line, tmp_path, monkeypatch):
         subprocess.run(setup, cwd=tmp_path, check=True, capture_output=True)
     found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
+
+
+def test_the_python_of_the_readme_runs(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0 and (tmp_path / "runs" / "mine" / "results.json").exists(), found.stderr
 
 
 def test_readme_names_every_part_of_the_tree():

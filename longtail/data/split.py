@@ -66,12 +66,13 @@ class Split:
             "train_images": len(self.train),
             "test_images": len(self.test),
             "image_shape": list(self.train.images.shape[1:]),
-            "train_sha256": _digest(self.train),
-            "test_sha256": _digest(self.test),
+            "train_sha256": self.digest("train"),
+            "test_sha256": self.digest("test"),
         }
 
-
-def _digest(images: Images) -> str:
-    sha = hashlib.sha256(np.ascontiguousarray(images.labels.numpy(), dtype="<i8"))
-    sha.update(np.ascontiguousarray(images.images.numpy()))
-    return sha.hexdigest()
+    def digest(self, part: str) -> str:
+        """Sha256 of the labels and pixels of the "train" or "test" part."""
+        images = {"train": self.train, "test": self.test}[part]
+        sha = hashlib.sha256(np.ascontiguousarray(images.labels.numpy(), dtype="<i8"))
+        sha.update(np.ascontiguousarray(images.images.numpy()))
+        return sha.hexdigest()

@@ -6,7 +6,7 @@ RECIPE = {
     "views": "cifar",  # AutoAugment and Cutout for the classifiers, MoCo v2's view for the keys
     "epochs": 200,
     "batch_size": 64,
-    "lr": 0.01,  # a schedule of 40 epochs does far better with lr .1 and weight decay 5e-4
+    "lr": 0.01,
     "momentum": 0.9,
     "nesterov": False,
     "weight_decay": 5e-3,

@@ -1,6 +1,6 @@
 """digits-lt, ours: 8 x 8 handwritten digits for a first look on a laptop; no paper uses it.
 
-Chosen by `python -m benchmarks digits_recipe ecl lr=0.2,0.4 epochs=200 beta=0.0,0.3,1.0 --seeds 3` on held-out
+Chosen by `python -m benchmarks digits_recipe ecl lr=0.2 epochs=200 beta=0.0,0.3,1.0 --seeds 3` on held-out
 *training* images, where the weight of the contrast made no difference beyond noise: ECL keeps its paper's options.
 """
 
@@ -10,7 +10,7 @@ RECIPE = {
     "views": "digits",
     "epochs": 200,
     "batch_size": 32,
-    "lr": 0.2,  # Eq. 10 averages over K experts, so three want more than one
+    "lr": 0.2,  # Eq. 10 averages over K experts, which gives each 1 / K of the gradient
     "momentum": 0.9,
     "nesterov": False,
     "weight_decay": 5e-4,
