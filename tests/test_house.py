@@ -31,7 +31,10 @@ LAYERS = [
     ["evaluate"],
     ["train"],
     ["console", "seeds"],
+    ["analysis"],
+    ["report"],
     ["api"],
+    ["reproduce"],
     ["cli"],
     ["__main__"],
 ]
