@@ -18,6 +18,7 @@ from longtail.errors import LongtailError, unknown
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import DEFAULT, RECIPES, recipe_for
+from longtail.reproduce.command import command as reproduce
 from longtail.seeds import train_seeds
 from longtail.train import train as train_run
 
@@ -166,6 +167,7 @@ def application(words: list[str]) -> App:
     app.command(with_options(method), name="train")
     for command in (evaluate, methods, recipes):
         app.command(command)
+    app.command(reproduce, name="reproduce")
     return app
 
 

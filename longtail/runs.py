@@ -20,6 +20,10 @@ from longtail.errors import LongtailError
 from longtail.recipe import Recipe
 
 
+class Busy(LongtailError):
+    """Another process is training the run."""
+
+
 class RunFolder:
     """Reads and writes the files of one run; raises LongtailError with the path where that fails."""
 
@@ -57,13 +61,13 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training this run meanwhile; raises LongtailError if one does already."""
+        """Keep other processes from training this run meanwhile; raises Busy if one does already."""
         held = os.open(self.path, os.O_RDONLY)
         try:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise LongtailError(f"{self.path} is being trained by another process; choose another --out") from None
+                raise Busy(f"{self.path} is being trained by another process; choose another --out") from None
             for litter in self.path.glob(".*.tmp"):  # of a process that was killed while writing
                 litter.unlink()
             yield

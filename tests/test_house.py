@@ -33,8 +33,8 @@ LAYERS = [
     ["console", "seeds"],
     ["analysis"],
     ["report"],
-    ["api"],
     ["reproduce"],
+    ["api"],
     ["cli"],
     ["__main__"],
 ]

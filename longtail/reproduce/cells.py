@@ -1,0 +1,66 @@
+"""A table turned into its cells: one recipe with one seed each, shared by all tables that need it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatch
+
+from longtail.methods import method_class, options_of
+from longtail.recipe import Recipe
+from longtail.recipes import recipe_for
+from longtail.reproduce.tables import SCALES, Row, Setting, Table
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a table: where it stands there, the recipe that decides it, and the scale that it belongs to."""
+
+    row: Row
+    setting: Setting
+    recipe: Recipe
+    scale: str
+
+    @property
+    def name(self) -> str:
+        """The same for every table that needs this run; readable, and unique by a hash of the whole recipe."""
+        r = self.recipe
+        return f"{self.scale}-{r.data}-g{r.imbalance:g}-{r.method}-seed{r.seed}-{recipe_hash(r)[:10]}"
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return f"{self.row.label}, {self.setting.heading}, seed {self.recipe.seed}, {self.scale}"
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Sha256 of what a recipe sets apart from the defaults, so that a field added later changes no hash."""
+    defaults = {entry.name: entry.default for entry in fields(Recipe)}
+    chosen = {name: value for name, value in recipe.asdict().items() if value != defaults[name]}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def without_defaults(recipe: Recipe) -> Recipe:
+    """The same recipe without the options that are the method's defaults: alpha = 0.6 of a sweep is plain ECL."""
+    known = options_of(method_class(recipe.method))
+    chosen = {name: value for name, value in recipe.options.items() if value != known[name].default}
+    return replace(recipe, options=chosen)
+
+
+def scale_name(scale: str, precision: str) -> str:
+    """The tag of a scale: results at another precision are another scale."""
+    return scale if precision == "fp32" else f"{scale}-{precision}"
+
+
+def cells_of(
+    table: Table, scale: str = "full", seeds: int | None = None, precision: str = "fp32", only: str | None = None
+) -> Iterator[Cell]:
+    """The cells of a table, seed by seed, so that every row has its first number early; `only` is a pattern of row labels."""
+    for seed in range(seeds or table.seeds):
+        for row in table.rows:
+            if only and not fnmatch(row.label.lower(), only.lower()):
+                continue
+            for setting in table.settings:
+                changes = {**SCALES[scale], **setting.changes, **row.changes}
+                recipe = recipe_for(changes.pop("data"), seed=seed, precision=precision, **changes)
+                yield Cell(row, setting, without_defaults(recipe), scale_name(scale, precision))

@@ -1,0 +1,86 @@
+"""`longtail reproduce`: run and show the tables and figures of the paper."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table as Grid
+
+from longtail.console import ConsoleReport
+from longtail.errors import LongtailError, unknown
+from longtail.reproduce.cells import cells_of, scale_name
+from longtail.reproduce.ledger import Ledger
+from longtail.reproduce.run import Progress, reproduce, seconds_of
+from longtail.reproduce.show import Line, as_csv, as_markdown, grid, lines_of
+from longtail.reproduce.tables import SCALES, TABLES
+
+FORMATS = ("text", "markdown", "csv")
+
+
+def command(
+    table: Annotated[str | None, Parameter(help="table or figure; all are listed if left out")] = None,
+    /,
+    *,
+    show: Annotated[bool, Parameter(help="print what the ledger holds and run nothing", negative="")] = False,
+    scale: Annotated[str, Parameter(help="the recipe as printed (full), or a smaller one")] = "full",
+    only: Annotated[str | None, Parameter(help="rows whose label fits this pattern, such as 'ecl*'")] = None,
+    seeds: Annotated[int | None, Parameter(help="seeds a row; as many as the paper if left out")] = None,
+    budget: Annotated[str | None, Parameter(help="stop after this time, such as 9m; the next call goes on")] = None,
+    ledger: Annotated[str, Parameter(help="folder of the finished cells")] = "ledger",
+    precision: Annotated[str, Parameter(help="fp32, tf32 or bf16; never mixed in one table")] = "fp32",
+    root: Annotated[str | None, Parameter(help="folder with the data sets, such as ROOT/cifar100")] = None,
+    format: Annotated[str, Parameter(help="of the printed table: text, markdown or csv")] = "text",
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")] = "auto",
+    threads: Annotated[int | None, Parameter(help="CPU threads; all cores if left out")] = None,
+) -> None:
+    """Run the missing cells of a table or figure of the paper, and print it with the paper's values beside ours."""
+    console = Console()
+    if table is None:
+        listing = Grid("table", "what it is", "cells", "seeds")
+        for name, entry in TABLES.items():
+            listing.add_row(
+                name, entry.title, str(len(entry.rows) * len(entry.settings) * entry.seeds), str(entry.seeds)
+            )
+        console.print(listing)
+        return
+    for kind, name, known in (("table", table, TABLES), ("scale", scale, SCALES), ("format", format, FORMATS)):
+        if name not in known:
+            raise unknown(kind, name, known)
+    if seeds is not None and seeds < 1:
+        raise LongtailError(f"seeds is {seeds}; it is the number of runs of each row, at least 1")
+    wanted = TABLES[table]
+    cells = list(cells_of(wanted, scale, seeds, precision, only))
+    if not cells:
+        raise LongtailError(f"no row of {table} fits '{only}'; its rows are {', '.join(r.label for r in wanted.rows)}")
+    kept, progress = Ledger(ledger), Progress()
+    if not show:
+        limit = seconds_of(budget) if budget else float("inf")
+        progress = reproduce(
+            cells,
+            kept,
+            ConsoleReport(console),
+            budget=limit,
+            root=root,
+            device=device,
+            threads=threads,
+            say=console.print,
+        )
+    title = f"{wanted.title}; scale {scale_name(scale, precision)}; last epoch; [paper]"
+    print_lines(console, title, lines_of(wanted, cells, kept), format)
+    if progress.failed:
+        raise LongtailError(
+            f"{progress.failed} of the cells failed, as said above; the others are kept in {Path(ledger)}"
+        )
+
+
+def print_lines(console: Console, title: str, lines: list[Line], format: str) -> None:
+    """A table on the terminal, or as text for a file."""
+    if format != "text":
+        print(as_csv(lines) if format == "csv" else f"{title}\n\n{as_markdown(lines)}", end="")
+        return
+    columns, rows = grid(lines)
+    table = Grid("", *columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+    console.print(table)
