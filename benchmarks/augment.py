@@ -1,6 +1,7 @@
 """Batched augmentation against PIL image by image: strong, moco and both views, equal bit for bit.
 
-PIL is timed without drawing its parameters and without decoding; ours is timed with both its draws and its pixels.
+PIL's own operations are timed without drawing their parameters; "papers" is what the papers' code runs, torchvision's
+transforms on PIL images, from draws to normalised tensors. Neither decodes. Ours is timed with its draws and its pixels.
 """
 
 import argparse
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.epoch import PilViews
 from benchmarks.harness import compare, save
 from longtail.augment import FAMILIES, View
+from longtail.data import Images
 from tests.augment.pil_reference import from_pil, to_pil, view_image, view_rows
 
 CIFAR = Path(__file__).parents[2] / "shared/data/cifar10/test.parquet"
@@ -66,4 +69,13 @@ def main(argv: list[str]) -> None:
     for name, (ours, theirs) in calls.items():
         print(f"{name}: {len(images)} {source} images on {options.device}, equal to PIL in every byte")
         record[name] = compare({"PIL": theirs, "longtail": ours}, options.rounds)
+    normalise, papers = FAMILIES["cifar"].normaliser(), PilViews(Images(images, torch.zeros(len(images))))
+    print("papers: both views as normalised tensors, of the same distribution")
+    record["papers"] = compare(
+        {
+            "papers": lambda: [papers[i] for i in range(len(papers))],
+            "longtail": lambda: [normalise(view) for view in calls["both"][0]()],
+        },
+        options.rounds,
+    )
     save(f"augment-{options.device}", record)

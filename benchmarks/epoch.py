@@ -17,8 +17,8 @@ from tests.augment.pil_reference import to_pil
 class PilViews(Dataset):
     """Both views of each image by torchvision on PIL images, as the papers' code has them."""
 
-    def __init__(self, split: Split):
-        self.images, self.labels = to_pil(split.train.images), split.train.labels.tolist()
+    def __init__(self, part: Images):
+        self.images, self.labels = to_pil(part.images), part.labels.tolist()
         end = [transforms.ToTensor(), transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))]
         policy = transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)
         crop, flip = transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
     loader = Loader(split, [views["strong"], views["moco"]], BATCH, 0, torch.device("cpu"), 1024)
     full, half = ours("fp32"), ours("bf16")
     peer = PeerStep(PeerECL(ours("fp32").method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)
-    data = DataLoader(PilViews(split), BATCH, shuffle=True, drop_last=True, num_workers=args.workers)
+    data = DataLoader(PilViews(split.train), BATCH, shuffle=True, drop_last=True, num_workers=args.workers)
 
     def papers() -> None:
         for a, b, y in data:

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +11,8 @@ from pathlib import Path
 from statistics import median
 
 import torch
+
+from longtail.reproduce.ledger import commit
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -108,10 +109,3 @@ def versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             found[package] = None
     return found
-
-
-def commit() -> str | None:
-    """Name the git commit, with a plus sign where files have changed since; null outside a repository."""
-    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-    result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or None
