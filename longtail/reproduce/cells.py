@@ -30,7 +30,8 @@ class Cell:
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return f"{self.row.label}, {self.setting.heading}, seed {self.recipe.seed}, {self.scale}"
+        r = self.recipe
+        return f"{self.row.label}, {r.data} at imbalance {r.imbalance:g}, seed {r.seed}, scale {self.scale}"
 
 
 def recipe_hash(recipe: Recipe) -> str:

@@ -43,9 +43,11 @@ class Line:
         return ours if self.paper is None else f"{ours} [{self.paper:g}]"
 
 
-def measured(results: dict, path: str) -> float | None:
-    """A number of `results.json` by its path; "single" is the mean over the experts."""
-    how, who, name = path.split(".")
+def measured(kept: dict, path: str) -> float | None:
+    """A number of a cell: its minutes of training, or one of its results by its path; "single" is the mean over experts."""
+    if path == "minutes":
+        return kept["seconds"] / 60
+    results, (how, who, name) = kept["results"], path.split(".")
     if who == "single":
         values = [expert[name] for expert in results[how]["experts"]]
         return None if None in values else statistics.mean(values)
@@ -77,8 +79,8 @@ def lines_of(table: Table, cells: list[Cell], ledger: Ledger) -> list[Line]:
 
 
 def _line(row: Row, setting: Setting, name: str, path: str, found: list[dict], wanted: int) -> Line:
-    column = f"{setting.heading}, {name}" if name else setting.heading
-    values = [measured(kept["results"], path) for kept in found]
+    column = ", ".join(part for part in (setting.heading, name) if part)
+    values = [measured(kept, path) for kept in found]
     return Line(row.label, column, tuple(v for v in values if v is not None), wanted, row.paper.get(column))
 
 

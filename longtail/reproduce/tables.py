@@ -6,9 +6,18 @@ is said. A value that we do not know is left out, never guessed.
 
 from dataclasses import dataclass, field
 
-TOP1, FEW = "plain.ensemble.top1", "plain.ensemble.few"
-GROUPS = {"top-1": TOP1, "many": "plain.ensemble.many", "medium": "plain.ensemble.medium", "few": FEW}
-CALIBRATED = GROUPS | {"ECE": "plain.ensemble.ece"}
+from longtail.methods import METHODS
+
+TOP1 = "plain.ensemble.top1"
+CALIBRATED = {
+    "top-1": TOP1,
+    "many": "plain.ensemble.many",
+    "medium": "plain.ensemble.medium",
+    "few": "plain.ensemble.few",
+    "ECE": "plain.ensemble.ece",
+}
+
+TIMED = CALIBRATED | {"minutes": "minutes"}
 
 # departures from the recipe of a data set; results at different scales are never in one table
 SCALES = {
@@ -29,7 +38,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Row:
-    """One method with its options; `paper` holds the printed values by "heading" or "heading, measure"."""
+    """One method with its options; `paper` holds the printed values by "heading", "heading, measure" or "measure"."""
 
     label: str
     changes: dict
@@ -38,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows times settings times seeds; a figure of the paper is a table whose runs are drawn."""
+    """Rows times settings times seeds; a figure of the paper is a table whose runs are drawn, as `figure` of the analysis."""
 
     title: str
     settings: tuple[Setting, ...]
@@ -47,14 +56,20 @@ class Table:
     figure: str | None = None
 
 
-def cifar(classes: int, imbalance: float, measures: dict[str, str]) -> Setting:
+def cifar(classes: int, imbalance: float) -> dict:
     """CIFAR-10-LT or CIFAR-100-LT at one imbalance."""
-    changes = {"data": f"cifar{classes}-lt", "imbalance": float(imbalance)}
-    return Setting(f"CIFAR-{classes}-LT {imbalance}", changes, measures)
+    return {"data": f"cifar{classes}-lt", "imbalance": float(imbalance)}
 
 
-C100 = cifar(100, 100, CALIBRATED)
+C100 = Setting("", cifar(100, 100), CALIBRATED)
 HEADINGS = [f"CIFAR-{classes}-LT {gamma}" for classes in (10, 100) for gamma in (10, 50, 100, 200)]
+
+
+LARGE = {
+    "ImageNet-LT R-50": {"data": "imagenet-lt", "net": "resnet50"},
+    "ImageNet-LT RX-50": {"data": "imagenet-lt", "net": "resnext50_32x4d"},
+    "iNaturalist 2018 R-50": {"data": "inaturalist2018", "net": "resnet50"},
+}
 
 
 def printed(*values: float) -> dict[str, float]:
@@ -64,13 +79,25 @@ def printed(*values: float) -> dict[str, float]:
 
 def ablation(label: str, paper: float | None, **parts: bool) -> Row:
     """A row of Table III."""
-    return Row(label, {"method": "ecl", **parts}, {} if paper is None else {"CIFAR-100-LT 100, top-1": paper})
+    return Row(label, {"method": "ecl", **parts}, {} if paper is None else {"top-1": paper})
 
+
+def drawn(title: str, figure: str, *methods: str) -> Table:
+    """A figure that compares methods side by side, one seed each."""
+    rows = tuple(Row(method, {"method": method}) for method in methods)
+    return Table(f"{title}, CIFAR-100-LT, imbalance 100", (C100,), rows, seeds=1, figure=figure)
+
+
+COMPARED = ("ce", "class_balanced", "bc", "gcl", "ncl", "ecl")
 
 TABLES = {
     "table1": Table(
         "Table I: top-1 on CIFAR-10-LT and CIFAR-100-LT, %",
-        tuple(cifar(classes, gamma, {"": TOP1}) for classes in (10, 100) for gamma in (10, 50, 100, 200)),
+        tuple(
+            Setting(f"CIFAR-{classes}-LT {gamma}", cifar(classes, gamma), {"": TOP1})
+            for classes in (10, 100)
+            for gamma in (10, 50, 100, 200)
+        ),
         (
             Row("ce", {"method": "ce"}),
             Row("bc", {"method": "bc"}),
@@ -81,34 +108,10 @@ TABLES = {
     ),
     "table2": Table(
         "Table II: top-1 on ImageNet-LT and iNaturalist 2018, %",
+        tuple(Setting(heading, changes, {"": TOP1}) for heading, changes in LARGE.items()),
         (
-            Setting("ImageNet-LT R-50", {"data": "imagenet-lt", "net": "resnet50"}, {"": TOP1}),
-            Setting("ImageNet-LT RX-50", {"data": "imagenet-lt", "net": "resnext50_32x4d"}, {"": TOP1}),
-            Setting("iNaturalist 2018 R-50", {"data": "inaturalist2018", "net": "resnet50"}, {"": TOP1}),
-        ),
-        (
-            Row(
-                "ncl",
-                {"method": "ncl"},
-                dict(
-                    zip(
-                        ("ImageNet-LT R-50", "ImageNet-LT RX-50", "iNaturalist 2018 R-50"),
-                        (59.5, 60.5, 74.9),
-                        strict=True,
-                    )
-                ),
-            ),
-            Row(
-                "ecl",
-                {"method": "ecl"},
-                dict(
-                    zip(
-                        ("ImageNet-LT R-50", "ImageNet-LT RX-50", "iNaturalist 2018 R-50"),
-                        (60.6, 61.7, 75.8),
-                        strict=True,
-                    )
-                ),
-            ),
+            Row("ncl", {"method": "ncl"}, dict(zip(LARGE, (59.5, 60.5, 74.9), strict=True))),
+            Row("ecl", {"method": "ecl"}, dict(zip(LARGE, (60.6, 61.7, 75.8), strict=True))),
         ),
         seeds=3,
     ),
@@ -130,9 +133,9 @@ TABLES = {
     "table4": Table(
         "Table IV: single expert and ensemble, CIFAR-100-LT, imbalance 100",
         (
-            cifar(
-                100,
-                100,
+            Setting(
+                "",
+                cifar(100, 100),
                 {
                     "single top-1": "plain.single.top1",
                     "top-1": TOP1,
@@ -141,16 +144,9 @@ TABLES = {
                 },
             ),
         ),
-        tuple(
-            Row(
-                method,
-                {"method": method},
-                {f"CIFAR-100-LT 100, {name}": value for name, value in paper.items()},
-            )
-            for method, paper in {
-                "ncl": {"single top-1": 53.6, "top-1": 54.2, "single ECE": 5.11, "ECE": 4.62},
-                "ecl": {"single top-1": 55.1, "top-1": 56.3, "single ECE": 2.33, "ECE": 1.82},
-            }.items()
+        (
+            Row("ncl", {"method": "ncl"}, {"single top-1": 53.6, "top-1": 54.2, "single ECE": 5.11, "ECE": 4.62}),
+            Row("ecl", {"method": "ecl"}, {"single top-1": 55.1, "top-1": 56.3, "single ECE": 2.33, "ECE": 1.82}),
         ),
         seeds=5,
     ),
@@ -167,14 +163,14 @@ TABLES = {
     ),
     "fig4": Table(
         "Fig. 4: accuracy against the number of experts K, CIFAR-100-LT, imbalance 100",
-        (cifar(100, 100, GROUPS),),
+        (C100,),
         tuple(Row(f"K = {k}", {"method": "ecl", "experts": k}) for k in (1, 2, 3, 4, 5, 6)),
         seeds=5,
         figure="experts",
     ),
     "fig5": Table(
         "Fig. 5: sweeps of alpha (beta = 1) and beta (alpha = .6), CIFAR-100-LT, imbalance 100",
-        (cifar(100, 100, GROUPS),),
+        (C100,),
         (
             *(Row(f"alpha = {a}", {"method": "ecl", "alpha": a}) for a in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
             *(Row(f"beta = {b}", {"method": "ecl", "beta": b}) for b in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
@@ -192,4 +188,41 @@ TABLES = {
         ),
         seeds=1,
     ),
+    "methods": Table(
+        "Every method on digits-lt, imbalance 50, one recipe",
+        (Setting("", {"data": "digits-lt"}, TIMED),),
+        tuple(Row(name, {"method": name}) for name in METHODS),
+        seeds=5,
+    ),
+    "methods-cifar": Table(
+        "Every method on CIFAR-100-LT, imbalance 100, one recipe",
+        (Setting("", cifar(100, 100), TIMED),),
+        tuple(Row(name, {"method": name}) for name in METHODS),
+        seeds=5,
+    ),
+    "fig2": Table(
+        "Fig. 2: what the teachers pass on, CIFAR-100-LT, imbalance 100",
+        (C100,),
+        (
+            ablation("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
+            ablation("BKT", 53.7, fld=False, cpt=False),
+        ),
+        seeds=1,
+        figure="transfer",
+    ),
+    "fig6": drawn("Fig. 6: t-SNE of the features", "embedding", *COMPARED),
+    "fig7": Table(
+        "Fig. 7: distance between experts' features by class, CIFAR-100-LT, imbalance 100",
+        (C100,),
+        (
+            ablation("without distillation", 52.2, bkt=False, fld=False, cpt=False),
+            ablation("BKT", 53.7, fld=False, cpt=False),
+            ablation("ECL", 56.3),
+        ),
+        seeds=1,
+        figure="distance",
+    ),
+    "fig8": drawn("Fig. 8: landscapes of loss and accuracy", "landscape", "bc", "ncl", "ecl"),
+    "fig9": drawn("Fig. 9: reliability", "reliability", *COMPARED),
+    "fig10": drawn("Fig. 10: confusion", "confusion", *COMPARED),
 }

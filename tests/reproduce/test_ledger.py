@@ -1,0 +1,166 @@
+"""The ledger: cells run within a budget, survive a kill, merge by copying, and are never silently wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from longtail.console import Silent
+from longtail.errors import LongtailError
+from longtail.reproduce import Ledger, as_csv, as_markdown, cells_of, lines_of, reproduce
+from longtail.reproduce.cells import recipe_hash
+from longtail.reproduce.run import seconds_of
+from longtail.reproduce.tables import CALIBRATED, SCALES, TABLES, Row, Setting, Table
+
+TINY = Table(
+    "two methods on digits",
+    (Setting("", {"data": "digits-lt", "epochs": 2, "eval_every": 0}, CALIBRATED | {"minutes": "minutes"}),),
+    (Row("ce", {"method": "ce"}, {"top-1": 50.0}), Row("bc", {"method": "bc"})),
+    seeds=2,
+)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    ledger = Ledger(tmp_path_factory.mktemp("ledger"))
+    progress = reproduce(cells_of(TINY), ledger, Silent(), threads=1, say=lambda text: None)
+    assert (progress.finished, progress.before, progress.failed) == (4, 0, 0)
+    return ledger
+
+
+@pytest.fixture
+def copy(filled, tmp_path):
+    shutil.copytree(filled.path, tmp_path / "copy")
+    return Ledger(tmp_path / "copy")
+
+
+def run(cells, ledger, **options):
+    said = []
+    return reproduce(cells, ledger, Silent(), threads=1, say=said.append, **options), said
+
+
+def test_a_second_call_runs_nothing(copy):
+    progress, said = run(cells_of(TINY), copy)
+    assert (progress.finished, progress.before, said) == (0, 4, [])
+
+
+def test_a_cell_keeps_results_recipe_machine_and_time(copy):
+    cell = next(cells_of(TINY))
+    kept = copy.read(cell)
+    assert kept["results"]["plain"]["ensemble"]["top1"] > 10 and kept["recipe"] == cell.recipe.asdict()
+    assert kept["seconds"] > 0 and kept["machine"]["torch"] and "root" not in kept["machine"]
+
+
+def test_the_shown_numbers_are_those_of_the_run_folders(copy):
+    lines = {(line.row, line.column): line for line in lines_of(TINY, list(cells_of(TINY)), copy)}
+    found = [json.loads((copy.run_path(c) / "results.json").read_text()) for c in cells_of(TINY, only="ce")]
+    tops = [f["plain"]["ensemble"]["top1"] for f in found]
+    line = lines["ce", "top-1"]
+    assert line.values == tuple(tops) and line.mean == pytest.approx(sum(tops) / 2)
+    assert line.sd == pytest.approx(abs(tops[0] - tops[1]) / 2**0.5) and line.difference == line.mean - 50
+    assert "[50]" in str(line) and lines["bc", "top-1"].paper is None
+
+
+def test_missing_cells_and_seeds_are_visible(copy):
+    cells = list(cells_of(TINY))
+    copy.file(cells[0]).unlink()
+    for cell in cells_of(TINY, only="bc"):
+        copy.file(cell).unlink()
+    text = as_markdown(lines_of(TINY, cells, copy))
+    assert "(1/2)" in text and "| bc | missing |" in text
+    assert "bc,top-1,,,0,2,," in as_csv(lines_of(TINY, cells, copy))
+
+
+@pytest.mark.parametrize("harm", ["number", "empty", "list", "swapped"])
+def test_a_corrupt_cell_is_reported_set_aside_and_run_again(copy, harm):
+    first, second, *_ = cells_of(TINY)
+    path = copy.file(first)
+    content = json.loads(path.read_text())
+    content["results"]["plain"]["ensemble"]["top1"] = 99.9
+    texts = {"number": json.dumps(content), "empty": "", "list": "[]", "swapped": copy.file(second).read_text()}
+    path.write_text(texts[harm])
+    with pytest.raises(LongtailError, match=path.name):
+        copy.read(first)
+    assert "missing" in as_markdown(lines_of(TINY, [first], copy))
+    progress, said = run(cells_of(TINY), copy)
+    assert progress.finished == 1 and path.name in said[0] and "run again" in said[0]
+    assert copy.read(first) and path.with_name(f"{path.name}.corrupt").read_text() == texts[harm]
+
+
+def test_two_ledgers_merge_by_copying_files(filled, tmp_path):
+    merged = Ledger(tmp_path / "merged")
+    merged.path.mkdir()
+    for cell in cells_of(TINY):
+        shutil.copy(filled.file(cell), merged.path)
+    assert run(cells_of(TINY), merged)[0].before == 4
+
+
+def test_scales_and_precisions_are_never_mixed(copy, monkeypatch):
+    monkeypatch.setitem(SCALES, "shorter", {"lr": 0.01})
+    for other in (cells_of(TINY, "shorter"), cells_of(TINY, precision="bf16")):
+        assert all(line.mean is None for line in lines_of(TINY, list(other), copy))
+
+
+def test_a_budget_stops_early_and_the_next_call_ends_with_the_same_numbers(filled, tmp_path):
+    cells, ledger = list(cells_of(TINY, only="ce", seeds=1)), Ledger(tmp_path / "new")
+    progress, said = run(cells, ledger, budget=1e-9)
+    assert progress.out_of_time and progress.finished == 0
+    for _ in range(100):
+        progress, _ = run(cells, ledger, budget=0.3)
+        if progress.finished:
+            break
+    assert ledger.read(cells[0])["results"] == filled.read(cells[0])["results"]
+
+
+def test_a_killed_reproduce_loses_at_most_an_epoch(tmp_path):
+    command = [sys.executable, "-m", "longtail", "reproduce", "methods", "--only", "ce", "--seeds", "1"]
+    command += ["--ledger", str(tmp_path), "--threads", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (found := list(tmp_path.glob("runs/*/metrics.csv"))):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    done = len(found[0].read_text().splitlines()) - 1
+    told = subprocess.run([*command, "--budget", "1s"], capture_output=True, text=True, check=True).stdout
+    assert "finished epochs are kept" in told or "missing" not in told
+    assert len(found[0].read_text().splitlines()) - 1 >= done >= 1
+
+
+def test_another_process_at_work_on_a_cell_is_left_alone(copy):
+    cell = next(cells_of(TINY))
+    copy.file(cell).unlink()
+    (copy.run_path(cell) / "results.json").unlink()
+    from longtail.runs import RunFolder
+
+    with RunFolder(copy.run_path(cell)).locked():
+        progress, said = run(cells_of(TINY), copy)
+    assert progress.elsewhere == 1 and "another process" in said[-1]
+
+
+def test_a_cell_that_diverges_is_reported_and_the_others_go_on(tmp_path):
+    setting = Setting("", {"data": "digits-lt", "epochs": 1, "eval_every": 0}, CALIBRATED)
+    table = Table("", (setting,), (Row("mad", {"method": "ce", "lr": 1e30}), Row("sane", {"method": "ce"})), 1)
+    progress, said = run(cells_of(table), Ledger(tmp_path))
+    assert (progress.failed, progress.finished) == (1, 1) and any("not finite" in text for text in said)
+
+
+def test_the_same_run_in_two_tables_is_one_cell():
+    names = {name: {c.name for c in cells_of(TABLES[name], seeds=1)} for name in ("fig5", "table3", "fig4")}
+    assert len(names["fig5"] & names["table3"]) == 1 and names["fig4"] & names["table3"] == names["fig5"] & names["table3"]
+
+
+def test_a_field_added_later_with_its_default_changes_no_hash():
+    cell = next(cells_of(TINY))
+    assert recipe_hash(cell.recipe) == recipe_hash(cell.recipe.change(precision="fp32"))
+    assert recipe_hash(cell.recipe) != recipe_hash(cell.recipe.change(precision="bf16"))
+
+
+def test_times():
+    assert (seconds_of("90s"), seconds_of("9m"), seconds_of("1.5h")) == (90, 540, 5400)
+    for bad in ("", "9", "m", "-3m", "9 d"):
+        with pytest.raises(LongtailError, match="90s"):
+            seconds_of(bad)
