@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from longtail.console import ConsoleReport
 from longtail.errors import LongtailError, unknown
 from longtail.reproduce.cells import cells_of, scale_name
+from longtail.reproduce.draw import draw
 from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.run import Progress, reproduce, seconds_of
 from longtail.reproduce.show import Line, as_csv, as_markdown, grid, lines_of
@@ -66,8 +67,11 @@ def command(
             threads=threads,
             say=console.print,
         )
-    title = f"{wanted.title}; scale {scale_name(scale, precision)}; last epoch; [paper]"
+    title = f"{wanted.title}; scale {scale_name(scale, precision)}, last epoch, in brackets the paper's"
     print_lines(console, title, lines_of(wanted, cells, kept), format)
+    if wanted.figure and format == "text":
+        path, words = draw(table, wanted.figure, cells, kept)
+        console.print(f"{path}  [dim]{words}[/]", highlight=False)
     if progress.failed:
         raise LongtailError(
             f"{progress.failed} of the cells failed, as said above; the others are kept in {Path(ledger)}"
