@@ -3,6 +3,17 @@
 from longtail.nets.encoder import NETS, Encoder, Net
 from longtail.nets.experts import Experts, Heads, Projectors
 from longtail.nets.fold import folded
-from longtail.nets.momentum import MomentumCopy, Queue
+from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
 
-__all__ = ["NETS", "Encoder", "Experts", "Heads", "MomentumCopy", "Net", "Projectors", "Queue", "folded"]
+__all__ = [
+    "NETS",
+    "Encoder",
+    "Experts",
+    "Heads",
+    "LabelledQueue",
+    "MomentumCopy",
+    "Net",
+    "Projectors",
+    "Queue",
+    "folded",
+]
