@@ -1,4 +1,4 @@
-"""CIFAR-LT as in NCL (Li et al., CVPR 2022, Sec. 4.2): longer and in steps; for `ncl` and what is compared on its terms."""
+"""CIFAR-LT as in NCL (Li et al., CVPR 2022, Sec. 4): longer and in steps; for `ncl` and what is compared on its terms."""
 
 RECIPE = {
     "imbalance": 100.0,
