@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import pairwise
 from types import UnionType
 from typing import Annotated, Literal, get_args, get_origin
 
@@ -14,7 +15,7 @@ from longtail.nets import Net
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run. Epochs and batches are the whole run's and the whole step's; learning rates fall along a cosine to 0."""
+    """One run. Epochs and batches are the whole run's and the whole step's; learning rates follow the schedule in every stage."""
 
     data: Annotated[str, "name of the data set"]
     imbalance: Annotated[float, "images of the largest class over those of the smallest"]
@@ -32,9 +33,16 @@ class Recipe:
     precision: Annotated[
         Literal["fp32", "tf32", "bf16"], "bf16: inside the encoders, all else in fp32; tf32: everywhere, on a GPU"
     ] = "fp32"
+    schedule: Annotated[Literal["cosine", "steps"], "the learning rate falls along a cosine to 0, or in steps"] = (
+        "cosine"
+    )
+    milestones: Annotated[tuple[float, ...], "steps: a tenth from these shares of the epochs on"] = (0.8, 0.9)
+    warmup: Annotated[float, "share of the epochs in which the learning rate rises from 0"] = 0.0
     options: Annotated[dict, "of the method"] = field(default_factory=dict)
 
     def __post_init__(self):
+        if isinstance(self.milestones, list):  # as JSON has it
+            object.__setattr__(self, "milestones", tuple(self.milestones))
         for entry in fields(self):
             _check_type(entry.name, getattr(self, entry.name), get_args(entry.type)[0])
         for name, (lowest, strict) in RANGES.items():
@@ -51,6 +59,12 @@ class Recipe:
         family(self.views)
         if self.momentum >= 1:
             raise LongtailError(f"momentum is {self.momentum}; it must be below 1")
+        if self.warmup >= 1:
+            raise LongtailError(f"warmup is {self.warmup}; it is a share of the epochs, below 1")
+        if not all(0 < a < b for a, b in pairwise((*self.milestones, 1))):
+            raise LongtailError(
+                f"milestones are {self.milestones}; they are rising shares of the epochs between 0 and 1"
+            )
         if self.nesterov and self.momentum == 0:
             raise LongtailError("nesterov needs a momentum above 0")
 
@@ -72,7 +86,7 @@ class Recipe:
 
     def asdict(self) -> dict:
         """As plain values, ready for JSON."""
-        return asdict(self)
+        return asdict(self) | {"milestones": list(self.milestones)}
 
 
 # lowest value, and whether it is itself excluded
@@ -85,6 +99,7 @@ RANGES = {
     "weight_decay": (0, False),
     "seed": (0, False),
     "eval_every": (0, False),
+    "warmup": (0, False),
 }
 
 
@@ -92,6 +107,12 @@ def _check_type(name: str, value: object, kind: type) -> None:
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise unknown(name, str(value), get_args(kind))
+        return
+    if get_origin(kind) is tuple:
+        if not isinstance(value, tuple):
+            raise LongtailError(f"{name} is {value!r}; it takes several numbers")
+        for one in value:
+            _check_type(name, one, get_args(kind)[0])
         return
     allowed = (int, float) if kind is float else get_args(kind) if isinstance(kind, UnionType) else (kind,)
     wrong = not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed) or value != value

@@ -80,10 +80,10 @@ class RunFolder:
 
     def check_same(self, recipe: Recipe, split: Split) -> None:
         """Raise LongtailError if the run was begun with another recipe or on other images."""
-        there, here = self.read_json("recipe.json"), recipe.asdict()
-        with self.as_written("recipe.json"):
-            there |= there.pop("options", {})
-        here |= here.pop("options")
+        with self.as_written("recipe.json"):  # fields that are newer than the run take their defaults
+            there, here = Recipe(**self.read_json("recipe.json")).asdict(), recipe.asdict()
+        for one in (there, here):
+            one |= one.pop("options")
         changed = [key for key in there | here if there.get(key) != here.get(key)]
         if changed:
             what = "; ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in changed)

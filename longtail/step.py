@@ -17,7 +17,7 @@ class Step:
     """Forward, backward, optimiser, momentum copies; sums of the loss terms stay on the device until they are read."""
 
     def __init__(self, method: Method, parameters: list[Tensor], recipe: Recipe, lr: float, family: Family):
-        self.method, self.base_lr = method, lr
+        self.method, self.recipe, self.base_lr = method, recipe, lr
         device = parameters[0].device
         self.normalise = family.normaliser(device)
         self.lr = torch.tensor(lr, device=device)
@@ -34,9 +34,9 @@ class Step:
         )
 
     def __call__(self, batches: Sequence[Batch], progress: float) -> None:
-        """Train on uint8 batches, one for each sampler, at this share of the stage; lr falls along a cosine to 0."""
+        """Train on uint8 batches, one for each sampler, at this share of the stage."""
         self.progress.fill_(progress)
-        self.lr.fill_(self.base_lr * (1 + math.cos(math.pi * progress)) / 2)
+        self.lr.fill_(self.base_lr * share_of_lr(self.recipe, progress))
         self.run(batches)
 
     def run(self, batches: Sequence[Batch]) -> None:
@@ -83,3 +83,12 @@ class Step:
         self.optimiser.load_state_dict(state)
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr
+
+
+def share_of_lr(recipe: Recipe, progress: float) -> float:
+    """What the schedule leaves of the learning rate at this share of a stage."""
+    if recipe.schedule == "cosine":
+        share = (1 + math.cos(math.pi * progress)) / 2
+    else:
+        share = 0.1 ** sum(progress >= milestone for milestone in recipe.milestones)
+    return share * min(progress / recipe.warmup, 1) if recipe.warmup else share

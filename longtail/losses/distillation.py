@@ -1,4 +1,4 @@
-"""Collaborative distillation between K experts (ECL, Eq. 5-8)."""
+"""Collaborative distillation between K experts (ECL, Eq. 5-8; NCL)."""
 
 import torch
 from torch import Tensor
@@ -39,3 +39,12 @@ def pairwise_kl(outputs: Tensor, weight: Tensor | None = None, temperature: floa
     if weight is not None:
         per_student = per_student * weight
     return temperature**2 * per_student.mean(-1).sum() / (experts * (experts - 1))
+
+
+def hard_categories(logits: Tensor, labels: Tensor, number: int) -> Tensor:
+    """The classes of each sample that are easiest to take for its own, after its own (Li et al. 2022, NCL): the hardest first.
+
+    (..., N, C), (N,) -> (..., N, number) class indices, the label in front of the number - 1 others of largest logit.
+    """
+    own = labels.expand(logits.shape[:-1]).unsqueeze(-1)
+    return logits.detach().scatter(-1, own, torch.inf).topk(number, dim=-1).indices

@@ -28,6 +28,13 @@ METHODS = {
         "multi-expert",
         "K networks + K key networks",
     ),
+    "ncl": Entry(
+        "ncl:NCL",
+        "Li et al., Nested Collaborative Learning, CVPR",
+        2022,
+        "multi-expert",
+        "K networks + K key networks",
+    ),
 }
 
 

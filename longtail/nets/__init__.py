@@ -3,6 +3,18 @@
 from longtail.nets.encoder import NETS, Encoder, Net
 from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors
 from longtail.nets.fold import folded
-from longtail.nets.momentum import MomentumCopy, Queue
+from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
 
-__all__ = ["NETS", "CosineHeads", "Encoder", "Experts", "Heads", "MomentumCopy", "Net", "Projectors", "Queue", "folded"]
+__all__ = [
+    "NETS",
+    "CosineHeads",
+    "Encoder",
+    "Experts",
+    "Heads",
+    "LabelledQueue",
+    "MomentumCopy",
+    "Net",
+    "Projectors",
+    "Queue",
+    "folded",
+]

@@ -4,13 +4,17 @@ from torch import Tensor, nn
 
 
 class Conv4(nn.Module):
-    """(N, 3, H, W) -> (N, 64): four 3 x 3 convolutions with batch norm and ReLU, halving once, then the mean over pixels."""
+    """(N, 3, H, W) -> (N, 64): four 3 x 3 convolutions with batch norm and ReLU, halving once, then the mean over pixels.
+
+    `slim` takes a quarter of the channels from the last two.
+    """
 
     width = 64
 
-    def __init__(self):
+    def __init__(self, slim: bool = False):
         super().__init__()
-        shapes = [(3, 32, 1), (32, 32, 1), (32, 64, 2), (64, 64, 1)]
+        self.width = last = 48 if slim else 64
+        shapes = [(3, 32, 1), (32, 32, 1), (32, last, 2), (last, last, 1)]
         layers = [
             layer
             for i, o, stride in shapes
@@ -20,6 +24,11 @@ class Conv4(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
+
+    def stages_of_blocks(self) -> list[list[nn.Module]]:
+        """Convolutions as blocks; as a ResNet has three stages, the last two make one each."""
+        blocks = [self.layers[i : i + 3] for i in range(0, len(self.layers), 3)]
+        return [blocks[:2], blocks[2:3], blocks[3:]]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).mean((2, 3))

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from longtail.errors import unknown
+from longtail.errors import LongtailError, unknown
+from longtail.nets.branched import Branched
 from longtail.nets.conv4 import Conv4
 from longtail.nets.resnet_cifar import ResNetCifar
 
@@ -43,11 +45,27 @@ class Net:
             raise unknown("net", self.name, NETS)
 
     @property
+    def kind(self) -> type[nn.Module]:
+        """The class of its body."""
+        return getattr(NETS[self.name], "func", NETS[self.name])
+
+    @property
     def width(self) -> int:
         """Number of features d."""
-        factory = NETS[self.name]
-        return getattr(factory, "func", factory).width
+        return self.kind.width
 
     def encoder(self) -> Encoder:
         """A complete separate network."""
         return Encoder(NETS[self.name](), self.half)
+
+    def branched(self, branches: int, own: Literal["two stages", "last block"], slim: bool = False) -> Encoder:
+        """K networks that share all but their last two stages, or their last block: (N, 3, H, W) -> (K, N, d).
+
+        `slim` takes a quarter of the channels from what may be their own. Raises LongtailError for a net that cannot be divided.
+        """
+        if not hasattr(self.kind, "stages_of_blocks"):
+            able = [name for name in NETS if hasattr(Net(name).kind, "stages_of_blocks")]
+            raise LongtailError(
+                f"net '{self.name}' cannot be divided into trunk and branches; take {' or '.join(able)}"
+            )
+        return Encoder(Branched([NETS[self.name](slim=slim) for _ in range(branches)], own), self.half)

@@ -42,6 +42,25 @@ class Queue(nn.Module):
         """Replace the oldest keys by these, (K, N, d); of more than Q keys the last Q are kept."""
         length = self.keys.shape[1]
         keys = keys[:, -length:].to(self.keys.dtype)
-        slots = (self.place + torch.arange(keys.shape[1], device=keys.device)) % length
+        slots = self.slots(keys.shape[1])
         self.keys.index_copy_(1, slots, keys)
         self.place.copy_((self.place + keys.shape[1]) % length)
+
+    def slots(self, n: int) -> Tensor:
+        """Where the next n keys go."""
+        return (self.place + torch.arange(n, device=self.place.device)) % self.keys.shape[1]
+
+
+class LabelledQueue(Queue):
+    """A queue that keeps the labels of its keys too, (Q,); -1, no class, to begin with."""
+
+    def __init__(self, experts: int, length: int, width: int):
+        super().__init__(experts, length, width)
+        self.register_buffer("labels", torch.full((length,), -1))
+
+    @torch.no_grad()
+    def push(self, keys: Tensor, labels: Tensor) -> None:
+        """Replace the oldest keys and labels, (K, N, d) and (N,)."""
+        labels = labels[-len(self.labels) :]
+        self.labels.index_copy_(0, self.slots(len(labels)), labels)
+        super().push(keys)

@@ -23,21 +23,31 @@ class Block(nn.Module):
 
 
 class ResNetCifar(nn.Module):
-    """(N, 3, H, W) -> (N, 64): three stages of (depth - 2) / 6 blocks with 16, 32 and 64 channels, then the mean over pixels."""
+    """(N, 3, H, W) -> (N, 64): three stages of (depth - 2) / 6 blocks with 16, 32 and 64 channels, then the mean over pixels.
+
+    `slim` takes a quarter of the channels from the last two stages: 24 and 48 (Wang et al. 2021).
+    """
 
     width = 64
 
-    def __init__(self, depth: int):
+    def __init__(self, depth: int, slim: bool = False):
         super().__init__()
+        middle, last = (24, 48) if slim else (32, 64)
+        self.width = last
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        shapes = [(16, 16, 1), (16, 32, 2), (32, 64, 2)]
+        shapes = [(16, 16, 1), (16, middle, 2), (middle, last, 2)]
         stages = [[Block(i, o, s)] + [Block(o, o, 1) for _ in range(blocks - 1)] for i, o, s in shapes]
         self.stages = nn.Sequential(*(nn.Sequential(*stage) for stage in stages))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
+
+    def stages_of_blocks(self) -> list[list[nn.Module]]:
+        """The residual blocks of each stage, what comes before them being a block of the first."""
+        first, *others = ([*stage] for stage in self.stages)
+        return [[nn.Sequential(self.conv1, self.bn1, nn.ReLU()), *first], *others]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.stages(relu(self.bn1(self.conv1(x)))).mean((2, 3))

@@ -3,9 +3,9 @@
 from longtail.data import SOURCES
 from longtail.errors import unknown
 from longtail.recipe import Recipe
-from longtail.recipes import cifar, digits
+from longtail.recipes import cifar, digits, ncl_cifar
 
-RECIPES = {"digits": digits, "cifar": cifar}
+RECIPES = {"digits": digits, "cifar": cifar, "ncl-cifar": ncl_cifar}
 DEFAULT = {"digits-lt": "digits", "cifar10-lt": "cifar", "cifar100-lt": "cifar"}
 
 

@@ -22,7 +22,9 @@ def draw(name: str, figure: str, cells: Iterable[Cell], ledger: Ledger) -> tuple
             evidences[-1].label = cell.row.label
             scale = cell.scale
     if not evidences:
-        raise LongtailError(f"{ledger.path / 'runs'} has no finished run of {name} to draw; leave --show out to train them")
+        raise LongtailError(
+            f"{ledger.path / 'runs'} has no finished run of {name} to draw; leave --show out to train them"
+        )
     path = ledger.path / "figures" / f"{name}-{scale}.svg"
     path.parent.mkdir(exist_ok=True)
     return path, analysis.save(figure, evidences, path)

@@ -141,3 +141,64 @@ def test_cosine_heads_give_the_scaled_cosine_of_every_expert():
             for c in range(3):
                 cosine = torch.nn.functional.cosine_similarity(v[k, i], heads.weight[k, c], dim=0)
                 assert z[k, i, c].item() == pytest.approx(30 * cosine.item(), abs=1e-4)
+
+
+def branch_size(depth: int, slim: bool, shared: str) -> tuple[int, int]:
+    """Weights of trunk and branch of a CIFAR ResNet, counted from the papers' descriptions: 3 x 3 convolutions and batch norm."""
+    blocks, widths = (depth - 2) // 6, (16, 24, 48) if slim else (16, 32, 64)
+    chain = [(3, 16)] + [(i, o) for w, v in zip((16, *widths), widths, strict=False) for i, o in _stage(w, v, blocks)]
+    sizes = [9 * i * o + 2 * o for i, o in chain]
+    own = 2 if shared == "last block" else 4 * blocks
+    return sum(sizes[:-own]), sum(sizes[-own:])
+
+
+def _stage(inputs: int, outputs: int, blocks: int) -> list[tuple[int, int]]:
+    return [(inputs, outputs)] + [(outputs, outputs)] * (2 * blocks - 1)
+
+
+@pytest.mark.parametrize("own, slim, width", [("two stages", True, 48), ("last block", False, 64)])
+@pytest.mark.parametrize("depth", [8, 32])
+def test_branches_of_a_resnet_have_the_size_of_the_papers(depth, own, slim, width):
+    encoder = nets.Net(f"resnet{depth}").branched(3, own, slim)
+    trunk, branch = branch_size(depth, slim, own)
+    assert count(encoder.body.trunk) == trunk and count(encoder) == trunk + 3 * branch
+    assert encoder(torch.randn(2, 3, 32, 32)).shape == (3, 2, width)
+    if not slim:  # one branch is the whole network
+        assert trunk + branch == count(nets.Net(f"resnet{depth}").encoder())
+
+
+@pytest.mark.parametrize("own", ["two stages", "last block"])
+@pytest.mark.parametrize("name", ["conv4", "resnet8"])
+def test_a_network_of_one_branch_computes_what_the_undivided_one_does(name, own):
+    torch.manual_seed(0)
+    plain = nets.Net(name).encoder()
+    torch.manual_seed(0)
+    branched = nets.Net(name).branched(1, own)
+    x = torch.randn(4, 3, 16, 16)
+    assert torch.equal(branched(x)[0], plain(x))
+    plain.eval(), branched.eval()
+    with nets.folded(nn.ModuleList([branched])):
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in branched.modules())
+        assert torch.allclose(branched(x)[0], plain(x), rtol=1e-4, atol=1e-4)
+
+
+def test_branches_begin_apart():
+    v = nets.Net("conv4").branched(2, "last block")(torch.randn(4, 3, 8, 8))
+    assert not torch.allclose(v[0], v[1])
+
+
+def test_a_net_that_cannot_be_divided_is_refused_with_those_that_can(monkeypatch):
+    monkeypatch.setitem(nets.NETS, "whole", nn.Identity)
+    with pytest.raises(LongtailError, match=r"'whole' cannot be divided .*; take conv4 or resnet8"):
+        nets.Net("whole").branched(2, "last block")
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_a_labelled_queue_keeps_labels_beside_their_keys(batch):
+    queue = nets.LabelledQueue(1, 5, 3)
+    assert (queue.labels == -1).all()
+    for step in range(6):
+        labels = torch.arange(batch) + step * batch
+        queue.push(labels[None, :, None].expand(1, batch, 3), labels)
+    assert torch.equal(queue.keys[0, :, 0], queue.labels.float())
+    assert sorted(queue.labels.tolist()) == list(range(6 * batch))[-5:]

@@ -106,7 +106,7 @@ def test_scales_and_precisions_are_never_mixed(copy, monkeypatch):
 
 def test_a_budget_stops_early_and_the_next_call_ends_with_the_same_numbers(filled, tmp_path):
     cells, ledger = list(cells_of(TINY, only="ce", seeds=1)), Ledger(tmp_path / "new")
-    progress, said = run(cells, ledger, budget=1e-9)
+    progress, _ = run(cells, ledger, budget=1e-9)
     assert progress.out_of_time and progress.finished == 0
     for _ in range(100):
         progress, _ = run(cells, ledger, budget=0.3)
@@ -150,7 +150,9 @@ def test_a_cell_that_diverges_is_reported_and_the_others_go_on(tmp_path):
 
 def test_the_same_run_in_two_tables_is_one_cell():
     names = {name: {c.name for c in cells_of(TABLES[name], seeds=1)} for name in ("fig5", "table3", "fig4")}
-    assert len(names["fig5"] & names["table3"]) == 1 and names["fig4"] & names["table3"] == names["fig5"] & names["table3"]
+    assert (
+        len(names["fig5"] & names["table3"]) == 1 and names["fig4"] & names["table3"] == names["fig5"] & names["table3"]
+    )
 
 
 def test_a_field_added_later_with_its_default_changes_no_hash():

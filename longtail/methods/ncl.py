@@ -1,0 +1,73 @@
+"""Nested Collaborative Learning (Li et al., CVPR 2022): experts that learn and teach over all classes and over the hard ones."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from longtail.data import Batch
+from longtail.losses import balanced_cross_entropy, cross_entropy, hard_categories, info_nce, pairwise_kl
+from longtail.methods.method import Classifier, Range
+from longtail.nets import MomentumCopy, Net, Projectors, Queue
+
+
+class NCL(Classifier):
+    """Nested individual learning (NIL), nested balanced online distillation (NBOD), contrast with a momentum copy.
+
+    All terms are sums over the K experts, as in the paper, so that each expert's gradient is K times that of methods that
+    average. Its own recipe is `--recipe ncl-cifar`; without it it is trained by the common one.
+    """
+
+    views = ("strong", "moco")
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: Annotated[int, "K, complete separate networks (Sec. 4)", Range(1)] = 3,
+        hard: Annotated[float, "share of the classes that counts as hard (hard category mining)", Range(0, 1)] = 0.3,
+        distillation: Annotated[float, "weight of both distillations", Range(0)] = 0.6,
+        temperature: Annotated[float, "temperature of the contrast (He et al. 2020)", Range(1e-3)] = 0.2,
+        queue: Annotated[int, "Q, negatives an expert keeps", Range(1)] = 1024,
+        projection: Annotated[int, "width of the contrastive space", Range(1)] = 64,
+        key_momentum: Annotated[float, "momentum of the key networks (He et al. 2020)", Range(0, 1)] = 0.999,
+    ):
+        super().__init__(counts, net, experts)
+        self.hard = min(max(round(hard * self.classes), 2), self.classes)  # of one class there is nothing to learn
+        self.distillation, self.temperature = distillation, temperature
+        images = sum(counts)
+        if queue > images:
+            self.notes.append(f"the queue of {queue} keys is cut to the {images} training images")
+        self.projector = Projectors(experts, net.width, projection)
+        self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
+        self.queue = Queue(experts, min(queue, images), projection)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        (a, b), y = batch.views, batch.y
+        v = self.encoders(a)  # (K, N, d)
+        z = self.cls(v)  # (K, N, C)
+        # one set of hard classes for all, as in the public code: a divergence of two experts needs the same classes
+        hard = hard_categories(z[0], y, self.hard)  # (N, H), the label first
+        u = z + self.log_prior  # balanced logits
+        h = u.gather(-1, hard.expand(len(z), -1, -1))  # of the hard classes alone
+        return {
+            "bc": balanced_cross_entropy(z, y, self.log_prior).mean(-1).sum(),  # NIL, all classes
+            "bc_hard": cross_entropy(h, y.new_zeros(len(y))).mean(-1).sum(),  # NIL, hard classes
+            "distil": self.distil(u),  # NBOD, all classes
+            "distil_hard": self.distil(h),  # NBOD, hard classes
+            "contrast": self.contrast_with_keys(v, b),  # self-supervision
+        }
+
+    def distil(self, logits: Tensor) -> Tensor:
+        """Sum over ordered pairs, divided by K - 1; the gradient reaches teachers too."""
+        return self.distillation * len(logits) * pairwise_kl(logits, detach=False)
+
+    def contrast_with_keys(self, v: Tensor, b: Tensor) -> Tensor:
+        query = normalize(self.projector(v), dim=-1)
+        self.fresh = normalize(self.key(b), dim=-1)
+        return info_nce(query, self.fresh, self.queue.keys, self.temperature).mean(-1).sum()
+
+    def after_step(self) -> None:
+        self.key.follow(self.encoders, self.projector)
+        self.queue.push(self.fresh)

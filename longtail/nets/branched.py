@@ -1,0 +1,29 @@
+"""Networks that share their first layers: one trunk, K branches (Wang et al. 2021; Zhou et al. 2020)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+class Branched(nn.Module):
+    """(N, 3, H, W) -> (K, N, d): the trunk of the first body, the own last part of each of K, then the mean over pixels."""
+
+    def __init__(self, bodies: Sequence[nn.Module], own: Literal["two stages", "last block"]):
+        super().__init__()
+        divided = [divide(body.stages_of_blocks(), own) for body in bodies]
+        self.width = bodies[0].width
+        self.trunk = divided[0][0]
+        self.branches = nn.ModuleList(branch for _, branch in divided)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.trunk(x)
+        return torch.stack([branch(x).mean((2, 3)) for branch in self.branches])
+
+
+def divide(stages: list[list[nn.Module]], own: str) -> tuple[nn.Sequential, nn.Sequential]:
+    """The blocks that are shared, and those that are not."""
+    blocks = [block for stage in stages for block in stage]
+    shared = len(blocks) - (1 if own == "last block" else len(stages[-2]) + len(stages[-1]))
+    return nn.Sequential(*blocks[:shared]), nn.Sequential(*blocks[shared:])

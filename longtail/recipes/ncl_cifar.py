@@ -1,0 +1,17 @@
+"""CIFAR-LT as in NCL (Li et al., CVPR 2022, Sec. 4): longer and in steps; for `ncl` and what is compared on its terms."""
+
+RECIPE = {
+    "imbalance": 100.0,
+    "net": "resnet32",
+    "views": "cifar",
+    "epochs": 400,
+    "batch_size": 64,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "nesterov": True,  # not in the paper; the public code
+    "weight_decay": 2e-4,
+    "eval_every": 10,  # ours
+    "schedule": "steps",
+    "milestones": (0.8, 0.9),  # epochs 320 and 360
+    "warmup": 5 / 400,  # 5 epochs
+}

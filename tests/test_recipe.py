@@ -1,0 +1,81 @@
+"""The recipe: schedules, and runs from before a field existed."""
+
+import json
+
+import pytest
+import torch
+
+from longtail import LongtailError, load
+from longtail.console import Silent
+from longtail.recipe import Recipe
+from longtail.recipes import recipe_for
+from longtail.runs import RunFolder
+from longtail.step import share_of_lr
+from longtail.train import train
+
+NEWER = ("schedule", "milestones", "warmup")
+
+
+def test_the_recipe_of_ncl_is_that_of_its_paper():
+    recipe = recipe_for("cifar100-lt", "ncl-cifar", method="ncl")
+    assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay) == (400, 64, 0.1, 2e-4)
+    assert recipe.nesterov and recipe.momentum == 0.9
+    at = {epoch: 0.1 * share_of_lr(recipe, epoch / 400) for epoch in (0, 1, 2.5, 5, 319, 320, 359, 360, 399)}
+    expected = {0: 0, 1: 0.02, 2.5: 0.05, 5: 0.1, 319: 0.1, 320: 0.01, 359: 0.01, 360: 0.001, 399: 0.001}
+    assert at == pytest.approx(expected)
+
+
+def test_a_cosine_may_warm_up_too_and_does_not_by_default():
+    plain, warm = (recipe_for("digits-lt", warmup=w) for w in (0.0, 0.5))
+    assert share_of_lr(plain, 0) == 1 and share_of_lr(plain, 0.5) == pytest.approx(0.5)
+    assert share_of_lr(warm, 0.25) == pytest.approx(share_of_lr(plain, 0.25) / 2)
+    assert share_of_lr(warm, 0.75) == share_of_lr(plain, 0.75)
+
+
+def test_a_recipe_survives_json():
+    recipe = recipe_for("digits-lt", schedule="steps", milestones=(0.5, 0.75), alpha=0.1)
+    assert Recipe(**json.loads(json.dumps(recipe.asdict()))) == recipe
+
+
+BAD = {
+    "milestones": [(0.9, 0.8), (0.0,), (0.5, 1.0), ("half",), 0.5],
+    "warmup": [1.0, -0.1, float("nan")],
+    "schedule": ["linear"],
+}
+
+
+@pytest.mark.parametrize("field, value", [(f, v) for f, values in BAD.items() for v in values])
+def test_schedules_out_of_range_are_refused(field, value):
+    with pytest.raises(LongtailError, match=field):
+        recipe_for("digits-lt", **{field: value})
+
+
+class Killed(Exception):
+    pass
+
+
+class KillAtTwo(Silent):
+    def advance(self, seed, epoch, steps, terms):
+        if terms and epoch == 2:
+            raise Killed
+
+
+def make_older(run: RunFolder) -> None:
+    """Take from a run the fields that its time did not know."""
+    older = {k: v for k, v in run.read_json("recipe.json").items() if k not in NEWER}
+    run.write_json("recipe.json", older)
+    run.save_checkpoint(torch.load(run.path / "checkpoint.pt", weights_only=True) | {"recipe": older})
+
+
+def test_a_run_from_before_the_schedule_was_a_field_resumes_and_loads(tmp_path):
+    recipe = recipe_for("digits-lt", method="ce", epochs=3)
+    whole = train(recipe, tmp_path / "whole", Silent())
+    with pytest.raises(Killed):
+        train(recipe, tmp_path / "old", KillAtTwo())
+    run = RunFolder(tmp_path / "old")
+    make_older(run)
+    with pytest.raises(LongtailError, match="schedule is 'cosine' there and 'steps' here"):
+        train(recipe.change(schedule="steps"), run.path, Silent(), resume=True)
+    train(recipe, run.path, Silent(), resume=True)
+    assert run.read_json("results.json") == whole.read_json("results.json")
+    assert load(run.path).recipe == recipe
