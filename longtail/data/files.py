@@ -13,9 +13,8 @@ each), so it can be handed to worker processes. `memory.load` turns it into `Ima
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -24,8 +23,6 @@ from PIL import Image
 from torch import Tensor
 
 from longtail.data import decode
-
-BLOCK = 65_536  # paths that are Python objects at once
 
 
 class Places(Protocol):
@@ -41,24 +38,10 @@ class Places(Protocol):
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths below a folder, as bytes of any encoding in one pyarrow array."""
+    """Paths below a folder (or absolute), as bytes of any encoding in one pyarrow array."""
 
     folder: str
     array: object  # pa.LargeBinaryArray
-
-    @classmethod
-    def of(cls, folder: str | Path, paths: Iterable[str]) -> "Paths":
-        """From many paths, seen once; those that are absolute stay so."""
-        import pyarrow as pa
-
-        blocks, block = [], []
-        for path in paths:
-            block.append(os.fsencode(path))
-            if len(block) == BLOCK:
-                blocks.append(pa.array(block, pa.large_binary()))
-                block = []
-        blocks.append(pa.array(block, pa.large_binary()))
-        return cls(str(folder), pa.concat_arrays(blocks))
 
     def __len__(self) -> int:
         return len(self.array)
@@ -120,8 +103,3 @@ class Files:
 def printable(name: str) -> str:
     """A name that can be written as UTF-8, whatever bytes the file system holds."""
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def blocks(n: int, size: int = 4096) -> Iterator[range]:
-    """The positions 0 ... n - 1 in runs."""
-    return (range(start, min(start + size, n)) for start in range(0, n, size))

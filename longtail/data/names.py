@@ -1,14 +1,18 @@
 """Classes are names: matched between the parts of a data set, and put in their natural order."""
 
+import os
 import re
 import unicodedata
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from longtail.data.files import Files, Places, printable
+from longtail.data.files import Files, Paths, Places, printable
 from longtail.errors import LongtailError
 
 
@@ -19,6 +23,28 @@ class Part:
     places: Places
     codes: np.ndarray
     names: list[str]
+
+
+class Growing:
+    """A part whose images are found one by one: their paths end to end, no Python object for each."""
+
+    def __init__(self, names: Iterable[str] = ()):
+        self.letters, self.ends, self.codes = bytearray(), array("q", [0]), array("q")
+        self.names = {name: code for code, name in enumerate(names)}
+
+    def add(self, path: str, name: str) -> None:
+        """An image of the named class."""
+        self.letters += os.fsencode(path)
+        self.ends.append(len(self.letters))
+        self.codes.append(self.names.setdefault(name, len(self.names)))
+
+    def part(self, folder: str | Path) -> Part:
+        """All of them, their paths below the folder unless absolute."""
+        import pyarrow as pa
+
+        buffers = [None, pa.py_buffer(self.ends), pa.py_buffer(self.letters)]
+        paths = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.codes), buffers)
+        return Part(Paths(str(folder), paths), np.array(self.codes, dtype=np.int64), list(self.names))
 
 
 def natural(name: str) -> tuple:
