@@ -63,13 +63,16 @@ def predict(method: Method, test: Images, views: Family) -> Predictions:
     return Predictions(plain, (plain + logits_of(method, mirror(test.images), views)) / 2, test.labels)
 
 
-def measure(method: Method, split: Split, recipe: Recipe) -> dict[str, float | None]:
-    """The ensemble's seven numbers on the test part as it stands; for curves, never for choosing."""
-    logits = logits_of(method, split.test.images, family(recipe.views))
-    return summarise(logits.mean(0), split.test.labels, split.classes.counts)
+def measure(method: Method, split: Split, recipe: Recipe, part: str = "test") -> dict[str, float | None]:
+    """The ensemble's seven numbers on a part as it stands: the test part for curves, only the val part for choosing."""
+    images = split.parts[part]
+    logits = logits_of(method, images.images, family(recipe.views))
+    return summarise(logits.mean(0), images.labels, split.classes.counts)
 
 
-def finish(run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict]) -> None:
+def finish(
+    run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], selected: dict | None = None
+) -> None:
     """Write what a finished run keeps: the model, predictions, per-class table, and last of all `results.json`."""
     views = family(recipe.views)
     predictions = predict(method, split.test, views)
@@ -97,7 +100,7 @@ def finish(run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: l
     run.write_csv("per_class.csv", per_class(predictions, split))
     write_predictions(run, predictions)
     head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
-    run.write_json("results.json", head | results)
+    run.write_json("results.json", head | results | ({"selected": selected} if selected else {}))
 
 
 def per_class(predictions: Predictions, split: Split) -> list[dict]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from longtail.augment import family
-from longtail.data import Loader, Split, load_split
+from longtail.data import SOURCES, Images, Loader, Split
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.evaluate import batches_of, finish, measure
@@ -18,6 +18,7 @@ from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
+from longtail.selection import WEIGHTS, best_epoch, check_selection, selected_results
 from longtail.step import Step
 from longtail.world import World, full_precision, start
 
@@ -68,7 +69,9 @@ def prepare(
     recipe: Recipe, out: str | Path, report: Report, world: World, root: str | None = None, resume: bool = False
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
-    split = load_split(recipe.data, recipe.imbalance, root)
+    split = recipe.load(root)
+    recipe = with_steps(recipe, split)
+    check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))
     method = recipe.build(split.classes.counts).to(world.device)
@@ -81,6 +84,8 @@ def prepare(
 
 def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
     """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
+    if not isinstance(split.train, Images):
+        raise LongtailError(f"{split.name} is too large for memory at this size; ask for a smaller --size")
     views, size = family(recipe.views), tuple(split.train.images.shape[-2:])
     if size != (views.size, views.size):
         raise LongtailError(
@@ -89,6 +94,15 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
         )
     chosen = [views.views[name] for name in method.views]
     return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
+
+
+def with_steps(recipe: Recipe, split: Split) -> Recipe:
+    """Where one's own set is tiny, the recipe with a batch of at most a quarter of it, so that an epoch has steps."""
+    most = max(len(split.train) // 4, 2)
+    if recipe.data in SOURCES or recipe.batch_size <= most:
+        return recipe
+    split.notes.append(f"the batch of {recipe.batch_size} is cut to {most}, a quarter of the training images")
+    return recipe.change(batch_size=most)
 
 
 def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:
@@ -134,7 +148,8 @@ class Training:
                     checkpoint = None
             finally:
                 self.report.end(self.recipe.seed)
-            finish(self.run, self.recipe, self.method, self.split, self.rows)
+            run = self.run, self.recipe, self.method, self.split, self.rows
+            finish(*run, selected_results(*run) if self.recipe.select else None)
 
     def title(self) -> str:
         """What is trained, on what, where, in a sentence."""
@@ -142,7 +157,7 @@ class Training:
         by_group = ", ".join(f"{groups.count(name)} {name}" for name in ("many", "medium", "few"))
         epochs = "epoch" if self.epochs == 1 else "epochs"
         return (
-            f"{recipe.method} on {recipe.data}: {len(self.split.train):,} training images, {len(groups)} classes "
+            f"{recipe.method} on {self.split.name}: {len(self.split.train):,} training images, {len(groups)} classes "
             f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} {epochs} of "
             f"{self.loader.steps} steps, {self.world.device}, {recipe.precision}"
         )
@@ -222,9 +237,16 @@ class Training:
             raise LongtailError(self.not_finite(f"the weights of {broken[0]} are not finite after epoch {done}", done))
         row = {"epoch": done, "stage": part.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
         row["peak_memory_mb"] = self.world.peak_memory() / 2**20
-        if done < self.epochs and every and done % every == 0:
+        due = bool(every) and done % every == 0
+        if self.split.val is not None and (due or self.recipe.select or done == self.epochs):
+            row |= {
+                f"val_{name}": value for name, value in measure(self.method, self.split, self.recipe, "val").items()
+            }
+        if due and done < self.epochs:
             row |= {f"test_{name}": value for name, value in measure(self.method, self.split, self.recipe).items()}
         self.rows.append(row)
+        if self.recipe.select and best_epoch(self.rows, self.recipe.select) is row:
+            self.run.write_tensors(WEIGHTS, self.method.inference_state())
         place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)

@@ -29,6 +29,7 @@ LAYERS = [
     ["step"],
     ["graph"],
     ["evaluate"],
+    ["selection"],
     ["train"],
     ["console", "seeds"],
     ["analysis"],
