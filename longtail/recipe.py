@@ -32,6 +32,7 @@ class Recipe:
     precision: Annotated[
         Literal["fp32", "tf32", "bf16"], "bf16: inside the encoders, all else in fp32; tf32: everywhere, on a GPU"
     ] = "fp32"
+    accumulate: Annotated[int, "parts in which a batch is computed, to save memory; batch norm sees a part"] = 1
     options: Annotated[dict, "of the method"] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -84,6 +85,7 @@ RANGES = {
     "momentum": (0, False),
     "weight_decay": (0, False),
     "seed": (0, False),
+    "accumulate": (1, False),
     "eval_every": (0, False),
 }
 

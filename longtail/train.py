@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from longtail.errors import LongtailError
 from longtail.evaluate import finish, measure
 from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
+from longtail.plan import Part, plan
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.step import Step
@@ -30,16 +32,6 @@ class Report(Protocol):
     def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
     def epoch(self, seed: int, row: dict) -> None: ...
     def end(self, seed: int) -> None: ...
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stage with its place among the stages, its number of epochs, and how many come before it."""
-
-    number: int
-    stage: Stage
-    epochs: int
-    before: int
 
 
 def train(
@@ -57,7 +49,7 @@ def train(
     Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
     """
     world = start(device, threads)
-    with world.fork_random():
+    with world.fork_random(), world.unbroken():
         training = prepare(recipe, out, report, world, root, resume)
         for _ in training.go():
             pass
@@ -68,15 +60,20 @@ def prepare(
     recipe: Recipe, out: str | Path, report: Report, world: World, root: str | None = None, resume: bool = False
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
-    split = load_split(recipe.data, recipe.imbalance, root)
+    split = world.in_turn(lambda: load_split(recipe.data, recipe.imbalance, root))
     full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))
     method = recipe.build(split.classes.counts).to(world.device)
     loader = make_loader(recipe, method, split, world)
-    run = RunFolder.claim(out, recipe, split, resume)
-    if not run.has("environment.json"):
-        run.write_json("environment.json", world.describe() | {"root": root and str(Path(root).expanduser().resolve())})
-    return Training(recipe, method, split, loader, run, report, world)
+
+    def claim() -> RunFolder:
+        run = RunFolder.claim(out, recipe, split, resume)
+        if not run.has("environment.json"):
+            found = world.describe() | {"root": root and str(Path(root).expanduser().resolve())}
+            run.write_json("environment.json", found)
+        return run
+
+    return Training(recipe, method, split, loader, world.from_lead(claim), report, world)
 
 
 def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
@@ -87,18 +84,16 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
             f"views '{recipe.views}' are for {views.size} x {views.size} images, those of {split.name} are "
             f"{size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
         )
+    parts = world.size * recipe.accumulate
+    if recipe.batch_size % parts:
+        raise LongtailError(
+            f"batch_size is {recipe.batch_size}, which {world.size} processes x {recipe.accumulate} parts of a step cannot "
+            f"share equally; ask for a multiple of {parts}, such as {max(recipe.batch_size // parts, 1) * parts}"
+        )
     chosen = [views.views[name] for name in method.views]
-    return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
-
-
-def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:
-    """Divide the epochs among the stages by their shares, at least one for each that trains."""
-    total, before, share = sum(stage.share for stage in stages), 0, 0.0
-    for number, stage in enumerate(stages):
-        share += stage.share
-        own = max(round(epochs * share / total) - before, 1) if stage.share else 0
-        yield Part(number, stage, own, before)
-        before += own
+    return Loader(
+        split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk, rank=world.rank, ranks=world.size
+    )
 
 
 @dataclass
@@ -121,10 +116,10 @@ class Training:
 
     def go(self) -> Iterator[None]:
         """Every stage from the checkpoint on, then the results; yields while a chunk of steps is under way on the device."""
-        if self.run.has("results.json"):
+        if self.world.from_lead(lambda: self.run.has("results.json")):
             return
-        with self.run.locked():
-            checkpoint = self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
+        with ExitStack() as stack:
+            checkpoint = self.world.from_lead(lambda: self.take_up(stack))
             self.report.begin(self.recipe.seed, self.title(), self.epochs, self.epochs * self.loader.steps)
             for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
                 self.report.note(text)
@@ -134,7 +129,12 @@ class Training:
                     checkpoint = None
             finally:
                 self.report.end(self.recipe.seed)
-            finish(self.run, self.recipe, self.method, self.split, self.rows)
+            finish(self.run, self.recipe, self.method, self.split, self.rows, self.world)
+
+    def take_up(self, stack: ExitStack) -> dict | None:
+        """Lock the folder, and read its checkpoint if there is one."""
+        stack.enter_context(self.run.locked())
+        return self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
 
     def title(self) -> str:
         """What is trained, on what, where, in a sentence."""
@@ -144,7 +144,7 @@ class Training:
         return (
             f"{recipe.method} on {recipe.data}: {len(self.split.train):,} training images, {len(groups)} classes "
             f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} {epochs} of "
-            f"{self.loader.steps} steps, {self.world.device}, {recipe.precision}"
+            f"{self.loader.steps} steps, {self.world.name}, {recipe.precision}"
         )
 
     def go_stage(self, part: Part, checkpoint: dict | None) -> Iterator[None]:
@@ -154,11 +154,12 @@ class Training:
         if not part.epochs:
             return
         lr = self.recipe.lr if part.stage.lr is None else part.stage.lr
-        kind = GraphStep if self.world.device.type == "cuda" else Step
-        step = kind(self.method, self.choose(part.stage), self.recipe, lr, family(self.recipe.views))
+        alone_on_gpu = self.world.device.type == "cuda" and self.world.size == 1
+        kind = GraphStep if alone_on_gpu else Step  # a graph of collectives has not been tried
+        step = kind(self.method, self.choose(part.stage), self.recipe, lr, family(self.recipe.views), self.world)
         first = self.restore(step, part, checkpoint) if checkpoint else 0
         for epoch in range(first, part.epochs):
-            torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch))
+            torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch, *[self.world.rank] * (self.world.rank > 0)))
             began = time.perf_counter()
             terms = yield from self.go_epoch(step, part, epoch)
             self.keep(step, part, epoch, terms, time.perf_counter() - began)
@@ -213,12 +214,17 @@ class Training:
         row = {"epoch": done, "stage": part.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
         row["peak_memory_mb"] = self.world.peak_memory() / 2**20
         if done < self.epochs and every and done % every == 0:
-            row |= {f"test_{name}": value for name, value in measure(self.method, self.split, self.recipe).items()}
+            tested = measure(self.method, self.split, self.recipe, self.world)
+            row |= {f"test_{name}": value for name, value in tested.items()}
         self.rows.append(row)
+        self.world.from_lead(lambda: self.write(step, part, epoch))
+        self.report.epoch(self.recipe.seed, row)
+
+    def write(self, step: Step, part: Part, epoch: int) -> None:
+        """Write the checkpoint and `metrics.csv`."""
         place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)
-        self.report.epoch(self.recipe.seed, row)
 
     def restore(self, step: Step, part: Part, checkpoint: dict) -> int:
         """Take up a checkpoint; returns how many epochs of the stage are done."""

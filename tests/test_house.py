@@ -25,7 +25,7 @@ LAYERS = [
     ["nets"],
     ["methods"],
     ["recipe"],
-    ["recipes", "world", "runs"],
+    ["recipes", "world", "runs", "plan"],
     ["step"],
     ["graph"],
     ["evaluate"],

@@ -3,6 +3,19 @@
 from longtail.nets.encoder import NETS, Encoder, Net
 from longtail.nets.experts import Experts, Heads, Projectors
 from longtail.nets.fold import folded
+from longtail.nets.joint import gather, join_batch_norm
 from longtail.nets.momentum import MomentumCopy, Queue
 
-__all__ = ["NETS", "Encoder", "Experts", "Heads", "MomentumCopy", "Net", "Projectors", "Queue", "folded"]
+__all__ = [
+    "NETS",
+    "Encoder",
+    "Experts",
+    "Heads",
+    "MomentumCopy",
+    "Net",
+    "Projectors",
+    "Queue",
+    "folded",
+    "gather",
+    "join_batch_norm",
+]
