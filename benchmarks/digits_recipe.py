@@ -12,9 +12,10 @@ from longtail.console import Silent
 from longtail.data import ClassTable, Images, Split, exponential_counts, long_tailed_indices
 from longtail.data.sources import DIGITS_LARGEST, load_split
 from longtail.evaluate import measure
+from longtail.plan import make_loader
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
-from longtail.train import Training, make_loader
+from longtail.train import Training
 from longtail.world import start
 
 HELD_OUT = 40  # images a class of the training pool; the remaining 64 are made long-tailed

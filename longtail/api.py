@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from longtail.augment import family
-from longtail.console import ConsoleReport, Silent
+from longtail.console import Silent, reporter
 from longtail.data import name_of
 from longtail.errors import LongtailError
 from longtail.evaluate import Predictions, load_method, logits_of, predict
@@ -37,7 +37,7 @@ def train(
     if verbose:
         from rich.console import Console
 
-        report = ConsoleReport(Console())
+        report = reporter(Console())
     else:
         report = Silent()
     run = train_run(

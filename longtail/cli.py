@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longtail import __version__, api
-from longtail.console import ConsoleReport, results_table, show_run
+from longtail.console import reporter, results_table, show_run
 from longtail.errors import LongtailError, unknown
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
@@ -20,8 +20,9 @@ from longtail.recipes import DEFAULT, RECIPES, recipe_for
 from longtail.reproduce.command import command as reproduce
 from longtail.seeds import train_seeds
 from longtail.train import train as train_run
+from longtail.world import LostProcess, rank
 
-console = Console()
+console = Console(quiet=rank() > 0)  # of several processes only the first speaks
 
 
 def whole(kind: type, tokens: tuple) -> int:
@@ -56,9 +57,9 @@ def train(
     path = Path(out) if out else api.default_out(resolved)
     where = {"root": root, "resume": resume, "device": device, "threads": threads}
     if seeds == 1:
-        show_run(console, train_run(resolved, path, ConsoleReport(console), **where))
+        show_run(console, train_run(resolved, path, reporter(console), **where))
     else:
-        console.print(results_table(train_seeds(resolved, seeds, path, ConsoleReport(console), **where)))
+        console.print(results_table(train_seeds(resolved, seeds, path, reporter(console), **where)))
         console.print(f"{path / 'seeds.json'}  [dim]the numbers above, and a run folder beside it for each seed[/]")
 
 
@@ -195,11 +196,14 @@ def main(argv: list[str] | None = None) -> NoReturn:
         application(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
         code = 0
     except (LongtailError, CycloptsError) as error:
-        print(f"longtail: error: {explain(error)}", file=sys.stderr)
+        if rank() == 0 or isinstance(error, LostProcess):
+            print(f"longtail: error: {explain(error)}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt as stop:
-        print(
-            "longtail: interrupted; finished epochs are kept, the same command with --resume goes on", file=sys.stderr
-        )
+        if rank() == 0:
+            print(
+                "longtail: interrupted; finished epochs are kept, the same command with --resume goes on",
+                file=sys.stderr,
+            )
         code = 143 if stop.args else 130
     raise SystemExit(code)

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from longtail.data import name_of
 from longtail.metrics import METRICS
 from longtail.runs import RunFolder
+from longtail.world import rank
 
 LABELS = dict(zip(METRICS, ("top-1", "bal.", "many", "medium", "few", "worst", "ECE"), strict=True))
 QUIET_SECONDS = 10  # between lines where there is no terminal to redraw
@@ -78,6 +79,11 @@ class Silent:
     def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
     def epoch(self, seed: int, row: dict) -> None: ...
     def end(self, seed: int) -> None: ...
+
+
+def reporter(console: Console) -> ConsoleReport | Silent:
+    """Who tells of a run: of several processes only the first speaks."""
+    return ConsoleReport(console) if rank() == 0 else Silent()
 
 
 def results_table(results: dict) -> Table:

@@ -14,6 +14,7 @@ from longtail.metrics import class_accuracy, summarise
 from longtail.nets import folded
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
+from longtail.world import ALONE, World
 
 BATCH = (128, 1000)  # on a CPU, what stays in its cache; on a GPU
 
@@ -57,26 +58,53 @@ def logits_of(method: Method, images: Tensor, views: Family) -> Tensor:
     return logits if logits.dim() == 3 else logits.unsqueeze(0)
 
 
-def predict(method: Method, test: Images, views: Family) -> Predictions:
+def shared_logits(method: Method, images: Tensor, views: Family, world: World) -> Tensor:
+    """The same in every process, each computing its share of the images, none of them twice."""
+    own = logits_of(method, images[world.rows(len(images))], views)
+    return world.gather(own, dim=1, n=len(images))
+
+
+def predict(method: Method, test: Images, views: Family, world: World = ALONE) -> Predictions:
     """Logits of the test images, with and without their mirror images."""
-    plain = logits_of(method, test.images, views)
-    return Predictions(plain, (plain + logits_of(method, mirror(test.images), views)) / 2, test.labels)
+    plain = shared_logits(method, test.images, views, world)
+    flip = (plain + shared_logits(method, mirror(test.images), views, world)) / 2
+    return Predictions(plain, flip, test.labels)
 
 
-def measure(method: Method, split: Split, recipe: Recipe, part: str = "test") -> dict[str, float | None]:
+def measure(
+    method: Method, split: Split, recipe: Recipe, part: str = "test", world: World = ALONE
+) -> dict[str, float | None]:
     """The ensemble's seven numbers on a part as it stands: the test part for curves, only the val part for choosing."""
     images = split.parts[part]
-    logits = logits_of(method, images.images, family(recipe.views))
+    logits = shared_logits(method, images.images, family(recipe.views), world)
     return summarise(logits.mean(0), images.labels, split.classes.counts)
 
 
 def finish(
-    run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], selected: dict | None = None
+    run: RunFolder,
+    recipe: Recipe,
+    method: Method,
+    split: Split,
+    rows: list[dict],
+    world: World,
+    selected: dict | None = None,
 ) -> None:
-    """Write what a finished run keeps: the model, predictions, per-class table, and last of all `results.json`."""
-    views = family(recipe.views)
-    predictions = predict(method, split.test, views)
-    results = predictions.results(split.classes.counts)
+    """Test the model, and write what a finished run keeps."""
+    predictions = predict(method, split.test, family(recipe.views), world)
+    world.from_lead(lambda: write(run, recipe, method, split, rows, predictions, selected))
+
+
+def write(
+    run: RunFolder,
+    recipe: Recipe,
+    method: Method,
+    split: Split,
+    rows: list[dict],
+    predictions: Predictions,
+    selected: dict | None,
+) -> None:
+    """The model, predictions, per-class table, and last of all `results.json`."""
+    views, results = family(recipe.views), predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
     run.write_csv("metrics.csv", rows)
     run.write_tensors("model.safetensors", method.inference_state())

@@ -46,6 +46,7 @@ class Recipe:
     test_share: Annotated[float, "share of every class held out to test on, where DATA has no test part"] = 0.0
     skip_bad: Annotated[bool, "leave unreadable images out, rather than stop before training"] = False
     select: Annotated[str | None, "also keep the epoch best in this number on the validation images"] = None
+    accumulate: Annotated[int, "parts in which a batch is computed, to save memory; batch norm sees a part"] = 1
     options: Annotated[dict, "of the method"] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -118,6 +119,7 @@ RANGES = {
     "momentum": (0, False),
     "weight_decay": (0, False),
     "seed": (0, False),
+    "accumulate": (1, False),
     "eval_every": (0, False),
     "warmup": (0, False),
     "val_share": (0, False),

@@ -35,6 +35,8 @@ def train_seeds(
     if seeds < 1:
         raise LongtailError(f"seeds is {seeds}; it is the number of runs, at least 1")
     world, folder = start(device, threads), Path(out).expanduser()
+    if world.size > 1:
+        raise LongtailError("--seeds trains side by side on one machine; under torchrun train one --seed a run")
     if folder.exists() and not resume:
         raise RunFolder(folder).exists_already()
     strange = [f.name for f in folder.glob("*") if f.name != "seeds.json" and not f.name.startswith("seed")]

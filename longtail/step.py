@@ -11,13 +11,24 @@ from longtail.augment import Family
 from longtail.data import Batch
 from longtail.methods import Method
 from longtail.recipe import Recipe
+from longtail.world import ALONE, World
 
 
 class Step:
     """Forward, backward, optimiser, momentum copies; sums of the loss terms stay on the device until they are read."""
 
-    def __init__(self, method: Method, parameters: list[Tensor], recipe: Recipe, lr: float, family: Family):
+    def __init__(
+        self,
+        method: Method,
+        parameters: list[Tensor],
+        recipe: Recipe,
+        lr: float,
+        family: Family,
+        world: World = ALONE,
+    ):
         self.method, self.recipe, self.base_lr = method, recipe, lr
+        self.world, self.parts = world, recipe.accumulate
+        self.forward = world.wrap(method)
         device = parameters[0].device
         self.normalise = family.normaliser(device)
         self.lr = torch.tensor(lr, device=device)
@@ -41,12 +52,19 @@ class Step:
 
     def run(self, batches: Sequence[Batch]) -> None:
         """The step itself, on the device from end to end."""
-        terms = self.method(*(self.prepare(batch) for batch in batches))
         self.optimiser.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
+        found = [self.backward(batches, part) for part in range(self.parts)]
         self.optimiser.step()
         self.method.after_step()
-        self.record(terms)
+        self.record({name: sum(terms[name] for terms in found) / self.parts for name in found[0]})
+
+    def backward(self, batches: Sequence[Batch], part: int) -> dict[str, Tensor]:
+        """The terms of one of the equal parts of the batches, and their gradient; the last part adds up the processes'."""
+        rows = [slice(len(b.y) * part // self.parts, len(b.y) * (part + 1) // self.parts) for b in batches]
+        with self.world.adding_up(self.forward, part == self.parts - 1):
+            terms = self.forward(*(self.prepare(batch[own]) for batch, own in zip(batches, rows, strict=True)))
+            (sum(terms.values()) / self.parts).backward()
+        return {name: term.detach() for name, term in terms.items()}
 
     def prepare(self, batch: Batch) -> Batch:
         """Its views as normalised floats."""
@@ -54,7 +72,7 @@ class Step:
 
     def record(self, terms: dict[str, Tensor]) -> None:
         """Add the terms to their sums, and remember the first step at which each was not finite."""
-        values = torch.stack([term.detach().float() for term in terms.values()])
+        values = torch.stack([term.float() for term in terms.values()])
         if not self.names:
             self.names = list(terms)
             self.sums, self.bad = torch.zeros_like(values), torch.full_like(values, -1, dtype=torch.long)
@@ -63,13 +81,15 @@ class Step:
         self.count += 1
 
     def not_finite(self) -> tuple[str, int] | None:
-        """The first term that was not finite since the last reading, and its step, counted from 1."""
-        found = [(at, name) for name, at in zip(self.names, self.bad.tolist(), strict=True) if at >= 0]
+        """The first term that was not finite in any process since the last reading, and its step, counted from 1."""
+        bad = self.world.gather(self.bad.unsqueeze(0)).tolist()
+        found = [(at, name) for own in bad for name, at in zip(self.names, own, strict=True) if at >= 0]
         return (min(found)[1], min(found)[0] + 1) if found else None
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Sums of the terms and the number of steps since the last reading."""
-        sums, steps = dict(zip(self.names, self.sums.tolist(), strict=True)), int(self.count)
+        """Sums of the terms, their mean over the processes, and the number of steps since the last reading."""
+        sums = self.world.gather(self.sums.unsqueeze(0)).mean(0).tolist()
+        sums, steps = dict(zip(self.names, sums, strict=True)), int(self.count)
         self.sums.zero_()
         self.count.zero_()
         return sums, steps

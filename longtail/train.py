@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -10,12 +11,13 @@ import torch
 from torch import Tensor
 
 from longtail.augment import family
-from longtail.data import SOURCES, Images, Loader, Split
+from longtail.data import Loader, Split
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.evaluate import batches_of, finish, measure
 from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
+from longtail.plan import Part, make_loader, plan, with_steps
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.selection import WEIGHTS, best_epoch, check_selection, selected_results
@@ -33,16 +35,6 @@ class Report(Protocol):
     def end(self, seed: int) -> None: ...
 
 
-@dataclass(frozen=True)
-class Part:
-    """A stage with its place among the stages, its number of epochs, and how many come before it."""
-
-    number: int
-    stage: Stage
-    epochs: int
-    before: int
-
-
 def train(
     recipe: Recipe,
     out: str | Path,
@@ -58,7 +50,7 @@ def train(
     Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
     """
     world = start(device, threads)
-    with world.fork_random():
+    with world.fork_random(), world.unbroken():
         training = prepare(recipe, out, report, world, root, resume)
         for _ in training.go():
             pass
@@ -69,50 +61,22 @@ def prepare(
     recipe: Recipe, out: str | Path, report: Report, world: World, root: str | None = None, resume: bool = False
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
-    split = recipe.load(root)
+    split = world.in_turn(lambda: recipe.load(root))
     recipe = with_steps(recipe, split)
     check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))
     method = recipe.build(split.classes.counts).to(world.device)
     loader = make_loader(recipe, method, split, world)
-    run = RunFolder.claim(out, recipe, split, resume)
-    if not run.has("environment.json"):
-        run.write_json("environment.json", world.describe() | {"root": root and str(Path(root).expanduser().resolve())})
-    return Training(recipe, method, split, loader, run, report, world)
 
+    def claim() -> RunFolder:
+        run = RunFolder.claim(out, recipe, split, resume)
+        if not run.has("environment.json"):
+            found = world.describe() | {"root": root and str(Path(root).expanduser().resolve())}
+            run.write_json("environment.json", found)
+        return run
 
-def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
-    """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
-    if not isinstance(split.train, Images):
-        raise LongtailError(f"{split.name} is too large for memory at this size; ask for a smaller --size")
-    views, size = family(recipe.views), tuple(split.train.images.shape[-2:])
-    if size != (views.size, views.size):
-        raise LongtailError(
-            f"views '{recipe.views}' are for {views.size} x {views.size} images, those of {split.name} are "
-            f"{size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
-        )
-    chosen = [views.views[name] for name in method.views]
-    return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
-
-
-def with_steps(recipe: Recipe, split: Split) -> Recipe:
-    """Where one's own set is tiny, the recipe with a batch of at most a quarter of it, so that an epoch has steps."""
-    most = max(len(split.train) // 4, 2)
-    if recipe.data in SOURCES or recipe.batch_size <= most:
-        return recipe
-    split.notes.append(f"the batch of {recipe.batch_size} is cut to {most}, a quarter of the training images")
-    return recipe.change(batch_size=most)
-
-
-def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:
-    """Divide the epochs among the stages by their shares, at least one for each that trains."""
-    total, before, share = sum(stage.share for stage in stages), 0, 0.0
-    for number, stage in enumerate(stages):
-        share += stage.share
-        own = max(round(epochs * share / total) - before, 1) if stage.share else 0
-        yield Part(number, stage, own, before)
-        before += own
+    return Training(recipe, method, split, loader, world.from_lead(claim), report, world)
 
 
 @dataclass
@@ -135,10 +99,10 @@ class Training:
 
     def go(self) -> Iterator[None]:
         """Every stage from the checkpoint on, then the results; yields while a chunk of steps is under way on the device."""
-        if self.run.has("results.json"):
+        if self.world.from_lead(lambda: self.run.has("results.json")):
             return
-        with self.run.locked():
-            checkpoint = self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
+        with ExitStack() as stack:
+            checkpoint = self.world.from_lead(lambda: self.take_up(stack))
             self.report.begin(self.recipe.seed, self.title(), self.epochs, self.epochs * self.loader.steps)
             for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
                 self.report.note(text)
@@ -149,7 +113,13 @@ class Training:
             finally:
                 self.report.end(self.recipe.seed)
             run = self.run, self.recipe, self.method, self.split, self.rows
-            finish(*run, selected_results(*run) if self.recipe.select else None)
+            selected = self.world.from_lead(lambda: selected_results(*run)) if self.recipe.select else None
+            finish(*run, self.world, selected)
+
+    def take_up(self, stack: ExitStack) -> dict | None:
+        """Lock the folder, and read its checkpoint if there is one."""
+        stack.enter_context(self.run.locked())
+        return self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
 
     def title(self) -> str:
         """What is trained, on what, where, in a sentence."""
@@ -159,7 +129,7 @@ class Training:
         return (
             f"{recipe.method} on {self.split.name}: {len(self.split.train):,} training images, {len(groups)} classes "
             f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} {epochs} of "
-            f"{self.loader.steps} steps, {self.world.device}, {recipe.precision}"
+            f"{self.loader.steps} steps, {self.world.name}, {recipe.precision}"
         )
 
     def go_stage(self, part: Part, checkpoint: dict | None) -> Iterator[None]:
@@ -173,11 +143,12 @@ class Training:
             return
         own = {"lr": part.stage.lr, "weight_decay": part.stage.weight_decay}
         recipe = replace(self.recipe, **{name: value for name, value in own.items() if value is not None})
-        kind = GraphStep if self.world.device.type == "cuda" else Step
-        step = kind(self.method, self.choose(part.stage), recipe, recipe.lr, views)
+        alone_on_gpu = self.world.device.type == "cuda" and self.world.size == 1
+        kind = GraphStep if alone_on_gpu else Step  # a graph of collectives has not been tried
+        step = kind(self.method, self.choose(part.stage), recipe, recipe.lr, views, self.world)
         first = self.restore(step, part, checkpoint) if checkpoint else 0
         for epoch in range(first, part.epochs):
-            torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch))
+            torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch, *[self.world.rank] * (self.world.rank > 0)))
             began = time.perf_counter()
             terms = yield from self.go_epoch(step, part, epoch)
             self.keep(step, part, epoch, terms, time.perf_counter() - began)
@@ -238,19 +209,22 @@ class Training:
         row = {"epoch": done, "stage": part.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
         row["peak_memory_mb"] = self.world.peak_memory() / 2**20
         due = bool(every) and done % every == 0
-        if self.split.val is not None and (due or self.recipe.select or done == self.epochs):
-            row |= {
-                f"val_{name}": value for name, value in measure(self.method, self.split, self.recipe, "val").items()
-            }
-        if due and done < self.epochs:
-            row |= {f"test_{name}": value for name, value in measure(self.method, self.split, self.recipe).items()}
+        parts = ["val"] if self.split.val is not None and (due or self.recipe.select or done == self.epochs) else []
+        parts += ["test"] if due and done < self.epochs else []
+        for name in parts:
+            measured = measure(self.method, self.split, self.recipe, name, self.world)
+            row |= {f"{name}_{metric}": value for metric, value in measured.items()}
         self.rows.append(row)
-        if self.recipe.select and best_epoch(self.rows, self.recipe.select) is row:
+        self.world.from_lead(lambda: self.write(step, part, epoch))
+        self.report.epoch(self.recipe.seed, row)
+
+    def write(self, step: Step, part: Part, epoch: int) -> None:
+        """Write the weights of the best epoch so far where one is selected, the checkpoint and `metrics.csv`."""
+        if self.recipe.select and best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
             self.run.write_tensors(WEIGHTS, self.method.inference_state())
         place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)
-        self.report.epoch(self.recipe.seed, row)
 
     def restore(self, step: Step, part: Part, checkpoint: dict) -> int:
         """Take up a checkpoint; returns how many epochs of the stage are done."""

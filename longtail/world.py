@@ -1,27 +1,115 @@
-"""Where a run computes: one CPU or one GPU."""
+"""Where a run computes: one CPU, one GPU, or as many processes as torchrun started."""
 
+import atexit
 import ctypes
 import os
 import platform
 import resource
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from typing import TypeVar
 
 import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from longtail.errors import LongtailError
+from longtail.nets import gather, join_batch_norm
+
+T = TypeVar("T")
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
+class LostProcess(LongtailError):
+    """Another process of the run died; every one that is left says so."""
+
+
+def rank() -> int:
+    """The number of this process among those of torchrun; 0 speaks and writes for all."""
+    return int(os.environ.get("RANK", "0"))
+
+
 @dataclass(frozen=True)
 class World:
-    """The device of this process, and how many images are augmented at once there."""
+    """The device of this process, its rank among so many, and how many images are augmented at once there."""
 
     device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def name(self) -> str:
+        """What a person is told of it."""
+        return f"{self.device.type} x {self.size}" if self.size > 1 else str(self.device)
+
+    def wrap(self, method: nn.Module) -> nn.Module:
+        """The method as a step calls it: its gradients become the mean over processes."""
+        if self.size == 1:
+            return method
+        join_batch_norm(method, self.device)
+        return DistributedDataParallel(method, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def adding_up(self, wrapped: nn.Module, now: bool) -> AbstractContextManager:
+        """A context for a part of a step; only the last one waits for the other processes."""
+        return nullcontext() if now or self.size == 1 else wrapped.no_sync()
+
+    def rows(self, n: int) -> slice:
+        """This process's share of n rows: equal ones but for the last."""
+        share = -(-n // self.size)
+        return slice(min(self.rank * share, n), min((self.rank + 1) * share, n))
+
+    def gather(self, own: Tensor, dim: int = 0, n: int | None = None) -> Tensor:
+        """All rows along `dim`, in order, from each process's own; n is their number where shares differ."""
+        if self.size == 1:
+            return own
+        n = own.shape[dim] * self.size if n is None else n
+        missing = -(-n // self.size) - own.shape[dim]
+        filler = own.new_zeros([missing if i == dim else side for i, side in enumerate(own.shape)])
+        return gather(torch.cat([own, filler], dim), dim).narrow(dim, 0, n)
+
+    def together(self, make: Callable[[], T]) -> T:
+        """What `make` gives, called in every process; a LongtailError in any is raised in all."""
+        if self.size == 1:
+            return make()
+        found, errors = attempt(make), [None] * self.size
+        distributed.all_gather_object(errors, found if isinstance(found, LongtailError) else None)
+        for number, error in enumerate(errors):
+            if error:
+                raise LongtailError(f"{error}" if number == 0 else f"process {number} of {self.size}: {error}")
+        return found
+
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """What `make` gives, called in process 0, which may download, before the others."""
+        first = self.together(lambda: make() if self.rank == 0 else None)
+        return self.together(lambda: make() if self.rank else first) if self.size > 1 else first
+
+    def from_lead(self, make: Callable[[], T]) -> T:
+        """What `make` gives, called in process 0 only; a LongtailError there is raised in all."""
+        if self.size == 1:
+            return make()
+        box = [attempt(make) if self.rank == 0 else None]
+        distributed.broadcast_object_list(box)
+        if isinstance(box[0], LongtailError):
+            raise LongtailError(str(box[0]))
+        return box[0]
+
+    @contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """Say on one line that another process is gone, which shows in whatever was waiting for it."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+                raise
+            raise LostProcess(
+                f"process {self.rank} of {self.size} lost another one, and the run ends; finished epochs are kept, "
+                "the same command with --resume goes on"
+            ) from error
 
     @property
     def chunk(self) -> int:
@@ -52,7 +140,19 @@ class World:
             "device_name": torch.cuda.get_device_name(self.device) if on_gpu else platform.machine(),
             "threads": torch.get_num_threads(),
             "cores": os.cpu_count(),
+            "processes": self.size,
         }
+
+
+ALONE = World(torch.device("cpu"))
+
+
+def attempt(make: Callable[[], T]) -> T | LongtailError:
+    """What `make` gives, or the LongtailError it raises."""
+    try:
+        return make()
+    except LongtailError as error:
+        return error
 
 
 def full_precision(on: bool) -> None:
@@ -84,4 +184,28 @@ def start(device: str = "auto", threads: int | None = None) -> World:
         raise LongtailError(f"device is '{device}'; it takes auto, cpu, cuda or cuda:N")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise LongtailError(f"device {device} was asked for but torch sees no GPU here; leave --device out")
-    return World(torch.device(device))
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    return World(torch.device(device)) if size == 1 else join(device, size)
+
+
+def join(device: str, size: int) -> World:
+    """Meet the other processes, each with a GPU of its own or with its part of the CPU."""
+    if ":" in device:
+        raise LongtailError(f"device {device} is one GPU but there are {size} processes; ask for cuda")
+    here = torch.device(device)
+    if device == "cuda":
+        local = int(os.environ["LOCAL_RANK"])
+        if local >= torch.cuda.device_count():
+            raise LongtailError(f"{local + 1} processes or more share {torch.cuda.device_count()} GPUs; start fewer")
+        here = torch.device("cuda", local)
+        torch.cuda.set_device(here)
+    if not distributed.is_initialized():
+        try:
+            distributed.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
+        except (RuntimeError, ValueError) as error:
+            line = str(error).splitlines()[0]
+            raise LongtailError(
+                f"the {size} processes did not find each other: {line}; start them by torchrun"
+            ) from error
+        atexit.register(distributed.destroy_process_group)
+    return World(here, rank(), size)

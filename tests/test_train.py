@@ -17,9 +17,10 @@ from longtail.api import train as train_model
 from longtail.console import Silent
 from longtail.methods import Stage
 from longtail.metrics import METRICS
+from longtail.plan import plan
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
-from longtail.train import plan, train
+from longtail.train import train
 
 SHORT = {"epochs": 3, "eval_every": 1}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment import View
+from longtail.augment.transform import View, narrow
 from longtail.data.samplers import SAMPLERS
 from longtail.data.split import Split
 from longtail.errors import LongtailError
@@ -20,6 +20,10 @@ class Batch:
     y: Tensor
     index: Tensor
     progress: Tensor
+
+    def __getitem__(self, rows: slice) -> "Batch":
+        """Some of its images."""
+        return Batch([view[rows] for view in self.views], self.y[rows], self.index[rows], self.progress)
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,21 @@ class Chunk:
 class Loader:
     """Chunks of an epoch, the same for the same seed, stage and epoch, whatever the device and the chunk size.
 
-    A last batch that would not be full is left out; the images of it change with every epoch. Raises LongtailError if the
+    A last batch that would not be full is left out; the images of it change with every epoch. Of `ranks` processes each
+    draws order and augmentation of whole batches and computes its own equal part of every one. Raises LongtailError if the
     batch is larger than the training set.
     """
 
     def __init__(
-        self, split: Split, views: Sequence[View], batch_size: int, seed: int, device: torch.device, chunk: int
+        self,
+        split: Split,
+        views: Sequence[View],
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        chunk: int,
+        rank: int = 0,
+        ranks: int = 1,
     ):
         if batch_size > len(split.train):
             raise LongtailError(
@@ -57,29 +70,29 @@ class Loader:
             )
         self.counts, self.labels = split.classes.counts, split.train.labels
         self.images, self.y = split.train.images.to(device), split.train.labels.to(device)
-        self.views, self.batch_size, self.seed, self.device = list(views), batch_size, seed, device
-        self.steps = len(split.train) // batch_size
-        self.chunk = max(chunk // batch_size, 1) * batch_size
+        self.views, self.batch_size, self.seed, self.device = list(views), batch_size // ranks, seed, device
+        self.ranks, self.steps = ranks, len(split.train) // batch_size
+        self.own = torch.arange(self.steps * batch_size).view(self.steps, ranks, -1)[:, rank].flatten()
+        self.chunk = max(chunk // self.batch_size, 1) * self.batch_size
 
     def epoch(self, epoch: int, stage: int = 0, samplers: Sequence[str] = ("instance",)) -> Iterator[tuple[Chunk, ...]]:
         """The epoch's chunks, a tuple with one chunk for each sampler."""
         plans = [self._plan(name, (self.seed, stage, epoch, place)) for place, name in enumerate(samplers)]
-        total = self.steps * self.batch_size
-        for start in range(0, total, self.chunk):
-            rows = slice(start, min(start + self.chunk, total))
+        for start in range(0, len(self.own), self.chunk):
+            rows = slice(start, min(start + self.chunk, len(self.own)))
             yield tuple(self._chunk(order, draws, rows) for order, draws in plans)
 
     def _plan(self, sampler: str, key: tuple[int, ...]) -> tuple[Tensor, list]:
         generator = torch.Generator().manual_seed(mix(*key))
-        order = SAMPLERS[sampler](self.labels, self.counts, generator)[: self.steps * self.batch_size]
-        size = tuple(self.images.shape[-2:])
-        return order, [view.draw(len(order), size, generator) for view in self.views]
+        order = SAMPLERS[sampler](self.labels, self.counts, generator)
+        size, total = tuple(self.images.shape[-2:]), len(self.own) * self.ranks
+        draws = [view.draw(total, size, generator) for view in self.views]
+        return order[self.own], [narrow(draw, self.own) for draw in draws]
 
     def _chunk(self, order: Tensor, draws: list, rows: slice) -> Chunk:
         index = order[rows].to(self.device)
         images = self.images[index]
-        parts = [[{k: v[rows] for k, v in step.items()} for step in draw] for draw in draws]
-        views = [view.apply(images, part) for view, part in zip(self.views, parts, strict=True)]
+        views = [view.apply(images, narrow(draw, rows)) for view, draw in zip(self.views, draws, strict=True)]
         return Chunk(views, self.y[index], index, self.batch_size)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -55,6 +56,7 @@ class ECL(Classifier):
         self.projector = Projectors(experts, net.width, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
         self.queue = Queue(experts, min(queue, images), projection)
+        self.fresh: list[Tensor] = []  # keys of this step, of each part of its batch
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         a, y = batch.views[0], batch.y
@@ -81,11 +83,13 @@ class ECL(Classifier):
 
     def contrast_with_keys(self, v: Tensor, b: Tensor) -> Tensor:
         query = normalize(self.projector(v), dim=-1)
-        self.fresh = normalize(self.key(b), dim=-1)
-        loss = info_nce(query, self.fresh, self.queue.keys, self.temperature).mean(-1)
+        key = normalize(self.key(b), dim=-1)
+        self.fresh.append(key)
+        loss = info_nce(query, key, self.queue.keys, self.temperature).mean(-1)
         return loss.mean() if self.contrast == "mean" else loss.sum()
 
     def after_step(self) -> None:
         if self.cpt:
             self.key.follow(self.encoders, self.projector)
-            self.queue.push(self.fresh)
+            self.queue.push(torch.cat(self.fresh, 1))
+            self.fresh.clear()

@@ -3,6 +3,7 @@
 from longtail.nets.encoder import NETS, Encoder, Net
 from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors
 from longtail.nets.fold import folded
+from longtail.nets.joint import gather, join_batch_norm
 from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
 
 __all__ = [
@@ -17,4 +18,6 @@ __all__ = [
     "Projectors",
     "Queue",
     "folded",
+    "gather",
+    "join_batch_norm",
 ]

@@ -14,9 +14,10 @@ from longtail.api import train as train_model
 from longtail.console import Silent
 from longtail.data import Batch, ClassTable, Images, Split
 from longtail.evaluate import load_method
+from longtail.plan import plan
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
-from longtail.train import plan, train
+from longtail.train import train
 
 COUNTS = (40, 20, 10, 5)
 

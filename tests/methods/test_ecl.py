@@ -132,15 +132,16 @@ def test_after_a_step_the_keys_follow_and_the_queue_holds_the_fresh_keys():
         for p in [*method.encoders.parameters(), *method.projector.parameters()]:
             p.add_(1.0)
     old = [p.clone() for p in method.key.parameters()]
+    (fresh,) = method.fresh
     method.after_step()
-    assert torch.equal(method.queue.keys[:, :8], method.fresh) and torch.equal(method.queue.keys[:, 8:], before[:, 8:])
+    assert torch.equal(method.queue.keys[:, :8], fresh) and torch.equal(method.queue.keys[:, 8:], before[:, 8:])
     sources = [*method.encoders.parameters(), *method.projector.parameters()]
     moved = [
         torch.allclose(n, 0.999 * o + 0.001 * s, atol=1e-6)
         for n, o, s in zip(method.key.parameters(), old, sources, strict=True)
     ]
     assert all(moved)
-    assert torch.allclose(method.fresh.norm(dim=-1), torch.ones(3, 8))
+    assert torch.allclose(fresh.norm(dim=-1), torch.ones(3, 8))
 
 
 def test_summing_the_contrast_over_experts_is_three_times_its_mean():
