@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longtail import __version__, api
+from longtail.analysis import FIGURES, draw
 from longtail.console import reporter, results_table, show_run
 from longtail.errors import LongtailError, unknown
 from longtail.methods import METHODS, method_class, options_of
@@ -116,6 +117,28 @@ def recipes(name: str | None = None, /) -> None:
     console.print(table)
 
 
+def figure(
+    name: str | None = None,
+    /,
+    *runs: str,
+    out: Annotated[
+        str | None, Parameter(help="picture to write (.svg, .png, .pdf); figures/NAME.svg of the first run if left out")
+    ] = None,
+) -> None:
+    """List the figures, or draw one of a finished run, or of several side by side, with its numbers beside it."""
+    if name is None:
+        table = Table("figure", "Fig. of the paper", "cost", "of", "what it shows")
+        for key, entry in FIGURES.items():
+            table.add_row(
+                key, entry.paper, entry.cost, f"{entry.runs} run{'s' * (entry.runs == 'many')}", entry.caption
+            )
+        console.print(table)
+        return
+    path, words = draw(name, runs, out)
+    console.print(f"{path}  [dim]its numbers are beside it[/]", highlight=False, soft_wrap=True)
+    console.print(words, markup=False, highlight=False)
+
+
 def with_options(method: str):
     """The train command with the recipe's fields and the method's options as flags of their types."""
 
@@ -169,7 +192,7 @@ def application(words: list[str]) -> App:
     )
     method = method_in(words) if words[:1] == ["train"] else "ecl"
     app.command(with_options(method), name="train")
-    for command in (evaluate, methods, recipes):
+    for command in (evaluate, figure, methods, recipes):
         app.command(command)
     app.command(reproduce, name="reproduce")
     return app
