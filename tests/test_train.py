@@ -331,9 +331,9 @@ def test_a_stage_may_have_its_own_learning_rate_and_weight_decay(tmp_path, monke
     loop, made = sys.modules["longtail.train"], []
     step = loop.Step
 
-    def note(method, parameters, recipe, lr, views):
+    def note(method, parameters, recipe, lr, views, world):
         made.append((lr, recipe.weight_decay))
-        return step(method, parameters, recipe, lr, views)
+        return step(method, parameters, recipe, lr, views, world)
 
     monkeypatch.setattr(loop, "Step", note)
     monkeypatch.setattr(CrossEntropy, "stages", lambda self: [Stage("a"), Stage("b", lr=0.03, weight_decay=0.0)])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from longtail.augment import Family, family
-from longtail.data import Split, load_split
+from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.evaluate import BATCH, load_method, logits_of
 from longtail.methods import Method, method_class, options_of
@@ -58,7 +58,7 @@ class Evidence:
     def split(self) -> Split:
         """The data as the run was trained and tested on; raises LongtailError if they are no longer there."""
         root = self.run.read_json("environment.json").get("root")
-        split = load_split(self.recipe.data, self.recipe.imbalance, root)
+        split = self.recipe.load(root)
         self.run.check_images(split, "test")
         return split
 
