@@ -1,7 +1,7 @@
 """Networks: encoders by name, K experts, heads, the momentum copy and the queue."""
 
 from longtail.nets.encoder import NETS, Encoder, Net
-from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors
+from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors, Scales
 from longtail.nets.fold import folded
 from longtail.nets.joint import gather, join_batch_norm
 from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
@@ -17,6 +17,7 @@ __all__ = [
     "Net",
     "Projectors",
     "Queue",
+    "Scales",
     "folded",
     "gather",
     "join_batch_norm",
