@@ -191,3 +191,14 @@ def test_a_labelled_queue_keeps_labels_beside_their_keys(batch):
         queue.push(labels[None, :, None].expand(1, batch, 3), labels)
     assert torch.equal(queue.keys[0, :, 0], queue.labels.float())
     assert sorted(queue.labels.tolist()) == list(range(6 * batch))[-5:]
+
+
+def test_cosine_heads_give_the_scaled_cosine_of_every_expert():
+    torch.manual_seed(0)
+    heads, v = nets.CosineHeads(2, 5, 3, scale=30.0), torch.randn(2, 4, 5)
+    z = heads(v)
+    for k in range(2):
+        for i in range(4):
+            for c in range(3):
+                cosine = torch.nn.functional.cosine_similarity(v[k, i], heads.weight[k, c], dim=0)
+                assert z[k, i, c].item() == pytest.approx(30 * cosine.item(), abs=1e-4)
