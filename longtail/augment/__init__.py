@@ -6,6 +6,7 @@ from longtail.augment.blur import GaussianBlur
 from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop, mirror
 from longtail.augment.family import FAMILIES, Family, Normalise, family
 from longtail.augment.jitter import ColorJitter, Grayscale
+from longtail.augment.mix import beta, cut_and_paste, mix, mixup
 from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import Transform, View
 
@@ -24,6 +25,10 @@ __all__ = [
     "RandomRotation",
     "Transform",
     "View",
+    "beta",
+    "cut_and_paste",
     "family",
     "mirror",
+    "mix",
+    "mixup",
 ]

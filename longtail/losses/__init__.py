@@ -3,13 +3,30 @@
 from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy
 from longtail.losses.contrastive import info_nce
 from longtail.losses.distillation import hard_categories, pairwise_kl, transfer_weight
+from longtail.losses.margin import cloud_sizes, clouded, ldam_margins, subtract_margin
+from longtail.losses.reweight import (
+    effective_number_weights,
+    focal_loss,
+    inverse_frequency_weights,
+    lade_regulariser,
+    smoothed_cross_entropy,
+)
 
 __all__ = [
     "adjust_logits",
     "balanced_cross_entropy",
+    "cloud_sizes",
+    "clouded",
     "cross_entropy",
+    "effective_number_weights",
+    "focal_loss",
     "hard_categories",
     "info_nce",
+    "inverse_frequency_weights",
+    "lade_regulariser",
+    "ldam_margins",
     "pairwise_kl",
+    "smoothed_cross_entropy",
+    "subtract_margin",
     "transfer_weight",
 ]

@@ -1,9 +1,9 @@
 """What a method is: how a batch becomes loss terms, and an image becomes logits."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Annotated, get_args
 
 import torch
 from torch import Tensor, nn
@@ -89,12 +89,18 @@ class Method(nn.Module):
 
 
 class Classifier(Method):
-    """K separate networks with a linear head each; (K, N, C) logits."""
+    """K separate networks with a head each, linear unless told; (K, N, C) logits."""
 
-    def __init__(self, counts: Sequence[int], net: Net, experts: int = 1):
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: int = 1,
+        heads: Callable[[int, int, int], nn.Module] = Heads,
+    ):
         super().__init__(counts)
         self.encoders = Experts(net.encoder, experts)
-        self.cls = Heads(experts, net.width, self.classes)
+        self.cls = heads(experts, net.width, self.classes)
 
     def features(self, x: Tensor) -> Tensor:
         return self.encoders(x)
@@ -109,6 +115,10 @@ class Range:
 
     low: float
     high: float = float("inf")
+
+
+ExpertCount = Annotated[int, "K, independent networks", Range(1)]
+HeadShare = Annotated[float, "share of the epochs for the second stage", Range(0.01, 0.99)]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Networks: encoders by name, K experts, heads, the momentum copy and the queue."""
 
 from longtail.nets.encoder import NETS, Encoder, Net
-from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors
+from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors, Scales
 from longtail.nets.fold import folded
 from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
 
@@ -16,5 +16,6 @@ __all__ = [
     "Net",
     "Projectors",
     "Queue",
+    "Scales",
     "folded",
 ]

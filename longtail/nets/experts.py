@@ -57,6 +57,17 @@ class CosineHeads(nn.Module):
         return self.scale * normalize(v, dim=-1) @ normalize(self.weight, dim=-1).transpose(1, 2)
 
 
+class Scales(nn.Module):
+    """A learnt factor for each class's logit, 1 at first: (K, N, C) -> (K, N, C)."""
+
+    def __init__(self, experts: int, classes: int):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(experts, 1, classes))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.factor * z
+
+
 class Projectors(nn.Sequential):
     """K two-layer projectors without batch norm: (K, N, d) -> (K, N, out)."""
 

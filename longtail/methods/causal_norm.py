@@ -1,0 +1,82 @@
+"""Causal norm: de-confounded training and the total direct effect (Tang et al., NeurIPS 2020)."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from longtail.data import Batch
+from longtail.errors import LongtailError
+from longtail.losses import cross_entropy
+from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.nets import Net
+
+
+class CausalHeads(nn.Module):
+    """K multi-head normalised heads, tau / M times the sum over M parts of x / |x| . w / (|w| + gamma), without bias.
+
+    `effect` takes the part along the mean feature of training away, alpha times: x / |x| less alpha cos(x, mean) mean / |mean|
+    of each part (TDE).
+    """
+
+    def __init__(self, experts: int, inputs: int, outputs: int, parts: int, tau: float, gamma: float, alpha: float):
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(experts, outputs, inputs).uniform_(-bound, bound))
+        self.parts, self.tau, self.gamma, self.alpha = parts, tau, gamma, alpha
+        self.register_buffer("mean", torch.zeros(experts, 1, inputs))
+
+    def forward(self, v: Tensor) -> Tensor:
+        return self.score(normalize(self.split(v), dim=-1))
+
+    def effect(self, v: Tensor) -> Tensor:
+        """(K, N, d) -> (K, N, C)."""
+        x, mean = (normalize(self.split(u), dim=-1) for u in (v, self.mean))
+        return self.score(x - self.alpha * (x * mean).sum(-1, keepdim=True) * mean)
+
+    def score(self, x: Tensor) -> Tensor:
+        """(K, N, M, d / M) -> (K, N, C)."""
+        w = self.split(self.weight)
+        w = w / (w.norm(dim=-1, keepdim=True) + self.gamma)
+        return self.tau / self.parts * x.flatten(-2) @ w.flatten(-2).transpose(1, 2)
+
+    def split(self, u: Tensor) -> Tensor:
+        """(K, N, d) -> (K, N, M, d / M)."""
+        return u.unflatten(-1, (self.parts, -1))
+
+    @torch.no_grad()
+    def follow(self, v: Tensor, momentum: float) -> None:
+        """Add a batch to the moving sum of features, whose direction alone matters."""
+        self.mean.mul_(momentum).add_(v.mean(1, keepdim=True))
+
+
+class CausalNorm(Classifier):
+    """Cross-entropy of multi-head normalised logits; tested without what points along the mean feature of training."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        parts: Annotated[int, "heads that features are split for (Tang et al. 2020)", Range(1)] = 2,
+        tau: Annotated[float, "scale of the logits (Tang et al. 2020)", Range(1e-3)] = 16.0,
+        gamma: Annotated[float, "added to the norm of the weights (Tang et al. 2020)", Range(0)] = 1 / 32,
+        alpha: Annotated[float, "how much of the mean direction is taken away (Tang et al. 2020)", Range(0)] = 3.0,
+        momentum: Annotated[float, "of the mean feature, as that of SGD (Tang et al. 2020)", Range(0, 1)] = 0.9,
+    ):
+        if net.width % parts:
+            raise LongtailError(f"parts is {parts}; it must divide the {net.width} features of {net.name}")
+        heads = partial(CausalHeads, parts=parts, tau=tau, gamma=gamma, alpha=alpha)
+        super().__init__(counts, net, experts, heads)
+        self.momentum = momentum
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        v = self.features(batch.views[0])
+        self.cls.follow(v, self.momentum)
+        return {"ce": cross_entropy(self.cls(v), batch.y).mean()}
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.cls.effect(self.features(x))

@@ -1,0 +1,35 @@
+"""Class-balanced loss by the effective number of samples (Cui et al., CVPR 2019)."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from torch import Tensor
+
+from longtail.data import Batch
+from longtail.losses import cross_entropy, effective_number_weights, focal_loss
+from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.nets import Net
+
+
+class ClassBalanced(Classifier):
+    """Cross-entropy or focal loss of each sample weighted by (1 - beta) / (1 - beta^n) of its class."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        beta: Annotated[
+            float, "0 weights no class, 1 by the inverse of its images (Cui et al. 2019)", Range(0, 1)
+        ] = 0.9999,
+        loss: Annotated[Literal["ce", "focal"], "what is weighted: cross-entropy or focal loss"] = "ce",
+        gamma: Annotated[float, "power of the focal loss, where that is chosen (Cui et al. 2019)", Range(0)] = 1.0,
+    ):
+        super().__init__(counts, net, experts)
+        self.loss, self.gamma = loss, gamma
+        self.register_buffer("weight", effective_number_weights(counts, beta), persistent=False)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        z, y = self.logits(batch.views[0]), batch.y
+        loss = cross_entropy(z, y) if self.loss == "ce" else focal_loss(z, y, self.gamma)
+        return {"balanced": (self.weight[y] * loss).mean()}

@@ -1,0 +1,47 @@
+"""CMO: context-rich minority over-sampling (Park et al., CVPR 2022)."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from longtail.augment import beta, cut_and_paste
+from longtail.data import Batch
+from longtail.losses import balanced_cross_entropy
+from longtail.methods.method import Classifier, ExpertCount, Range, Stage
+from longtail.nets import Net
+
+
+class CMO(Classifier):
+    """Patches of images drawn for the rare classes, pasted over images as they come (CutMix), against both labels by area."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        # the paper's weight 1 / n (r = 1) is an image's in the authors' code, which makes the classes equally likely
+        patches: Annotated[
+            Literal["balanced", "reversed"],
+            "classes of the patches: equally likely, or as 1 / n (r = 1, 2 in the code)",
+        ] = "balanced",
+        tau: Annotated[float, "prior in the loss: 0 for the paper's CE, 1 for its balanced softmax", Range(0)] = 0.0,
+        probability: Annotated[float, "of mixing a batch (authors' code)", Range(0, 1)] = 0.5,
+        pause: Annotated[float, "share of training at each end without mixing: 3 of 200 epochs", Range(0, 0.5)] = 0.015,
+    ):
+        super().__init__(counts, net, experts)
+        self.patches, self.tau, self.probability, self.pause = patches, tau, probability, pause
+
+    def stages(self) -> list[Stage]:
+        return [Stage("train", samplers=("instance", self.patches))]
+
+    def forward(self, batch: Batch, patches: Batch) -> dict[str, Tensor]:
+        x, y, device = batch.views[0], batch.y, batch.y.device
+        mixing = (batch.progress >= self.pause) & (batch.progress <= 1 - self.pause)
+        mixing = mixing & (torch.rand((), device=device) < self.probability)
+        share = torch.where(mixing, beta(1.0, (), device), 1.0)
+        x, share = cut_and_paste(x, patches.views[0], share)
+        z = self.logits(x)
+        own, pasted = (balanced_cross_entropy(z, labels, self.log_prior, self.tau) for labels in (y, patches.y))
+        return {"cutmix": (share * own + (1 - share) * pasted).mean()}

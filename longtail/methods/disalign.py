@@ -1,0 +1,65 @@
+"""DisAlign: distribution alignment (Zhang et al., CVPR 2021)."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from longtail.data import Batch
+from longtail.losses import cross_entropy, inverse_frequency_weights
+from longtail.methods.method import Classifier, ExpertCount, HeadShare, Range, Stage
+from longtail.nets import Heads, Net
+
+
+class Calibration(nn.Module):
+    """s (a z + b) + (1 - s) z, the confidence s being a sigmoid of a linear function of the features; at first z itself.
+
+    (K, N, C), (K, N, d) -> (K, N, C). As printed; the authors' code for images has (1 + s a) z + s b, which starts from
+    other logits than the first stage learnt.
+    """
+
+    def __init__(self, experts: int, width: int, classes: int):
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.ones(experts, 1, classes)), nn.Parameter(torch.zeros(experts, 1, classes))
+        self.confidence = Heads(experts, width, 1)
+
+    def forward(self, z: Tensor, v: Tensor) -> Tensor:
+        s = self.confidence(v).sigmoid()
+        return s * (self.a * z + self.b) + (1 - s) * z
+
+
+class DisAlign(Classifier):
+    """Cross-entropy; then, all of that frozen, a calibration of the logits by cross-entropy with weights 1 / n^rho."""
+
+    inference = ("encoders", "cls", "calibration")
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        rho: Annotated[
+            float, "power of the generalised re-weight (authors' ImageNet-LT configuration)", Range(0)
+        ] = 1.2,
+        head_share: HeadShare = 0.1,  # 10 epochs after 90
+    ):
+        super().__init__(counts, net, experts)
+        self.head_share, self.calibration = head_share, Calibration(experts, net.width, self.classes)
+        self.register_buffer("weight", inverse_frequency_weights(counts, rho), persistent=False)
+
+    def stages(self) -> list[Stage]:
+        return [
+            Stage("features", 1 - self.head_share, trains=("encoders", "cls")),
+            Stage("alignment", self.head_share, trains=("calibration",)),
+        ]
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        loss = cross_entropy(self.logits(batch.views[0]), batch.y)
+        if self.stage == "alignment":
+            return {"aligned": (self.weight[batch.y] * loss).mean()}
+        return {"ce": loss.mean()}
+
+    def logits(self, x: Tensor) -> Tensor:
+        v = self.features(x)
+        return self.calibration(self.cls(v), v)

@@ -1,0 +1,28 @@
+"""Focal loss (Lin et al., ICCV 2017)."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from torch import Tensor
+
+from longtail.data import Batch
+from longtail.losses import focal_loss
+from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.nets import Net
+
+
+class Focal(Classifier):
+    """Cross-entropy that counts easy samples less (Eq. 4, here of a softmax), averaged over K independent networks."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        gamma: Annotated[float, "how much less: 0 is cross-entropy (Lin et al. 2017, Eq. 4)", Range(0)] = 2.0,
+    ):
+        super().__init__(counts, net, experts)
+        self.gamma = gamma
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {"focal": focal_loss(self.logits(batch.views[0]), batch.y, self.gamma).mean()}

@@ -1,0 +1,33 @@
+"""LADE: disentangling the label distribution (Hong et al., CVPR 2021)."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from torch import Tensor
+
+from longtail.data import Batch
+from longtail.losses import balanced_cross_entropy, lade_regulariser
+from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.nets import Net
+
+
+class LADE(Classifier):
+    """Cross-entropy under the training prior, and logits pulled to log p(x | c) / p(x) under equal classes (LADER)."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        alpha: Annotated[float, "weight of the regulariser (authors' configuration)", Range(0)] = 0.1,
+        penalty: Annotated[float, "lambda, of its squared log-partition term (Hong et al. 2021)", Range(0)] = 0.1,
+    ):
+        super().__init__(counts, net, experts)
+        self.alpha, self.penalty = alpha, penalty
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        z, y = self.logits(batch.views[0]), batch.y
+        return {
+            "bc": balanced_cross_entropy(z, y, self.log_prior).mean(),
+            "lader": self.alpha * lade_regulariser(z, y, self.log_prior, self.penalty).mean(),
+        }

@@ -1,0 +1,31 @@
+"""Logit adjustment after training (Menon et al., ICLR 2021); its training-time form is `bc`."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from torch import Tensor
+
+from longtail.data import Batch
+from longtail.losses import adjust_logits, cross_entropy
+from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.nets import Net
+
+
+class LogitAdjustment(Classifier):
+    """Trained by plain cross-entropy; the finished model's logits are z - tau log prior (Eq. 9)."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        tau: Annotated[float, "strength of the adjustment (Menon et al. 2021, Eq. 9)", Range(0)] = 1.0,
+    ):
+        super().__init__(counts, net, experts)
+        self.tau = tau
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {"ce": cross_entropy(super().logits(batch.views[0]), batch.y).mean()}
+
+    def logits(self, x: Tensor) -> Tensor:
+        return adjust_logits(super().logits(x), self.log_prior, self.tau)

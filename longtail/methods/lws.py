@@ -1,0 +1,38 @@
+"""LWS: learnable weight scaling (Kang et al., Decoupling, ICLR 2020)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from longtail.data import Batch
+from longtail.losses import cross_entropy
+from longtail.methods.method import Classifier, ExpertCount, HeadShare, Stage
+from longtail.nets import Net, Scales
+
+
+class LearnableWeightScaling(Classifier):
+    """Cross-entropy on the images as they come; then one factor for each class's logit, on class-balanced batches."""
+
+    inference = ("encoders", "cls", "scale")
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        head_share: HeadShare = 0.1,  # 10 epochs after 90
+    ):
+        super().__init__(counts, net, experts)
+        self.head_share, self.scale = head_share, Scales(experts, self.classes)
+
+    def stages(self) -> list[Stage]:
+        return [
+            Stage("features", 1 - self.head_share, trains=("encoders", "cls")),
+            Stage("scale", self.head_share, samplers=("balanced",), trains=("scale",)),
+        ]
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {"ce": cross_entropy(self.logits(batch.views[0]), batch.y).mean()}
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.scale(super().logits(x))

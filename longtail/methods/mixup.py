@@ -1,0 +1,31 @@
+"""Mixup (Zhang et al., ICLR 2018): the plain augmentation that long-tailed ones are compared with."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from torch import Tensor
+
+from longtail.augment import mixup
+from longtail.data import Batch
+from longtail.losses import cross_entropy
+from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.nets import Net
+
+
+class Mixup(Classifier):
+    """Cross-entropy on images mixed in pairs, against both labels in the same shares; one share a batch."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: ExpertCount = 1,
+        alpha: Annotated[float, "of Beta(alpha, alpha), the paper's for CIFAR (Zhang et al. 2018)", Range(1e-3)] = 1.0,
+    ):
+        super().__init__(counts, net, experts)
+        self.alpha = alpha
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        x, other, share = mixup(batch.views[0], batch.y, self.alpha)
+        z = self.logits(x)
+        return {"mixup": (share * cross_entropy(z, batch.y) + (1 - share) * cross_entropy(z, other)).mean()}
