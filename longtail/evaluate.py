@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment import Family, family, mirror
+from longtail.augment import Family, View, family, mirror
 from longtail.data import Batch, Images, Split
+from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.methods import Method
 from longtail.metrics import class_accuracy, summarise
@@ -63,6 +64,23 @@ def predict(method: Method, test: Images, views: Family) -> Predictions:
     return Predictions(plain, (plain + logits_of(method, mirror(test.images), views)) / 2, test.labels)
 
 
+def adapt(method: Method, images: Tensor, views: Family, seed: int) -> dict:
+    """What a method learns from the test images, or measures on them, before it is tested; their labels stay here."""
+    if not method.sees:
+        return {}
+    device = method.log_prior.device
+    normalise = views.normaliser(device)
+    chosen = [View() if name == "plain" else views.views[name] for name in method.sees]
+
+    def batches(epoch: int) -> Iterator[list[Tensor]]:
+        generator = torch.Generator().manual_seed(mix(seed, 3, epoch))
+        for rows in torch.randperm(len(images), generator=generator).split(BATCH[0]):
+            part = images[rows].to(device)
+            yield [normalise(view(part, generator)) for view in chosen]
+
+    return method.eval().adapt(batches)
+
+
 def measure(method: Method, split: Split, recipe: Recipe) -> dict[str, float | None]:
     """The ensemble's seven numbers on the test part as it stands; for curves, never for choosing."""
     logits = logits_of(method, split.test.images, family(recipe.views))
@@ -72,6 +90,7 @@ def measure(method: Method, split: Split, recipe: Recipe) -> dict[str, float | N
 def finish(run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict]) -> None:
     """Write what a finished run keeps: the model, predictions, per-class table, and last of all `results.json`."""
     views = family(recipe.views)
+    adapted = adapt(method, split.test.images, views, recipe.seed)
     predictions = predict(method, split.test, views)
     results = predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
@@ -97,7 +116,7 @@ def finish(run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: l
     run.write_csv("per_class.csv", per_class(predictions, split))
     write_predictions(run, predictions)
     head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
-    run.write_json("results.json", head | results)
+    run.write_json("results.json", head | results | ({"test_time": adapted} if adapted else {}))
 
 
 def per_class(predictions: Predictions, split: Split) -> list[dict]:
