@@ -5,7 +5,7 @@ import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, get_args
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from rich.console import Console
@@ -95,7 +95,9 @@ def methods(name: str | None = None, /) -> None:
     console.print(f"[bold]{name}[/]: {entry.paper} {entry.year or ''}. {inspect.getdoc(kind)}", highlight=False)
     table = Table("option", "default", "what it is (source)")
     for option in options_of(kind).values():
-        table.add_row(f"--{option.name.replace('_', '-')}", str(option.default).lower(), option.help)
+        choices = " or ".join(map(str, get_args(option.type)))
+        text = f"{option.help}: {choices}" if choices else option.help
+        table.add_row(f"--{option.name.replace('_', '-')}", str(option.default).lower(), text)
     console.print(table)
 
 

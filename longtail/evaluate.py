@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment import Family, family, mirror
+from longtail.augment import Family, View, family, mirror
 from longtail.data import Batch, Images, Split
+from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.methods import Method
 from longtail.metrics import class_accuracy, summarise
@@ -71,6 +72,23 @@ def predict(method: Method, test: Images, views: Family, world: World = ALONE) -
     return Predictions(plain, flip, test.labels)
 
 
+def adapt(method: Method, images: Tensor, views: Family, seed: int) -> dict:
+    """What a method learns from the test images, or measures on them, before it is tested; their labels stay here."""
+    if not method.sees:
+        return {}
+    device = method.log_prior.device
+    normalise = views.normaliser(device)
+    chosen = [View() if name == "plain" else views.views[name] for name in method.sees]
+
+    def batches(epoch: int) -> Iterator[list[Tensor]]:
+        generator = torch.Generator().manual_seed(mix(seed, 3, epoch))
+        for rows in torch.randperm(len(images), generator=generator).split(BATCH[0]):
+            part = images[rows].to(device)
+            yield [normalise(view(part, generator)) for view in chosen]
+
+    return method.eval().adapt(batches)
+
+
 def measure(
     method: Method, split: Split, recipe: Recipe, part: str = "test", world: World = ALONE
 ) -> dict[str, float | None]:
@@ -90,8 +108,12 @@ def finish(
     selected: dict | None = None,
 ) -> None:
     """Test the model, and write what a finished run keeps."""
-    predictions = predict(method, split.test, family(recipe.views), world)
-    world.from_lead(lambda: write(run, recipe, method, split, rows, predictions, selected))
+    views = family(recipe.views)
+    adapted = adapt(method, split.test.images, views, recipe.seed)
+    predictions = predict(method, split.test, views, world)
+    extras = {"selected": selected} if selected else {}
+    extras |= {"test_time": adapted} if adapted else {}
+    world.from_lead(lambda: write(run, recipe, method, split, rows, predictions, extras))
 
 
 def write(
@@ -101,9 +123,9 @@ def write(
     split: Split,
     rows: list[dict],
     predictions: Predictions,
-    selected: dict | None,
+    extras: dict,
 ) -> None:
-    """The model, predictions, per-class table, and last of all `results.json`."""
+    """The model, predictions, per-class table, and last of all `results.json`, with the extras among them."""
     views, results = family(recipe.views), predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
     run.write_csv("metrics.csv", rows)
@@ -128,7 +150,7 @@ def write(
     run.write_csv("per_class.csv", per_class(predictions, split))
     write_predictions(run, predictions)
     head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
-    run.write_json("results.json", head | results | ({"selected": selected} if selected else {}))
+    run.write_json("results.json", head | results | extras)
 
 
 def per_class(predictions: Predictions, split: Split) -> list[dict]:

@@ -1,8 +1,8 @@
 """Losses as pure functions of tensors; they take any leading axes, so K experts need no loop."""
 
 from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy
-from longtail.losses.contrastive import info_nce
-from longtail.losses.distillation import hard_categories, pairwise_kl, transfer_weight
+from longtail.losses.contrastive import balanced_contrastive, info_nce, parametric_contrastive
+from longtail.losses.distillation import divergence_from_mean, hard_categories, pairwise_kl, transfer_weight
 from longtail.losses.margin import cloud_sizes, clouded, ldam_margins, subtract_margin
 from longtail.losses.reweight import (
     effective_number_weights,
@@ -14,10 +14,12 @@ from longtail.losses.reweight import (
 
 __all__ = [
     "adjust_logits",
+    "balanced_contrastive",
     "balanced_cross_entropy",
     "cloud_sizes",
     "clouded",
     "cross_entropy",
+    "divergence_from_mean",
     "effective_number_weights",
     "focal_loss",
     "hard_categories",
@@ -26,6 +28,7 @@ __all__ = [
     "lade_regulariser",
     "ldam_margins",
     "pairwise_kl",
+    "parametric_contrastive",
     "smoothed_cross_entropy",
     "subtract_margin",
     "transfer_weight",

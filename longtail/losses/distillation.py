@@ -1,4 +1,4 @@
-"""Collaborative distillation between K experts (ECL, Eq. 5-8; NCL)."""
+"""Collaborative distillation between K experts (ECL, Eq. 5-8; NCL), and its opposite (RIDE)."""
 
 import torch
 from torch import Tensor
@@ -48,3 +48,14 @@ def hard_categories(logits: Tensor, labels: Tensor, number: int) -> Tensor:
     """
     own = labels.expand(logits.shape[:-1]).unsqueeze(-1)
     return logits.detach().scatter(-1, own, torch.inf).topk(number, dim=-1).indices
+
+
+def divergence_from_mean(logits: Tensor, temperature: Tensor) -> Tensor:
+    """T^2 KL(all || expert) of each expert from the mean logits, which get no gradient, in nats (Wang et al. 2021, RIDE).
+
+    (K, N, C), one temperature a class (C,) -> (K, N); T is their mean. The paper prints the mean over the other experts'
+    divergences; this is the authors' code, linear in K, by which its results were made.
+    """
+    expert = (logits / temperature).log_softmax(-1)
+    everyone = (logits.mean(0).detach() / temperature).log_softmax(-1)
+    return temperature.mean() ** 2 * (everyone.exp() * (everyone - expert)).sum(-1)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -35,11 +35,13 @@ class Method(nn.Module):
     """Base of all methods; it knows nothing of devices, processes, checkpoints or loggers.
 
     Options are typed keyword arguments of `__init__`, each annotated with one line of help and its source. `views` names the
-    views of a batch, `inference` the submodules that logits need (all that a finished model keeps), `notes` what the run
-    should tell its user; `stage` is the name of the stage under way, empty before the first.
+    views of a batch, `sees` those of the unlabelled test images that `adapt` asks for, `inference` the submodules that logits
+    need (all that a finished model keeps), `notes` what the run should tell its user; `stage` is the name of the stage under
+    way, empty before the first.
     """
 
     views: tuple[str, ...] = ("strong",)
+    sees: tuple[str, ...] = ()
     inference: tuple[str, ...] = ("encoders", "cls")
 
     def __init__(self, counts: Sequence[int]):
@@ -74,6 +76,15 @@ class Method(nn.Module):
     def after_step(self) -> None:
         """Called after every optimiser step; momentum copies follow here."""
 
+    def adapt(self, images: Callable[[int], Iterator[list[Tensor]]]) -> dict:
+        """Called once before the results if `sees` names views: learn from the test images, or measure on them, label-free.
+
+        `images(epoch)` goes through all of them in batches: a list of the views (N, 3, H, W) that `sees` names, "plain"
+        being no augmentation. The method is in evaluation mode. What is learnt belongs in the inference state; what is
+        returned, plain values, is kept in `results.json` under "test_time".
+        """
+        return {}
+
     def features(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, d) or (K, N, d)."""
         raise NotImplementedError
@@ -107,6 +118,23 @@ class Classifier(Method):
 
     def logits(self, x: Tensor) -> Tensor:
         return self.cls(self.encoders(x))
+
+
+class Branches(Classifier):
+    """K networks that share all but their last two stages, or their last block, with a head each; (K, N, C) logits."""
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        experts: int,
+        own: Literal["two stages", "last block"],
+        slim: bool = False,
+        heads: Callable[[int, int, int], nn.Module] = Heads,
+    ):
+        Method.__init__(self, counts)
+        self.encoders = net.branched(experts, own, slim)
+        self.cls = heads(experts, self.encoders.body.width, self.classes)
 
 
 @dataclass(frozen=True)

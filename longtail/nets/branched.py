@@ -21,6 +21,10 @@ class Branched(nn.Module):
         x = self.trunk(x)
         return torch.stack([branch(x).mean((2, 3)) for branch in self.branches])
 
+    def one(self, branch: int, x: Tensor) -> Tensor:
+        """The trunk and one branch: (N, 3, H, W) -> (N, d)."""
+        return self.branches[branch](self.trunk(x)).mean((2, 3))
+
 
 def divide(stages: list[list[nn.Module]], own: str) -> tuple[nn.Sequential, nn.Sequential]:
     """The blocks that are shared, and those that are not."""

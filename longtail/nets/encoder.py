@@ -27,10 +27,11 @@ class Encoder(nn.Module):
         self.body = body.to(memory_format=torch.channels_last)
         self.half = half
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, branch: int | None = None) -> Tensor:
+        """All features, or those of one branch only: (N, d)."""
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half):
-            return self.body(x).float()
+            return (self.body(x) if branch is None else self.body.one(branch, x)).float()
 
 
 @dataclass(frozen=True)

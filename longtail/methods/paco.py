@@ -1,0 +1,54 @@
+"""Parametric Contrastive Learning (Cui et al., ICCV 2021): class centres as keys of a supervised contrast."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from longtail.data import Batch
+from longtail.losses import parametric_contrastive
+from longtail.methods.method import Classifier, Range
+from longtail.nets import LabelledQueue, MomentumCopy, Net, Projectors
+
+
+class PaCo(Classifier):
+    """One loss for classifier and contrast: the classifier's logits, balanced by the log prior, are the centres' similarities.
+
+    Defaults are those of CIFAR-100-LT at imbalance 100. The authors train for 400 epochs at learning rate .02 with a warm-up
+    of 10, and their "ResNet-32" is twice as wide as the paper of He et al.; here recipe and network are the common ones.
+    """
+
+    views = ("strong", "moco")
+
+    def __init__(
+        self,
+        counts: Sequence[int],
+        net: Net,
+        alpha: Annotated[float, "weight of a positive key, a centre having 1 (authors' script)", Range(0)] = 0.02,
+        temperature: Annotated[float, "of the similarities of samples (authors' script)", Range(1e-3)] = 0.05,
+        queue: Annotated[int, "Q, keys kept with their labels (authors' script)", Range(1)] = 1024,
+        projection: Annotated[int, "width of the contrastive space (authors' script)", Range(1)] = 64,
+        key_momentum: Annotated[float, "momentum of the key network (He et al. 2020)", Range(0, 1)] = 0.999,
+    ):
+        super().__init__(counts, net)
+        self.alpha, self.temperature, images = alpha, temperature, sum(counts)
+        if queue > images:
+            self.notes.append(f"the queue of {queue} keys is cut to the {images} training images")
+        self.projector = Projectors(1, net.width, projection)
+        self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
+        self.queue = LabelledQueue(1, min(queue, images), projection)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        (a, b), y = batch.views, batch.y
+        v = self.encoders(a)
+        query = normalize(self.projector(v), dim=-1)
+        self.fresh = normalize(self.key(b), dim=-1), y
+        keys = torch.cat([self.fresh[0], self.queue.keys], 1)
+        labels, centres = torch.cat([y, self.queue.labels]), self.cls(v) + self.log_prior
+        return {"paco": parametric_contrastive(query, keys, y, labels, centres, self.alpha, self.temperature).mean()}
+
+    def after_step(self) -> None:
+        self.key.follow(self.encoders, self.projector)
+        self.queue.push(*self.fresh)

@@ -1,0 +1,50 @@
+"""What PaCo and BCL give to their losses, and what PaCo keeps between steps."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, normalize
+
+from longtail import nets
+from longtail.data import Batch
+from longtail.losses import balanced_contrastive, parametric_contrastive
+from longtail.methods.bcl import BCL
+from longtail.methods.paco import PaCo
+
+COUNTS = (40, 20, 10, 5)
+PRIOR = torch.tensor(COUNTS) / 75
+
+
+def batch(views: int) -> Batch:
+    g = torch.Generator().manual_seed(1)
+    shown = [torch.randn(8, 3, 8, 8, generator=g) for _ in range(views)]
+    return Batch(shown, torch.arange(8) % 4, torch.arange(8), torch.tensor(0.0))
+
+
+def test_the_centres_of_paco_are_balanced_logits_and_its_keys_are_fresh_and_queued():
+    torch.manual_seed(0)
+    method, data = PaCo(COUNTS, nets.Net("conv4"), queue=20), batch(2)
+    for step in range(2):
+        v = method.encoders(data.views[0])[0]
+        query, key = normalize(method.projector(v[None])[0], dim=1), normalize(method.key(data.views[1])[0], dim=1)
+        centres = v @ method.cls.weight[0].T + method.cls.bias[0] + PRIOR.log()
+        keys, owners = torch.cat([key, method.queue.keys[0]]), torch.cat([data.y, method.queue.labels])
+        expected = parametric_contrastive(query, keys, data.y, owners, centres, 0.02, 0.05).mean()
+        assert method(data)["paco"].item() == pytest.approx(expected.item(), rel=1e-4)
+        assert (method.queue.labels == -1).sum() == 20 - 8 * step
+        method.after_step()
+        place = slice(8 * step, 8 * step + 8)
+        assert torch.equal(method.queue.labels[place], data.y) and torch.allclose(method.queue.keys[0, place], key)
+
+
+def test_bcl_classifies_the_first_view_and_contrasts_the_others_with_prototypes():
+    torch.manual_seed(0)
+    method, data = BCL(COUNTS, nets.Net("conv4")), batch(3)
+    v = method.encoders(torch.cat(data.views))[0]
+    z = 30 * normalize(v[:8], dim=1) @ normalize(method.cls.weight[0], dim=1).T
+    points, prototypes = method.projector(v[8:]), method.of_class(method.cls.weight[0])
+    y = torch.cat([data.y, data.y])
+    contrast = balanced_contrastive(normalize(points, dim=1), y, normalize(prototypes, dim=1), 0.1).mean()
+    terms = method(data)
+    assert terms["bc"].item() == pytest.approx(2 * cross_entropy(z + PRIOR.log(), data.y).item(), rel=1e-4)
+    assert terms["contrast"].item() == pytest.approx(0.6 * contrast.item(), rel=1e-4)
+    assert prototypes.shape == (4, 128) and points.shape == (16, 128)

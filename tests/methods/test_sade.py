@@ -1,0 +1,93 @@
+"""SADE against Eq. 1-4 written out, and its aggregation on unlabelled test images."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import longtail
+from longtail import nets
+from longtail.api import train
+from longtail.data import Batch, load_split
+from longtail.methods.sade import SADE, reversed_prior
+
+COUNTS = (10, 40, 5, 20)
+
+
+def make(**options) -> SADE:
+    torch.manual_seed(0)
+    return SADE(COUNTS, nets.Net("conv4"), **options)
+
+
+def test_the_reversed_prior_gives_the_rarest_class_the_largest_share():
+    prior = torch.tensor(COUNTS) / 75
+    assert torch.allclose(reversed_prior(prior.log()).exp(), torch.tensor([20.0, 5.0, 40.0, 10.0]) / 75)
+
+
+def test_the_losses_equal_the_paper_written_out():
+    method, y = make(), torch.arange(8) % 4
+    x = torch.randn(8, 3, 8, 8)
+    terms = method(Batch([x], y, torch.arange(8), torch.tensor(0.0)))
+    z = 30 * torch.stack(
+        [
+            F.normalize(v, dim=1) @ F.normalize(w, dim=1).T
+            for v, w in zip(method.encoders(x), method.cls.weight, strict=True)
+        ]
+    )
+    pi, reverse = torch.tensor(COUNTS) / 75, torch.tensor([20.0, 5.0, 40.0, 10.0]) / 75
+    expected = [
+        F.cross_entropy(z[0], y),
+        F.cross_entropy(z[1] + pi.log(), y),
+        F.cross_entropy(z[2] + pi.log() - 2 * reverse.log(), y),
+    ]
+    assert list(terms) == ["as_trained", "uniform", "reversed"]
+    assert torch.allclose(torch.stack([*terms.values()]), torch.stack(expected), rtol=1e-4)
+
+
+class Scripted(SADE):
+    """Experts whose logits a test gives: the "images" are logits (N, 3, C, 1) of the three experts."""
+
+    def __init__(self):
+        super().__init__(COUNTS, nets.Net("conv4"), aggregate=True)
+        self.encoders = torch.nn.Identity()
+        self.cls = lambda x: x[..., 0].transpose(0, 1)
+
+
+def test_aggregation_follows_the_expert_that_two_views_agree_on_and_equals_a_loop():
+    method = Scripted()
+    g = torch.Generator().manual_seed(0)
+    stable, noise = torch.randn(16, 1, 4, 1, generator=g) * 3, torch.randn(2, 16, 3, 4, 1, generator=g) * 3
+    views = [torch.cat([n[:, :1], stable, n[:, 2:]], 1) for n in noise]
+    found = method.adapt(lambda epoch: iter([views]))
+    scores, velocity = torch.zeros(3, requires_grad=True), torch.zeros(3)
+    for _ in range(found["passes"]):
+        w, total = scores.exp() / scores.exp().sum(), 0.0
+        for i in range(16):
+            p, q = (sum(w[k] * view[i, k, :, 0] for k in range(3)).softmax(0) for view in views)
+            total += (p @ q) / (p.norm() * q.norm()) / 16
+        (grad,) = torch.autograd.grad(-total, scores)
+        grad = grad + 5e-4 * scores.detach()
+        velocity = 0.9 * velocity + grad
+        scores = (scores.detach() - 0.1 * (grad + 0.9 * velocity)).requires_grad_()
+    assert found["expert_weights"] == pytest.approx(scores.softmax(0).tolist(), abs=1e-5)
+    assert found["expert_weights"][1] == max(found["expert_weights"]) > 0.34
+
+
+def test_the_mean_over_experts_is_the_weighted_sum():
+    method, x = make().eval(), torch.randn(5, 3, 8, 8)
+    plain = method.logits(x)
+    assert torch.allclose(plain, method.cls(method.encoders(x)))
+    method.aggregation.scores.copy_(torch.tensor([0.6, 0.3, 0.1]).log())
+    weighted = sum(w * z for w, z in zip((0.6, 0.3, 0.1), plain, strict=True))
+    assert torch.allclose(method.logits(x).mean(0), weighted, atol=1e-4)
+    assert torch.equal(method.logits(x).argmax(-1), plain.argmax(-1))
+
+
+def test_aggregation_is_off_unless_asked_for_recorded_if_so_and_kept_in_the_model(tmp_path):
+    assert "test_time" not in train("digits-lt", "sade", out=tmp_path / "off", epochs=1).results
+    model = train("digits-lt", "sade", out=tmp_path / "on", epochs=1, aggregate=True)
+    weights = model.results["test_time"]["expert_weights"]
+    assert sum(weights) == pytest.approx(1, abs=1e-5) and weights != pytest.approx([1 / 3] * 3, abs=1e-6)
+    again = longtail.load(tmp_path / "on")
+    assert again.method.aggregation.scores.softmax(0).tolist() == pytest.approx(weights)
+    split = load_split("digits-lt", again.recipe.imbalance)
+    assert again.evaluate(split).results(again.train_counts)["flip"] == again.results["flip"]
