@@ -14,6 +14,7 @@ from rich.table import Table
 from longtail import __version__, api
 from longtail.console import ConsoleReport, results_table, show_run
 from longtail.errors import LongtailError, unknown
+from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import DEFAULT, RECIPES, recipe_for
@@ -169,6 +170,7 @@ def application(words: list[str]) -> App:
     app.command(with_options(method), name="train")
     for command in (evaluate, methods, recipes):
         app.command(command)
+    app.command(inspect_data, name="inspect")
     return app
 
 

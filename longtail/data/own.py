@@ -49,7 +49,7 @@ def listing_of(data: str, root: str | None = None, reading: Reading = Reading())
     if "test" not in files and "val" in files and not reading.val_share:
         files["test"] = files.pop("val")
         more.append("no test part: the val part is tested on, once and at the end, and chooses nothing")
-    return Listing(names, files, notes + more)
+    return Listing(names, {part: files[part] for part in ("train", "val", "test") if part in files}, notes + more)
 
 
 def split_of(name: str, listing: Listing, imbalance: float | None) -> Split:
