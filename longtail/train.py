@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from longtail.augment import family
-from longtail.data import SOURCES, Images, Loader, Split
+from longtail.data import Images, Loader, Split
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.evaluate import finish, measure
@@ -70,7 +70,7 @@ def prepare(
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
     split = recipe.load(root)
-    recipe = with_steps(recipe, split)
+    recipe = recipe.fitted(split)
     check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))
@@ -94,15 +94,6 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
         )
     chosen = [views.views[name] for name in method.views]
     return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
-
-
-def with_steps(recipe: Recipe, split: Split) -> Recipe:
-    """Where one's own set is tiny, the recipe with a batch of at most a quarter of it, so that an epoch has steps."""
-    most = max(len(split.train) // 4, 2)
-    if recipe.data in SOURCES or recipe.batch_size <= most:
-        return recipe
-    split.notes.append(f"the batch of {recipe.batch_size} is cut to {most}, a quarter of the training images")
-    return recipe.change(batch_size=most)
 
 
 def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:

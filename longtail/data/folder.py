@@ -17,7 +17,8 @@ def folder_parts(folder: Path) -> tuple[dict[str, Part], list[str]]:
     folders = [name for name, is_folder in inside.items() if is_folder]
     if not folders:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
-    if "train" not in [name.lower() for name in folders]:
+    train = next((name for name in folders if name.lower() == "train"), None)
+    if train is None or not any(is_folder for _, is_folder in listed(folder / train)):  # a class may be called train
         return {"train": class_folders(folder)}, ignored(folder, [name for name in inside if not inside[name]])
     found = {}
     for name in folders:

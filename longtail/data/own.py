@@ -13,6 +13,9 @@ from longtail.data.table import LISTS, TABLES, table_parts
 from longtail.errors import LongtailError
 
 
+SUFFIXES = (*TABLES, *LISTS, ".parquet")
+
+
 @dataclass(frozen=True)
 class Reading:
     """How own images are read: the side they are brought to, where further parts are, or what share of each class is held out."""
@@ -60,7 +63,7 @@ def split_of(name: str, listing: Listing, imbalance: float | None) -> Split:
             f"{name} has no test part; --test-share 0.2 holds a fifth of every class out, --test names a list or folder"
         )
     if imbalance is not None:
-        train = train.take(long_tail(train.labels, listing.names, imbalance))
+        train = train.take(sorted(long_tail(train.labels, listing.names, imbalance)))
     table = ClassTable.of(listing.names, train.labels)
     return Split(name, table, train, parts["test"], listing.notes, parts.get("val"))
 
@@ -95,8 +98,7 @@ def parts_at(path: Path, part: str, root: Path | None) -> tuple[dict[str, Part],
         return table_parts(path, part, root), []
     if kind == ".parquet":
         return {part: part_of([path])}, []
-    known = ", ".join((*TABLES, *LISTS, ".parquet"))
-    raise LongtailError(f"{path} is neither a folder nor one of {known}")
+    raise LongtailError(f"{path} is neither a folder nor one of {', '.join(SUFFIXES)}")
 
 
 def parquet_files(folder: Path) -> dict[str, list[Path]]:
