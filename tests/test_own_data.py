@@ -130,7 +130,7 @@ BAD = {
     "no validation images": (["--select", "few"], "--val-share 0.1 holds"),
     "a metric that none can have": (
         ["--select", "medium", "--val", "VAL"],
-        "no class with validation images is medium-shot",
+        "none of its classes has validation images",
     ),
     "unknown metric": (["--select", "fwe"], "unknown metric to select by 'fwe'; did you mean 'few'"),
     "share of one": (["--val-share", "1"], "val_share is 1.0; it must be below 1"),

@@ -71,7 +71,7 @@ def contents_of_files(places: list[Paths]) -> np.ndarray:
         part = int(np.searchsorted(starts, i, side="right")) - 1
         return places[part].source(int(i - starts[part]))
 
-    found = np.array(list(identities(places)), dtype=np.int64).reshape(-1, 2)
+    found = np.fromiter(identities(places), dtype=np.dtype((np.int64, 2)))
     _, first, file_of = np.unique(
         found[:, 0], return_index=True, return_inverse=True
     )  # a file may be listed many times
