@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from longtail.augment import family
-from longtail.data import SOURCES, Images, Loader, Split
+from longtail.data import Images, Loader, Split
 from longtail.errors import LongtailError
 from longtail.methods import Method, Stage
 from longtail.recipe import Recipe
@@ -51,12 +51,3 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
     return Loader(
         split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk, rank=world.rank, ranks=world.size
     )
-
-
-def with_steps(recipe: Recipe, split: Split) -> Recipe:
-    """Where one's own set is tiny, the recipe with a batch of at most a quarter of it, so that an epoch has steps."""
-    most = max(len(split.train) // 4, 2)
-    if recipe.data in SOURCES or recipe.batch_size <= most:
-        return recipe
-    split.notes.append(f"the batch of {recipe.batch_size} is cut to {most}, a quarter of the training images")
-    return recipe.change(batch_size=most)

@@ -17,7 +17,7 @@ from longtail.errors import LongtailError
 from longtail.evaluate import batches_of, finish, measure
 from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
-from longtail.plan import Part, make_loader, plan, with_steps
+from longtail.plan import Part, make_loader, plan
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.selection import WEIGHTS, best_epoch, check_selection, selected_results
@@ -62,7 +62,7 @@ def prepare(
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
     split = world.in_turn(lambda: recipe.load(root))
-    recipe = with_steps(recipe, split)
+    recipe = recipe.fitted(split)
     check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))

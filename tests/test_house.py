@@ -34,7 +34,7 @@ LAYERS = [
     ["train"],
     ["console", "seeds"],
     ["analysis"],
-    ["report"],
+    ["report", "inspection"],
     ["reproduce"],
     ["api"],
     ["cli"],

@@ -4,10 +4,11 @@ from longtail.data.counts import exponential_counts, long_tailed_indices, pareto
 from longtail.data.files import Files
 from longtail.data.loader import Batch, Chunk, Loader
 from longtail.data.own import Reading
-from longtail.data.sources import SOURCES, is_path, load_split, name_of
+from longtail.data.sources import LONG_TAILED, SOURCES, is_path, listing, load_split, name_of
 from longtail.data.split import ClassTable, Images, Split
 
 __all__ = [
+    "LONG_TAILED",
     "SOURCES",
     "Batch",
     "Chunk",
@@ -19,6 +20,7 @@ __all__ = [
     "Split",
     "exponential_counts",
     "is_path",
+    "listing",
     "load_split",
     "long_tailed_indices",
     "name_of",
