@@ -7,6 +7,7 @@ from torch import Tensor
 
 from longtail.augment import family
 from longtail.console import Silent, reporter
+from longtail.data import name_of
 from longtail.errors import LongtailError
 from longtail.evaluate import Predictions, load_method, logits_of, predict
 from longtail.recipes import recipe_for
@@ -27,9 +28,10 @@ def train(
     verbose: bool = False,
     **changes: object,
 ) -> "Model":
-    """Train a method on a data set into the run folder `out`, and return the trained model.
+    """Train a method on a data set, by name or path, into the run folder `out`, and return the trained model.
 
-    `changes` are fields of the recipe and options of the method. Raises LongtailError for bad input or an existing folder.
+    `changes` are fields of the recipe, options of the method, and `size`, the side of own images.
+    Raises LongtailError for bad input or an existing folder.
     """
     resolved = recipe_for(data, recipe, method=method, **changes)
     if verbose:
@@ -45,8 +47,9 @@ def train(
 
 
 def default_out(recipe) -> Path:
-    """Where a run goes if nobody says: runs/DATA-METHOD-gGAMMA-seedN."""
-    return Path("runs") / f"{recipe.data}-{recipe.method}-g{recipe.imbalance:g}-seed{recipe.seed}"
+    """Where a run goes if nobody says: runs/DATA-METHOD-gGAMMA-seedN, without -gGAMMA for data as they are."""
+    tail = "" if recipe.imbalance is None else f"-g{recipe.imbalance:g}"
+    return Path("runs") / f"{name_of(recipe.data)}-{recipe.method}{tail}-seed{recipe.seed}"
 
 
 def load(run: str | Path) -> "Model":

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from longtail import __version__, api
 from longtail.console import reporter, results_table, show_run
-from longtail.data import load_split
 from longtail.errors import LongtailError, unknown
+from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import DEFAULT, RECIPES, recipe_for
@@ -38,7 +38,11 @@ def train(
     /,
     *,
     recipe: Annotated[str | None, Parameter(help="named recipe to start from; the data set's own if left out")] = None,
-    root: Annotated[str | None, Parameter(help="folder with the data set's files; downloaded if left out")] = None,
+    root: Annotated[
+        str | None,
+        Parameter(help="folder with the files of a known set (or downloaded), or that a table's paths start from"),
+    ] = None,
+    size: Annotated[int | None, Parameter(help="side in pixels of own images (64)", converter=whole)] = None,
     out: Annotated[str | None, Parameter(help="run folder to make; runs/DATA-METHOD-gGAMMA-seedN if left out")] = None,
     seeds: Annotated[
         int, Parameter(help="train so many seeds side by side, --seed being the first", converter=whole)
@@ -49,7 +53,7 @@ def train(
     **changes: object,
 ) -> None:
     """Train a method on a data set, evaluate it, and keep the run in a folder of its own."""
-    resolved = recipe_for(data, recipe, method=method, **changes)
+    resolved = recipe_for(data, recipe, size=size, method=method, **changes)
     path = Path(out) if out else api.default_out(resolved)
     where = {"root": root, "resume": resume, "device": device, "threads": threads}
     if seeds == 1:
@@ -70,7 +74,7 @@ def evaluate(
     """Test a finished run's model again, and print its table; nothing is written."""
     model = api.load(run)
     root = root or model.run.read_json("environment.json").get("root")
-    split = load_split(model.recipe.data, model.recipe.imbalance, root)
+    split = model.recipe.load(root)
     model.run.check_images(split, "test")
     results = model.evaluate(split).results(model.train_counts)
     with model.run.as_written("results.json"):
@@ -134,7 +138,7 @@ def with_options(method: str):
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                kind | None, Parameter(help=text, group=group, converter=whole if kind is int else None)
+                kind | None, Parameter(help=text, group=group, converter=whole if kind in (int, int | None) else None)
             ],
         )
         for group, found in (("Recipe", flags), (f"Options of {method}", options))
@@ -167,6 +171,7 @@ def application(words: list[str]) -> App:
     app.command(with_options(method), name="train")
     for command in (evaluate, methods, recipes):
         app.command(command)
+    app.command(inspect_data, name="inspect")
     return app
 
 

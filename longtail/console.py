@@ -4,9 +4,11 @@ import time
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from longtail.data import name_of
 from longtail.metrics import METRICS
 from longtail.runs import RunFolder
 from longtail.world import rank
@@ -36,7 +38,7 @@ class ConsoleReport:
 
     def note(self, text: str, style: str = "yellow") -> None:
         if text not in self.said:  # once, however many seeds say so
-            self.console.print(text, style=style, highlight=False)
+            self.console.print(text, style=style, highlight=False, markup=False)
         self.said.add(text)
 
     def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None:
@@ -87,7 +89,8 @@ def reporter(console: Console) -> ConsoleReport | Silent:
 def results_table(results: dict) -> Table:
     """The seven numbers of the ensemble and of every expert, with and without mirror images; over seeds, mean and deviation."""
     seeds = f"seed {results['seed']}" if "seed" in results else f"mean ± sd of {len(results['seeds'])} seeds"
-    title = f"{results['method']} on {results['data']}, {seeds}, epoch {results['epochs']} (the last), % of test images"
+    what = f"{results['method']} on {escape(name_of(results['data']))}"
+    title = f"{what}, {seeds}, epoch {results['epochs']} (the last), % of test images"
     table = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False
     )

@@ -63,22 +63,25 @@ def predict(method: Method, test: Images, views: Family, world: World = ALONE) -
     return Predictions(plain, flip, test.labels)
 
 
-def measure(method: Method, split: Split, recipe: Recipe, world: World = ALONE) -> dict[str, float | None]:
-    """The ensemble's seven numbers on the test part as it stands; for curves, never for choosing."""
-    logits = shared_logits(method, split.test.images, family(recipe.views), world)
-    return summarise(logits.mean(0), split.test.labels, split.classes.counts)
-
-
-def finish(run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], world: World) -> None:
-    """Test the model, and write what a finished run keeps."""
-    predictions = predict(method, split.test, family(recipe.views), world)
-    world.from_lead(lambda: write(run, recipe, method, split, rows, predictions))
+def measure(
+    method: Method, split: Split, recipe: Recipe, part: str = "test", world: World = ALONE
+) -> dict[str, float | None]:
+    """The ensemble's seven numbers on a part as it stands: the test part for curves, only the val part for choosing."""
+    images = split.parts[part]
+    logits = shared_logits(method, images.images, family(recipe.views), world)
+    return summarise(logits.mean(0), images.labels, split.classes.counts)
 
 
 def write(
-    run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], predictions: Predictions
+    run: RunFolder,
+    recipe: Recipe,
+    method: Method,
+    split: Split,
+    rows: list[dict],
+    predictions: Predictions,
+    selected: dict | None = None,
 ) -> None:
-    """The model, predictions, per-class table, and last of all `results.json`."""
+    """Write what a finished run keeps: the model, predictions, per-class table, and last of all `results.json`."""
     views, results = family(recipe.views), predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
     run.write_csv("metrics.csv", rows)
@@ -103,7 +106,7 @@ def write(
     run.write_csv("per_class.csv", per_class(predictions, split))
     write_predictions(run, predictions)
     head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
-    run.write_json("results.json", head | results)
+    run.write_json("results.json", head | results | ({"selected": selected} if selected else {}))
 
 
 def per_class(predictions: Predictions, split: Split) -> list[dict]:

@@ -1,14 +1,16 @@
 """A recipe: everything that decides what a run computes, flat, checked and saved with the run."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import UnionType
 from typing import Annotated, Literal, get_args, get_origin
 
 from longtail.augment import family
-from longtail.data import SOURCES
+from longtail.data import SOURCES, Reading, Split, load_split
 from longtail.errors import LongtailError, unknown
 from longtail.methods import Method, check_options, method_class, options_of
+from longtail.metrics import METRICS
 from longtail.nets import Net
 
 
@@ -17,7 +19,7 @@ class Recipe:
     """One run. Epochs and batches are the whole run's and the whole step's; learning rates fall along a cosine to 0."""
 
     data: Annotated[str, "name of the data set"]
-    imbalance: Annotated[float, "images of the largest class over those of the smallest"]
+    imbalance: Annotated[float | None, "images of the largest class over those of the smallest; none: as the data are"]
     net: Annotated[str, "name of the encoder"]
     views: Annotated[str, "family of augmentations"]
     epochs: Annotated[int, "passes over the training images"]
@@ -33,6 +35,12 @@ class Recipe:
         Literal["fp32", "tf32", "bf16"], "bf16: inside the encoders, all else in fp32; tf32: everywhere, on a GPU"
     ] = "fp32"
     accumulate: Annotated[int, "parts in which a batch is computed, to save memory; batch norm sees a part"] = 1
+    val: Annotated[str | None, "list, table or folder of validation images, where DATA has none"] = None
+    test: Annotated[str | None, "list, table or folder of test images, where DATA has none"] = None
+    val_share: Annotated[float, "share of every class of the training images held out to validate on"] = 0.0
+    test_share: Annotated[float, "share of every class held out to test on, where DATA has no test part"] = 0.0
+    skip_bad: Annotated[bool, "leave unreadable images out, rather than stop before training"] = False
+    select: Annotated[str | None, "also keep the epoch best in this number on the validation images"] = None
     options: Annotated[dict, "of the method"] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -40,13 +48,20 @@ class Recipe:
             _check_type(entry.name, getattr(self, entry.name), get_args(entry.type)[0])
         for name, (lowest, strict) in RANGES.items():
             value = getattr(self, name)
+            if value is None:
+                continue
             if value == float("inf"):
                 raise LongtailError(f"{name} is inf; it must be finite")
             if value < lowest or (strict and value == lowest):
                 bound = f"above {lowest}" if strict else f"at least {lowest}"
                 raise LongtailError(f"{name} is {value}; it must be {bound}")
-        if self.data not in SOURCES:
+        if self.data not in SOURCES and not os.path.isabs(self.data):
             raise unknown("data", self.data, SOURCES)
+        if self.select not in (None, *METRICS):
+            raise unknown("metric to select by", self.select, METRICS)
+        for name in ("val_share", "test_share"):
+            if getattr(self, name) >= 1:
+                raise LongtailError(f"{name} is {getattr(self, name)}; it must be below 1")
         check_options(self.method, method_class(self.method), self.options)
         Net(self.net)
         family(self.views)
@@ -66,6 +81,11 @@ class Recipe:
         options = {name: value for name, value in changes.items() if name not in own} | changes.get("options", {})
         kept = self.options if method == self.method else {}
         return replace(self, **flat, options={**kept, **options})
+
+    def load(self, root: str | None = None) -> Split:
+        """Its data set; raises LongtailError for files that are missing, broken or too few."""
+        reading = Reading(family(self.views).size, self.val, self.test, self.val_share, self.test_share, self.skip_bad)
+        return load_split(self.data, self.imbalance, root, reading)
 
     def build(self, counts: Sequence[int]) -> Method:
         """The method, freshly initialised from torch's generator, for C classes with so many training images."""
@@ -87,6 +107,8 @@ RANGES = {
     "seed": (0, False),
     "accumulate": (1, False),
     "eval_every": (0, False),
+    "val_share": (0, False),
+    "test_share": (0, False),
 }
 
 
@@ -95,7 +117,8 @@ def _check_type(name: str, value: object, kind: type) -> None:
         if value not in get_args(kind):
             raise unknown(name, str(value), get_args(kind))
         return
-    allowed = (int, float) if kind is float else get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    allowed = (*kinds, int) if float in kinds else kinds
     wrong = not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed) or value != value
     if wrong:
-        raise LongtailError(f"{name} is {value!r}; it takes {'a number' if kind is float else kind.__name__}")
+        raise LongtailError(f"{name} is {value!r}; it takes {'a number' if float in kinds else kinds[0].__name__}")

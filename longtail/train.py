@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from longtail.augment import family
-from longtail.data import Loader, Split, load_split
+from longtail.data import Loader, Split
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
-from longtail.evaluate import finish, measure
+from longtail.evaluate import measure, predict, write
 from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
-from longtail.plan import Part, plan
+from longtail.plan import Part, make_loader, plan, with_steps
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
+from longtail.selection import WEIGHTS, best_epoch, check_selection, selected_results
 from longtail.step import Step
 from longtail.world import World, full_precision, start
 
@@ -60,7 +61,9 @@ def prepare(
     recipe: Recipe, out: str | Path, report: Report, world: World, root: str | None = None, resume: bool = False
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
-    split = world.in_turn(lambda: load_split(recipe.data, recipe.imbalance, root))
+    split = world.in_turn(lambda: recipe.load(root))
+    recipe = with_steps(recipe, split)
+    check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))
     method = recipe.build(split.classes.counts).to(world.device)
@@ -74,26 +77,6 @@ def prepare(
         return run
 
     return Training(recipe, method, split, loader, world.from_lead(claim), report, world)
-
-
-def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
-    """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
-    views, size = family(recipe.views), tuple(split.train.images.shape[-2:])
-    if size != (views.size, views.size):
-        raise LongtailError(
-            f"views '{recipe.views}' are for {views.size} x {views.size} images, those of {split.name} are "
-            f"{size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
-        )
-    parts = world.size * recipe.accumulate
-    if recipe.batch_size % parts:
-        raise LongtailError(
-            f"batch_size is {recipe.batch_size}, which {world.size} processes x {recipe.accumulate} parts of a step cannot "
-            f"share equally; ask for a multiple of {parts}, such as {max(recipe.batch_size // parts, 1) * parts}"
-        )
-    chosen = [views.views[name] for name in method.views]
-    return Loader(
-        split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk, rank=world.rank, ranks=world.size
-    )
 
 
 @dataclass
@@ -129,12 +112,19 @@ class Training:
                     checkpoint = None
             finally:
                 self.report.end(self.recipe.seed)
-            finish(self.run, self.recipe, self.method, self.split, self.rows, self.world)
+            self.finish()
 
     def take_up(self, stack: ExitStack) -> dict | None:
         """Lock the folder, and read its checkpoint if there is one."""
         stack.enter_context(self.run.locked())
         return self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
+
+    def finish(self) -> None:
+        """Test the model of the last epoch, and of the selected one, and write what a finished run keeps."""
+        run = self.run, self.recipe, self.method, self.split, self.rows
+        selected = selected_results(*run, self.world) if self.recipe.select else None
+        predictions = predict(self.method, self.split.test, family(self.recipe.views), self.world)
+        self.world.from_lead(lambda: write(*run, predictions, selected))
 
     def title(self) -> str:
         """What is trained, on what, where, in a sentence."""
@@ -142,7 +132,7 @@ class Training:
         by_group = ", ".join(f"{groups.count(name)} {name}" for name in ("many", "medium", "few"))
         epochs = "epoch" if self.epochs == 1 else "epochs"
         return (
-            f"{recipe.method} on {recipe.data}: {len(self.split.train):,} training images, {len(groups)} classes "
+            f"{recipe.method} on {self.split.name}: {len(self.split.train):,} training images, {len(groups)} classes "
             f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} {epochs} of "
             f"{self.loader.steps} steps, {self.world.name}, {recipe.precision}"
         )
@@ -213,15 +203,19 @@ class Training:
             raise LongtailError(self.not_finite(f"the weights of {broken[0]} are not finite after epoch {done}", done))
         row = {"epoch": done, "stage": part.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
         row["peak_memory_mb"] = self.world.peak_memory() / 2**20
-        if done < self.epochs and every and done % every == 0:
-            tested = measure(self.method, self.split, self.recipe, self.world)
-            row |= {f"test_{name}": value for name, value in tested.items()}
+        due = bool(every) and done % every == 0
+        validated = self.split.val is not None and (due or self.recipe.select or done == self.epochs)
+        for name in ["val"] * bool(validated) + ["test"] * (due and done < self.epochs):
+            found = measure(self.method, self.split, self.recipe, name, self.world)
+            row |= {f"{name}_{metric}": value for metric, value in found.items()}
         self.rows.append(row)
         self.world.from_lead(lambda: self.write(step, part, epoch))
         self.report.epoch(self.recipe.seed, row)
 
     def write(self, step: Step, part: Part, epoch: int) -> None:
-        """Write the checkpoint and `metrics.csv`."""
+        """Write the checkpoint, `metrics.csv`, and the weights if this epoch is selected."""
+        if self.recipe.select and best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
+            self.run.write_tensors(WEIGHTS, self.method.inference_state())
         place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)

@@ -4,7 +4,7 @@ from longtail.augment.affine import RandomRotation
 from longtail.augment.autoaugment import AutoAugment
 from longtail.augment.blur import GaussianBlur
 from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop, mirror
-from longtail.augment.family import FAMILIES, Family, Normalise, family
+from longtail.augment.family import FAMILIES, Family, Normalise, family, resized
 from longtail.augment.jitter import ColorJitter, Grayscale
 from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import Transform, View
@@ -26,4 +26,5 @@ __all__ = [
     "View",
     "family",
     "mirror",
+    "resized",
 ]

@@ -1,7 +1,9 @@
 """The named image families: their views, statistics and size."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -13,7 +15,7 @@ from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop
 from longtail.augment.jitter import ColorJitter, Grayscale
 from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import View
-from longtail.errors import unknown
+from longtail.errors import LongtailError, unknown
 
 
 class Normalise:
@@ -75,8 +77,51 @@ FAMILIES = {
 }
 
 
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+@lru_cache
+def own(size: int, mirrored: bool = True) -> Family:
+    """One's own photographs at any size: CIFAR's crop, flip, hole and MoCo view in proportion, ImageNet's statistics.
+
+    Colours are jittered as in the papers' large-scale view; AutoAugment is left out, as it was searched on CIFAR-10 and
+    turns, shears and inverts, which may change what an image of one's own shows.
+    """
+    flip = (HorizontalFlip(),) if mirrored else ()
+    strong = (RandomCrop(size, padding=size // 8), *flip, ColorJitter(0.4, 0.4, 0.4, 0.0, p=0.8), Cutout(size // 2))
+    moco = (
+        RandomResizedCrop(size, scale=(0.2, 1.0)),
+        *flip,
+        ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+        Grayscale(p=0.2),
+        GaussianBlur(0.1, 2.0, p=0.5),
+    )
+    name = f"own-{size}" if mirrored else f"own-unmirrored-{size}"
+    return Family(name, {"strong": View(strong), "moco": View(moco)}, **IMAGENET, size=size)
+
+
+SIZES = (8, 1024)
+OWN = re.compile(r"own(-unmirrored)?-([0-9]+)")
+
+
 def family(name: str) -> Family:
-    """Look a family up; raises LongtailError with the known names and the nearest."""
+    """Look a family up, "own-64" being one's own images at 64 x 64; raises LongtailError with the known names and the nearest."""
+    if found := OWN.fullmatch(name):
+        size = int(found[2])
+        if not SIZES[0] <= size <= SIZES[1]:
+            raise LongtailError(f"images of {size} x {size} pixels: the side must be {SIZES[0]} to {SIZES[1]}")
+        return own(size, mirrored=not found[1])
     if name not in FAMILIES:
-        raise unknown("views", name, FAMILIES)
+        raise unknown("views", name, [*FAMILIES, "own-64", "own-unmirrored-64"])
     return FAMILIES[name]
+
+
+def resized(name: str, size: int) -> str:
+    """The name of the same family at another size; raises LongtailError if the family has one size only."""
+    if OWN.fullmatch(name):
+        return f"{name.rpartition('-')[0]}-{size}"
+    if family(name).size != size:
+        raise LongtailError(
+            f"views '{name}' are for {family(name).size} x {family(name).size} images; leave --size out"
+        )
+    return name

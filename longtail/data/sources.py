@@ -1,5 +1,7 @@
-"""Named data sets, ready as splits."""
+"""Data sets by name or by path, ready as splits."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,10 @@ import torch
 
 from longtail.data.cifar import cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take
+from longtail.data.holdout import held_out
+from longtail.data.memory import fits, in_memory, left_in_files
+from longtail.data.own import Listing, Reading, listing_of, split_of
+from longtail.data.published import LISTS, published_listing
 from longtail.data.split import ClassTable, Images, Split
 from longtail.errors import LongtailError, unknown
 
@@ -14,14 +20,53 @@ DIGITS_TEST, DIGITS_LARGEST = 70, 104  # a class; the rarest digit has 174 image
 CIFAR_IMAGES = 50_000
 
 
-def load_split(data: str, imbalance: float, root: str | None = None) -> Split:
-    """The named data set, long-tailed with the asked imbalance; always the same draw (seed 0), whatever the training seed.
+def load_split(data: str, imbalance: float | None, root: str | None = None, reading: Reading = Reading()) -> Split:
+    """The named data set, or one's own at a path; its draws are the same every time (seed 0), whatever the training seed.
 
-    Raises LongtailError for an unknown name, and for files that are missing, broken or too few.
+    An imbalance of None leaves a set as it is. What fits in memory is read, every image brought to `reading.size`; the
+    rest stays `Files`. Raises LongtailError for an unknown name, and for files that are missing, broken or too few.
     """
-    if data not in SOURCES:
+    if data not in LONG_TAILED:
+        split = split_of(name_of(data), listing(data, root, reading), imbalance)
+        if fits(split, reading.size):
+            return in_memory(split, reading.size, reading.skip_bad)
+        return left_in_files(split, reading.skip_bad)
+    if imbalance is None:
+        raise LongtailError(f"{data} is cut from a balanced set and needs a number for imbalance")
+    refuse_own(data, reading)
+    split = LONG_TAILED[data](imbalance, root)
+    if not reading.val_share:
+        return split
+    kept, held = held_out(split.train.labels, reading.val_share)
+    train, val = split.train.take(kept), split.train.take(held)
+    return replace(split, classes=ClassTable.of(list(split.classes.names), train.labels), train=train, val=val)
+
+
+def listing(data: str, root: str | None, reading: Reading) -> Listing:
+    """What is listed of one's own data or of published lists, before any image is read."""
+    if data in LISTS:
+        refuse_own(data, reading)
+        return published_listing(data, root)
+    if not is_path(data):
         raise unknown("data", data, SOURCES)
-    return SOURCES[data](imbalance, root)
+    return listing_of(data, root, reading)
+
+
+def is_path(data: str) -> bool:
+    """Whether data is meant as a path, not as the name of a known set."""
+    return data not in SOURCES and (os.sep in data or os.path.exists(data))
+
+
+def name_of(data: str) -> str:
+    """A short name: of a path, its last part, blanks as dashes."""
+    return "-".join(Path(data).stem.split()) if is_path(data) else data
+
+
+def refuse_own(data: str, reading: Reading) -> None:
+    """Raise LongtailError for parts of one's own beside a known set."""
+    for flag in ("val", "test", "test_share"):
+        if getattr(reading, flag):
+            raise LongtailError(f"{data} has its own test part; leave --{flag.replace('_', '-')} out")
 
 
 def digits_lt(imbalance: float, root: str | None = None) -> Split:
@@ -64,8 +109,9 @@ def cifar_lt(name: str, imbalance: float, root: str | None) -> Split:
     return Split(name, ClassTable.of(pool.names, train.labels), train, pool.test(), notes)
 
 
-SOURCES = {
+LONG_TAILED = {
     "digits-lt": digits_lt,
     "cifar10-lt": lambda imbalance, root: cifar_lt("cifar10-lt", imbalance, root),
     "cifar100-lt": lambda imbalance, root: cifar_lt("cifar100-lt", imbalance, root),
 }
+SOURCES = (*LONG_TAILED, *LISTS)

@@ -1,12 +1,18 @@
-"""A data set in memory: images, labels, and the one class table that all losses, samplers and metrics read."""
+"""A data set: images in memory or left in their files, labels, and the one class table that all else reads.
+
+A part of a `Split` is `Images` (uint8 tensors of one size) or, where a set is too large for memory, `Files` (see
+files.py). Both have `labels`, a length, `take(rows)` and `digest()`; only `Images` has pixels.
+"""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from longtail.data.files import Files
 from longtail.metrics import group_of
 
 
@@ -46,33 +52,42 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Images":
+        """Some of them, in the order asked for."""
+        rows = torch.from_numpy(np.asarray(rows, dtype=np.int64))
+        return Images(self.images[rows], self.labels[rows])
+
+    def digest(self) -> str:
+        """Sha256 of the labels and pixels."""
+        sha = hashlib.sha256(np.ascontiguousarray(self.labels.numpy(), dtype="<i8"))
+        sha.update(np.ascontiguousarray(self.images.numpy()))
+        return sha.hexdigest()
+
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test images with the class table of the training part; notes are what the run tells its user."""
+    """Training, test and perhaps validation images with the class table of training; notes are what the run tells its user."""
 
     name: str
     classes: ClassTable
-    train: Images
-    test: Images
+    train: Images | Files
+    test: Images | Files
     notes: list[str] = field(default_factory=list)
+    val: Images | Files | None = None
+
+    @property
+    def parts(self) -> dict[str, Images | Files]:
+        """Those that there are, by name."""
+        found = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: part for name, part in found.items() if part is not None}
 
     def describe(self) -> dict:
         """What `split.json` holds: the class table and hashes of what was trained and tested on."""
-        return {
-            "data": self.name,
-            "classes": list(self.classes.names),
-            "train_counts": list(self.classes.counts),
-            "train_images": len(self.train),
-            "test_images": len(self.test),
-            "image_shape": list(self.train.images.shape[1:]),
-            "train_sha256": self.digest("train"),
-            "test_sha256": self.digest("test"),
-        }
+        table = {"data": self.name, "classes": list(self.classes.names), "train_counts": list(self.classes.counts)}
+        sizes = {f"{name}_images": len(part) for name, part in self.parts.items()}
+        shape = {} if isinstance(self.train, Files) else {"image_shape": list(self.train.images.shape[1:])}
+        return table | sizes | shape | {f"{name}_sha256": self.digest(name) for name in self.parts}
 
-    def digest(self, part: str) -> str:
-        """Sha256 of the labels and pixels of the "train" or "test" part."""
-        images = {"train": self.train, "test": self.test}[part]
-        sha = hashlib.sha256(np.ascontiguousarray(images.labels.numpy(), dtype="<i8"))
-        sha.update(np.ascontiguousarray(images.images.numpy()))
-        return sha.hexdigest()
+    def digest(self, part: str) -> str | None:
+        """Sha256 of the "train", "val" or "test" part; see there."""
+        return self.parts[part].digest() if part in self.parts else None

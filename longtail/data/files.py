@@ -1,0 +1,105 @@
+"""Images that stay where they are: N paths, or rows of parquet files, in bounded memory, each read when it is asked for.
+
+`Files` stands wherever `Images` does in a `Split` if a set is too large for memory. A loader needs of it
+
+    files = split.train            # Files: len(files), files.labels (N,) int64
+    image = files.read(i)          # PIL image, RGB, of its own size; raises BadImage with the path
+    files.take(rows)               # Files of some of them, for a shard or a subset
+    files.name(i)                  # its path, or file and row, for a message
+
+It pickles and forks cheaply (one pyarrow array of paths, about as many bytes as they have letters; no Python object for
+each), so it can be handed to worker processes. `memory.load` turns it into `Images`.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from longtail.data import decode
+
+
+class Places(Protocol):
+    """Where N images are."""
+
+    def __len__(self) -> int: ...
+    def name(self, i: int) -> str: ...  # for a message
+    def key(self, i: int) -> bytes: ...  # what stays the same where the whole set is moved
+    def source(self, i: int) -> decode.Source: ...
+    def size(self, i: int) -> int: ...  # bytes; -1 if it is not there
+    def take(self, rows: np.ndarray) -> "Places": ...
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths below a folder (or absolute), as bytes of any encoding in one pyarrow array."""
+
+    folder: str
+    array: object  # pa.LargeBinaryArray
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def key(self, i: int) -> bytes:
+        return self.array[i].as_py()
+
+    def source(self, i: int) -> str:
+        return os.path.join(self.folder, os.fsdecode(self.key(i)))
+
+    def name(self, i: int) -> str:
+        return printable(self.source(i))
+
+    def size(self, i: int) -> int:
+        try:
+            return os.path.getsize(self.source(i))
+        except OSError:
+            return -1
+
+    def take(self, rows: np.ndarray) -> "Paths":
+        return Paths(self.folder, self.array.take(rows))
+
+
+@dataclass(frozen=True)
+class Files:
+    """Places of N images and their labels (N,) int64."""
+
+    places: Places
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def name(self, i: int) -> str:
+        """Where the i-th image is."""
+        return self.places.name(i)
+
+    def read(self, i: int, at_least: int | None = None) -> Image.Image:
+        """The i-th image, RGB; see `decode.read`. Raises BadImage."""
+        return decode.read(self.places.source(i), self.name(i), at_least)
+
+    def look(self, i: int, whole: bool = False) -> decode.Look:
+        """What its header says; see `decode.look`. Raises BadImage."""
+        return decode.look(self.places.source(i), self.name(i), whole)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Files":
+        """Some of them, in the order asked for."""
+        rows = np.asarray(rows, dtype=np.int64)
+        return Files(self.places.take(rows), self.labels[torch.from_numpy(rows)])
+
+    def digest(self) -> str:
+        """Sha256 of the labels, the paths as listed, and the sizes in bytes; no image is read."""
+        sha = hashlib.sha256(np.ascontiguousarray(self.labels.numpy(), dtype="<i8"))
+        for i in range(len(self)):
+            sha.update(b"%b\0%d\0" % (self.places.key(i), self.places.size(i)))
+        return sha.hexdigest()
+
+
+def printable(name: str) -> str:
+    """A name that can be written as UTF-8, whatever bytes the file system holds."""
+    return name.encode("utf-8", "backslashreplace").decode()

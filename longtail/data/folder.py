@@ -1,0 +1,86 @@
+"""A folder of images: `train/`, `val/`, `test/` with class folders each, or class folders alone."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from longtail.data.names import Growing, Part, natural
+from longtail.errors import LongtailError
+
+PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+LITTER = {"thumbs.db", "desktop.ini", "@eadir", "__macosx", "$recycle.bin"}  # of Windows, network disks and macOS
+
+
+def folder_parts(folder: Path) -> tuple[dict[str, Part], list[str]]:
+    """The parts of a folder and notes; one folder of class folders is all "train". Raises LongtailError for another layout."""
+    inside = dict(listed(folder))
+    folders = [name for name, is_folder in inside.items() if is_folder]
+    if not folders:
+        raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
+    if "train" not in [name.lower() for name in folders]:
+        return {"train": class_folders(folder)}, ignored(folder, [name for name in inside if not inside[name]])
+    found = {}
+    for name in folders:
+        part = PARTS.get(name.lower())
+        if part in found:
+            raise LongtailError(f"{folder} holds two folders for its {part} part; leave one")
+        if part:
+            found[part] = class_folders(folder / name)
+    return found, ignored(folder, [name for name in inside if not inside[name] or name.lower() not in PARTS])
+
+
+def class_folders(folder: Path) -> Part:
+    """The images below each class folder, in natural order; a class may be empty."""
+    found = sorted(listed(folder), key=lambda entry: natural(entry[0]))
+    names = [name for name, is_folder in found if is_folder]
+    if not names:
+        raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
+    growing = Growing(names)
+    for name in names:
+        for path in below(folder, name):
+            growing.add(path, name)
+    return growing.part(folder)
+
+
+def below(folder: Path, inside: str) -> Iterator[str]:
+    """Paths of all files at any depth, relative to `folder`; a link that leads back to a folder above it is not followed."""
+
+    def walk(relative: str, above: frozenset) -> Iterator[str]:
+        here = os.stat(os.path.join(folder, relative))
+        if (here.st_dev, here.st_ino) in above:
+            return
+        above |= {(here.st_dev, here.st_ino)}
+        for name, is_folder in sorted(listed(folder / relative), key=lambda entry: natural(entry[0])):
+            path = os.path.join(relative, name)
+            if is_folder:
+                yield from walk(path, above)
+            else:
+                yield path
+
+    top = os.stat(folder)
+    return walk(inside, frozenset({(top.st_dev, top.st_ino)}))
+
+
+def listed(folder: Path) -> list[tuple[str, bool]]:
+    """Names in a folder and whether each is a folder, without hidden ones and what file managers leave behind."""
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                (e.name, is_folder(e)) for e in entries if not e.name.startswith(".") and e.name.lower() not in LITTER
+            ]
+    except OSError as error:
+        raise LongtailError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Whether a name is a folder, or a link to one; a link that leads nowhere, or to itself, counts as a file."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def ignored(folder: Path, names: list[str]) -> list[str]:
+    """The note on what lies beside the class folders."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return [f"left aside in {folder}: {', '.join(sorted(names)[:5])}{more}"] if names else []

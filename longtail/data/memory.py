@@ -1,0 +1,97 @@
+"""From files to one tensor: every image decoded by several threads, brought to one size, kept as bytes."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from longtail.data.decode import BadImage, quietly, square
+from longtail.data.files import Files
+from longtail.data.split import ClassTable, Images, Split
+from longtail.errors import LongtailError
+
+MEMORY_LIMIT = 4 << 30  # bytes of images; sets above it stay in their files
+BLOCK = 64  # images that a thread takes at a time
+SHOWN = 20  # unreadable images named in a message
+
+
+def fits(split: Split, size: int) -> bool:
+    """Whether all parts at `size` x `size` stay below the limit; the same on every machine, as results may depend on it."""
+    return 3 * size * size * sum(map(len, split.parts.values())) <= MEMORY_LIMIT
+
+
+def in_memory(split: Split, size: int, skip_bad: bool) -> Split:
+    """Read every image of a split of `Files`; raises LongtailError as `settled`."""
+    return settled(split, {name: load(part, size) for name, part in split.parts.items()}, skip_bad)
+
+
+def left_in_files(split: Split, skip_bad: bool) -> Split:
+    """Read every header, and images that look cut, but keep none; raises LongtailError as `settled`."""
+    return settled(split, {name: glance(part) for name, part in split.parts.items()}, skip_bad)
+
+
+def settled(split: Split, found: dict[str, tuple[Images | Files, list[BadImage]]], skip_bad: bool) -> Split:
+    """The split of what can be used; raises LongtailError naming the unusable images of all parts, unless to be left out."""
+    bad = [error for _, errors in found.values() for error in errors]
+    if bad and not skip_bad:
+        raise unreadable(bad, sum(map(len, split.parts.values())), split.name)
+    parts = {name: part for name, (part, _) in found.items()}
+    empty = [name for name, part in parts.items() if not len(part)]
+    if empty:
+        raise LongtailError(f"{split.name} has no readable image in its {empty[0]} part")
+    notes = [f"{len(bad):,} unreadable images left out, the first {bad[0]}"] if bad else []
+    table = ClassTable.of(list(split.classes.names), parts["train"].labels)
+    return replace(split, classes=table, notes=split.notes + notes, **parts)
+
+
+def load(files: Files, size: int) -> tuple[Images, list[BadImage]]:
+    """Decode all images; -> those that can be, (N, 3, size, size) uint8, and an error for each other."""
+    out = np.empty((len(files), 3, size, size), dtype=np.uint8)
+
+    def read(i: int) -> None:
+        out[i] = square(files.read(i, at_least=size), size).transpose(2, 0, 1)
+
+    good, bad = tried(read, len(files))
+    images = Images(torch.from_numpy(out), files.labels)
+    return images.take(good) if bad else images, bad
+
+
+def glance(files: Files) -> tuple[Files, list[BadImage]]:
+    """Look at all images; -> those that can be read as far as that tells, and an error for each other."""
+    good, bad = tried(files.look, len(files))
+    return files.take(good) if bad else files, bad
+
+
+def tried(action: Callable[[int], object], n: int) -> tuple[np.ndarray, list[BadImage]]:
+    """Do something with each of n images, in as many threads as cores; -> positions where it went well, the other errors."""
+    good = np.ones(n, dtype=bool)
+
+    def run(rows: range) -> list[BadImage]:
+        bad = []
+        for i in rows:
+            try:
+                action(i)
+            except BadImage as error:
+                good[i] = False
+                bad.append(error)
+        return bad
+
+    with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(run, [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]))
+    return np.flatnonzero(good), [error for errors in found for error in errors]
+
+
+def unreadable(bad: list[BadImage], total: int, name: str) -> LongtailError:
+    """The one message about all images that cannot be used."""
+    shown = "; ".join(map(str, bad[:SHOWN]))
+    more = f"; and {len(bad) - SHOWN:,} more, which `longtail inspect` lists" if len(bad) > SHOWN else ""
+    if all(error.reason == "no such file" for error in bad):
+        return LongtailError(
+            f"{len(bad):,} of {total:,} images of {name} are not where listed: {shown}{more}. Is --root right?"
+        )
+    return LongtailError(
+        f"{len(bad):,} of {total:,} images of {name} cannot be read: {shown}{more}. Mend them, or leave them out by --skip-bad"
+    )

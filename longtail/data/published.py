@@ -1,0 +1,59 @@
+"""ImageNet-LT (Liu et al. 2019) and iNaturalist 2018 by their published lists; images and lists are the user's to bring."""
+
+import hashlib
+from pathlib import Path
+
+from longtail.data.names import unite
+from longtail.data.own import Listing
+from longtail.data.table import table_parts
+from longtail.errors import LongtailError
+
+# part -> file and its git blob hash (`git hash-object FILE`)
+LISTS = {
+    "imagenet-lt": {
+        "train": ("ImageNet_LT_train.txt", "a063f095fcd475db4cf8b0658c4b73955535bbf9"),
+        "val": ("ImageNet_LT_val.txt", "3ed3188b2f44829ce2dec1cc27040d8d40984088"),
+        "test": ("ImageNet_LT_test.txt", "76a2fb9749d6cd29e765cc4f8c270f2504131e2f"),
+    },
+    # the literature tests on the published validation list, and so has none to select by
+    "inaturalist2018": {
+        "train": ("iNaturalist18_train.txt", "4accdb7584d2f0a5106c40a33ed6afa392189bcc"),
+        "test": ("iNaturalist18_val.txt", "4c23900857fd0f5adcd4cc0dffef345039eeb05f"),
+    },
+}
+
+
+def published_listing(name: str, root: str | None) -> Listing:
+    """The parts of "imagenet-lt" or "inaturalist2018" from the lists in `root`, paths being relative to it.
+
+    Raises LongtailError for a list that is missing (val may be) or is not, byte for byte, the published one.
+    """
+    if root is None:
+        raise LongtailError(f"{name} needs --root: the folder with its images and its lists {', '.join(wanted(name))}")
+    folder, parts = Path(root).expanduser(), {}
+    for part, (file, published) in LISTS[name].items():
+        path = folder / file
+        if part == "val" and not path.exists():
+            continue
+        if not path.is_file():
+            raise LongtailError(f"{path} is missing; --root of {name} holds its images and {', '.join(wanted(name))}")
+        found = blob_hash(path)
+        if found != published:
+            raise LongtailError(f"{path} is not the published list: git hash-object says {found}, not {published}")
+        parts |= table_parts(path, part)
+    names, files, notes = unite(parts)
+    return Listing(names, files, notes)
+
+
+def wanted(name: str) -> list[str]:
+    """The files of the lists."""
+    return [file for file, _ in LISTS[name].values()]
+
+
+def blob_hash(path: Path) -> str:
+    """Git's name for a file's content."""
+    sha = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()

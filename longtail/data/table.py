@@ -1,0 +1,79 @@
+"""Tables and lists of paths: CSV and TSV with a header `path,label[,split]`, and the field's `path label` lists."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from longtail.data.folder import PARTS
+from longtail.data.names import Growing, Part
+from longtail.errors import LongtailError, unknown
+
+LISTS, TABLES = (".txt", ".lst"), (".csv", ".tsv")
+
+
+def table_parts(file: Path, part: str, root: Path | None = None) -> dict[str, Part]:
+    """The parts that a table's column `split` names, or all of it as `part`; paths are below `root` or the file's folder.
+
+    Raises LongtailError with the line of whatever is wrong.
+    """
+    found: dict[str, Growing] = {}
+    rows = lines_of_list(file) if file.suffix.lower() in LISTS else lines_of_table(file)
+    try:
+        for path, label, named in rows:
+            found.setdefault(named or part, Growing()).add(path, label)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LongtailError(f"{file} cannot be read as a text file in UTF-8: {error}") from error
+    if not found:
+        raise LongtailError(f"{file} lists no images")
+    return {name: grown.part(root or file.parent) for name, grown in found.items()}
+
+
+def lines_of_list(file: Path) -> Iterator[tuple[str, str, None]]:
+    """Path and label of each line; the label is what follows the last blank, so paths may have blanks."""
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            path, *label = line.rstrip().rsplit(maxsplit=1)
+            if not label:
+                raise LongtailError(f"{file}, line {number}: expected 'path label', found '{line.strip()[:80]}'")
+            yield path, label[0], None
+
+
+def lines_of_table(file: Path) -> Iterator[tuple[str, str, str | None]]:
+    """Path, label and part (None without that column) of each line below the header."""
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        reader = csv.reader(lines, delimiter=delimiter_of(file))
+        header = [name.strip().lower() for name in next(reader, [])]
+        if missing := [name for name in ("path", "label") if name not in header]:
+            raise LongtailError(
+                f"{file} has no column {' and no column '.join(missing)}; its first line must name the columns "
+                f"path,label and may name split, but names {','.join(header) or 'nothing'}"
+            )
+        path, label = header.index("path"), header.index("label")
+        split = header.index("split") if "split" in header else None
+        for row in reader:
+            where = f"{file}, line {reader.line_num}"
+            if not any(row):
+                continue
+            if len(row) != len(header):
+                raise LongtailError(f"{where}: {len(row)} columns, but the header names {len(header)}")
+            if not row[path].strip() or not row[label].strip():
+                raise LongtailError(f"{where}: the {'label' if row[path].strip() else 'path'} is empty")
+            yield row[path], row[label].strip(), None if split is None else part_named(row[split], where)
+
+
+def delimiter_of(file: Path) -> str:
+    """A tab in .tsv; in .csv whichever of , ; and tab the header has most of, as spreadsheets differ by country."""
+    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+        header = lines.readline()
+    return "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
+
+
+def part_named(text: str, where: str) -> str:
+    """The part that a cell of the column `split` means; raises LongtailError for another word."""
+    try:
+        return PARTS[text.strip().lower()]
+    except KeyError:
+        error = unknown("split", text.strip(), PARTS)
+        raise LongtailError(f"{where}: {error}") from None

@@ -1,0 +1,50 @@
+"""Keep the epoch that is best on the validation images, beside the last one; the test images choose nothing."""
+
+import torch
+
+from longtail.augment import family
+from longtail.data import Split
+from longtail.errors import LongtailError
+from longtail.evaluate import predict
+from longtail.methods import Method
+from longtail.metrics import summarise
+from longtail.recipe import Recipe
+from longtail.runs import RunFolder
+from longtail.world import ALONE, World
+
+WEIGHTS = "selected.safetensors"
+
+
+def check_selection(recipe: Recipe, split: Split) -> None:
+    """Raise LongtailError if there is nothing to select by: no validation images, or none of the classes that count."""
+    if recipe.select is None:
+        return
+    if split.val is None:
+        raise LongtailError(
+            f"--select {recipe.select} needs validation images, and {split.name} has none; "
+            "--val-share 0.1 holds a tenth of every class of the training images out"
+        )
+    any_logits = torch.zeros(len(split.val), len(split.classes))
+    if summarise(any_logits, split.val.labels, split.classes.counts)[recipe.select] is None:
+        raise LongtailError(
+            f"--select {recipe.select}: no class with validation images is {recipe.select}-shot; select by balanced"
+        )
+
+
+def best_epoch(rows: list[dict], metric: str) -> dict:
+    """The row of the first epoch that no other surpasses on validation; calibration error is best where it is smallest."""
+    sign = -1 if metric == "ece" else 1
+    return max(rows, key=lambda row: sign * row[f"val_{metric}"])
+
+
+def selected_results(
+    run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], world: World = ALONE
+) -> dict:
+    """What `results.json` says of the selected epoch: which, its validation numbers, and its model's on the test images."""
+    row, last = best_epoch(rows, recipe.select), method.inference_state()
+    last = {name: value.clone() for name, value in last.items()}
+    method.load_state_dict(world.from_lead(lambda: run.read_tensors(WEIGHTS)), strict=False)
+    found = predict(method, split.test, family(recipe.views), world).results(split.classes.counts)
+    method.load_state_dict(last, strict=False)
+    val = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
+    return {"by": recipe.select, "epoch": row["epoch"], "val": val} | found
