@@ -23,7 +23,7 @@ from longtail.recipes import DEFAULT, RECIPES, recipe_for
 from longtail.reproduce.command import command as reproduce
 from longtail.seeds import train_seeds
 from longtail.train import train as train_run
-from longtail.world import LostProcess, rank
+from longtail.world import LostProcess, processes, rank
 
 console = Console(quiet=rank() > 0)  # of several processes only the first speaks
 
@@ -230,10 +230,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
             print(f"longtail: error: {explain(error)}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt as stop:
+        why = "stopped by torchrun, whose own lines say which process ended" if processes() > 1 else "interrupted"
         if rank() == 0:
-            print(
-                "longtail: interrupted; finished epochs are kept, the same command with --resume goes on",
-                file=sys.stderr,
-            )
+            print(f"longtail: {why}; finished epochs are kept, the same command with --resume goes on", file=sys.stderr)
         code = 143 if stop.args else 130
     raise SystemExit(code)

@@ -74,8 +74,6 @@ def predict(method: Method, test: Images, views: Family, world: World = ALONE) -
 
 def adapt(method: Method, images: Tensor, views: Family, seed: int) -> dict:
     """What a method learns from the test images, or measures on them, before it is tested; their labels stay here."""
-    if not method.sees:
-        return {}
     device = method.log_prior.device
     normalise = views.normaliser(device)
     chosen = [View() if name == "plain" else views.views[name] for name in method.sees]
@@ -96,24 +94,6 @@ def measure(
     images = split.parts[part]
     logits = shared_logits(method, images.images, family(recipe.views), world)
     return summarise(logits.mean(0), images.labels, split.classes.counts)
-
-
-def finish(
-    run: RunFolder,
-    recipe: Recipe,
-    method: Method,
-    split: Split,
-    rows: list[dict],
-    world: World,
-    selected: dict | None = None,
-) -> None:
-    """Test the model, and write what a finished run keeps."""
-    views = family(recipe.views)
-    adapted = adapt(method, split.test.images, views, recipe.seed)
-    predictions = predict(method, split.test, views, world)
-    extras = {"selected": selected} if selected else {}
-    extras |= {"test_time": adapted} if adapted else {}
-    world.from_lead(lambda: write(run, recipe, method, split, rows, predictions, extras))
 
 
 def write(

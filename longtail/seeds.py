@@ -14,7 +14,7 @@ from longtail.errors import LongtailError
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.train import Report, Training, prepare, train
-from longtail.world import World, start
+from longtail.world import World, processes, start
 
 
 def train_seeds(
@@ -34,9 +34,9 @@ def train_seeds(
     """
     if seeds < 1:
         raise LongtailError(f"seeds is {seeds}; it is the number of runs, at least 1")
-    world, folder = start(device, threads), Path(out).expanduser()
-    if world.size > 1:
+    if processes() > 1:
         raise LongtailError("--seeds trains side by side on one machine; under torchrun train one --seed a run")
+    world, folder = start(device, threads), Path(out).expanduser()
     if folder.exists() and not resume:
         raise RunFolder(folder).exists_already()
     strange = [f.name for f in folder.glob("*") if f.name != "seeds.json" and not f.name.startswith("seed")]

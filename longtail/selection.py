@@ -10,6 +10,7 @@ from longtail.methods import Method
 from longtail.metrics import summarise
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
+from longtail.world import ALONE, World
 
 WEIGHTS = "selected.safetensors"
 
@@ -37,12 +38,14 @@ def best_epoch(rows: list[dict], metric: str) -> dict:
     return max(rows, key=lambda row: sign * row[f"val_{metric}"])
 
 
-def selected_results(run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict]) -> dict:
+def selected_results(
+    run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], world: World = ALONE
+) -> dict:
     """What `results.json` says of the selected epoch: which, its validation numbers, and its model's on the test images."""
     row, last = best_epoch(rows, recipe.select), method.inference_state()
     last = {name: value.clone() for name, value in last.items()}
-    method.load_state_dict(run.read_tensors(WEIGHTS), strict=False)
-    found = predict(method, split.test, family(recipe.views)).results(split.classes.counts)
+    method.load_state_dict(world.from_lead(lambda: run.read_tensors(WEIGHTS)), strict=False)
+    found = predict(method, split.test, family(recipe.views), world).results(split.classes.counts)
     method.load_state_dict(last, strict=False)
     val = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
     return {"by": recipe.select, "epoch": row["epoch"], "val": val} | found

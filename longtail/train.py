@@ -14,7 +14,7 @@ from longtail.augment import family
 from longtail.data import Loader, Split
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
-from longtail.evaluate import batches_of, finish, measure
+from longtail.evaluate import adapt, batches_of, measure, predict, write
 from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
 from longtail.plan import Part, make_loader, plan
@@ -112,14 +112,23 @@ class Training:
                     checkpoint = None
             finally:
                 self.report.end(self.recipe.seed)
-            run = self.run, self.recipe, self.method, self.split, self.rows
-            selected = self.world.from_lead(lambda: selected_results(*run)) if self.recipe.select else None
-            finish(*run, self.world, selected)
+            self.finish()
 
     def take_up(self, stack: ExitStack) -> dict | None:
         """Lock the folder, and read its checkpoint if there is one."""
         stack.enter_context(self.run.locked())
         return self.run.load_checkpoint() if self.run.has("checkpoint.pt") else None
+
+    def finish(self) -> None:
+        """Test the model of the last epoch, and of the selected one, and write what a finished run keeps."""
+        views, extras = family(self.recipe.views), {}
+        run = self.run, self.recipe, self.method, self.split, self.rows
+        if self.recipe.select:
+            extras["selected"] = selected_results(*run, self.world)
+        if self.method.sees:
+            extras["test_time"] = adapt(self.method, self.split.test.images, views, self.recipe.seed)
+        predictions = predict(self.method, self.split.test, views, self.world)
+        self.world.from_lead(lambda: write(*run, predictions, extras))
 
     def title(self) -> str:
         """What is trained, on what, where, in a sentence."""
@@ -209,17 +218,16 @@ class Training:
         row = {"epoch": done, "stage": part.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
         row["peak_memory_mb"] = self.world.peak_memory() / 2**20
         due = bool(every) and done % every == 0
-        parts = ["val"] if self.split.val is not None and (due or self.recipe.select or done == self.epochs) else []
-        parts += ["test"] if due and done < self.epochs else []
-        for name in parts:
-            measured = measure(self.method, self.split, self.recipe, name, self.world)
-            row |= {f"{name}_{metric}": value for metric, value in measured.items()}
+        validated = self.split.val is not None and (due or self.recipe.select or done == self.epochs)
+        for name in ["val"] * bool(validated) + ["test"] * (due and done < self.epochs):
+            found = measure(self.method, self.split, self.recipe, name, self.world)
+            row |= {f"{name}_{metric}": value for metric, value in found.items()}
         self.rows.append(row)
         self.world.from_lead(lambda: self.write(step, part, epoch))
         self.report.epoch(self.recipe.seed, row)
 
     def write(self, step: Step, part: Part, epoch: int) -> None:
-        """Write the weights of the best epoch so far where one is selected, the checkpoint and `metrics.csv`."""
+        """Write the checkpoint, `metrics.csv`, and the weights if this epoch is selected."""
         if self.recipe.select and best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
             self.run.write_tensors(WEIGHTS, self.method.inference_state())
         place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}

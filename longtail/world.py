@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def processes() -> int:
+    """How many processes torchrun started for this run; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @dataclass(frozen=True)
 class World:
     """The device of this process, its rank among so many, and how many images are augmented at once there."""
@@ -52,7 +58,8 @@ class World:
         if self.size == 1:
             return method
         join_batch_norm(method, self.device)
-        return DistributedDataParallel(method, broadcast_buffers=False, gradient_as_bucket_view=True)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.15 renames the argument
+            return DistributedDataParallel(method, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def adding_up(self, wrapped: nn.Module, now: bool) -> AbstractContextManager:
         """A context for a part of a step; only the last one waits for the other processes."""
@@ -184,8 +191,7 @@ def start(device: str = "auto", threads: int | None = None) -> World:
         raise LongtailError(f"device is '{device}'; it takes auto, cpu, cuda or cuda:N")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise LongtailError(f"device {device} was asked for but torch sees no GPU here; leave --device out")
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    return World(torch.device(device)) if size == 1 else join(device, size)
+    return World(torch.device(device)) if processes() == 1 else join(device, processes())
 
 
 def join(device: str, size: int) -> World:

@@ -19,19 +19,19 @@ def gather(rows: Tensor, dim: int = 0) -> Tensor:
     return torch.cat(parts, dim)
 
 
-class JointSum(torch.autograd.Function):
-    """The sum over processes; its gradient is the sum of theirs."""
+class EveryProcess(torch.autograd.Function):
+    """(...) of each -> (processes, ...) in each; the gradient of a row is the sum over processes of theirs."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        total = x.clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(total)
-        return total
+    def forward(ctx, own: Tensor) -> Tensor:
+        return gather(own.unsqueeze(0))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient: Tensor) -> Tensor:
-        return JointSum.forward(ctx, gradient)
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total[distributed.get_rank()]
 
 
 class JointBatchNorm(nn.BatchNorm2d):
@@ -43,13 +43,13 @@ class JointBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        whole, count = x.float() if x.dtype != torch.float64 else x, processes()
-        mean = JointSum.apply(whole.mean((0, 2, 3))) / count
-        centred = whole - mean[:, None, None]
-        variance = JointSum.apply(centred.square().mean((0, 2, 3))) / count
-        self.follow(mean.detach(), variance.detach(), count * x.numel() // x.shape[1])
+        whole = x.float() if x.dtype == torch.bfloat16 else x
+        variances, means = EveryProcess.apply(torch.stack(torch.var_mean(whole, (0, 2, 3), correction=0))).unbind(1)
+        mean = means.mean(0)
+        variance = (variances + (means - mean).square()).mean(0)
+        self.follow(mean.detach(), variance.detach(), processes() * x.numel() // x.shape[1])
         scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        return ((whole - mean[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
     @torch.no_grad()
     def follow(self, mean: Tensor, variance: Tensor, values: int) -> None:
@@ -59,11 +59,13 @@ class JointBatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked += 1
 
 
-def join_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module with every batch norm over the rows of all processes; parameters and their names stay."""
-    if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    for part in module.modules():
-        if type(part) is nn.BatchNorm2d:
-            part.__class__ = JointBatchNorm  # the same state, another forward
-    return module
+def join_batch_norm(module: nn.Module, device: torch.device) -> None:
+    """Let every `nn.BatchNorm2d` inside see the rows of all processes; parameters and their names stay."""
+    for parent in list(module.modules()):
+        for name, part in parent.named_children():
+            if type(part) is not nn.BatchNorm2d:  # kinds with an activation inside keep their own rows
+                continue
+            if device.type == "cuda":
+                setattr(parent, name, nn.SyncBatchNorm.convert_sync_batchnorm(part))
+            else:
+                part.__class__ = JointBatchNorm  # the same state, another forward

@@ -1,0 +1,194 @@
+"""Many processes: two of them (gloo, on the CPU) compute what one does."""
+
+import contextlib
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from longtail import LongtailError
+from longtail.augment import family
+from longtail.console import Silent
+from longtail.data import Loader, load_split
+from longtail.methods import METHODS
+from longtail.recipes import recipe_for
+from longtail.runs import RunFolder
+from longtail.seeds import train_seeds
+from longtail.train import make_loader, train
+from longtail.world import ALONE, World, join
+from tests import ranks
+
+ROOT = Path(__file__).resolve().parents[1]
+CPU = torch.device("cpu")
+
+
+def torchrun(*words: object) -> list[str]:
+    """A command in two processes of this machine."""
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, words)]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> list[dict]:
+    """What `ranks.py` found in each of two processes."""
+    folder = tmp_path_factory.mktemp("ranks")
+    command = torchrun(ROOT / "tests" / "ranks.py", folder)
+    found = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+def close(a: dict, b: dict, atol: float) -> bool:
+    return a.keys() == b.keys() and all(torch.allclose(a[k], b[k], rtol=0, atol=atol) for k in a)
+
+
+def unequal(a: dict, b: dict) -> list[str]:
+    return [k for k in a if not torch.equal(a[k], b[k])]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_two_processes_compute_the_steps_of_one_on_the_joint_batch(two, name):
+    first, second = (found["methods"][name] for found in two)
+    assert not unequal(first, second)
+    assert close(first, ranks.after_steps(name, ALONE), atol=2e-5)
+
+
+def test_two_processes_are_close_to_one_in_half_precision(two):
+    assert close(two[0]["half"], ranks.after_steps("ecl", ALONE, precision="bf16"), atol=2e-2)
+
+
+def test_two_processes_with_batches_in_parts_stay_alike(two):
+    assert not unequal(two[0]["parts"], two[1]["parts"])
+
+
+def test_joint_batch_norm_is_batch_norm_of_all_rows(two):
+    expected = ranks.through_batch_norm(ALONE)
+    both = {name: torch.cat([found["norm"][name] for found in two]) for name in ("x", "y")}
+    summed = {name: two[0]["norm"][name] + two[1]["norm"][name] for name in ("0.weight", "0.bias")}
+    running = {name: value for name, value in two[1]["norm"].items() if name not in both | summed}
+    assert close(both | summed | running, expected, atol=1e-9)
+
+
+def test_an_error_in_any_process_is_raised_in_all(two):
+    told = ["disk of 0", "process 1 of 2: disk of 1", "disk of 0", "disk of 0"]
+    assert two[0]["errors"] == two[1]["errors"] == told
+
+
+def test_shares_are_gathered_in_order_without_filler_and_values_come_from_the_first(two):
+    for rank, found in enumerate(two):
+        assert found["gathered"].tolist() == [0, 1, 2, 3, 4] and found["made"] == (0, rank)
+        assert torch.equal(found["queue"].sort(1).values, torch.arange(24.0).view(2, 4, 3)[:, 1:])
+
+
+@pytest.mark.parametrize("n, size", [(5, 2), (1, 3), (700, 3), (0, 2)])
+def test_every_row_belongs_to_one_process(n, size):
+    shares = [list(range(n))[World(CPU, rank, size).rows(n)] for rank in range(size)]
+    assert [row for share in shares for row in share] == list(range(n))
+
+
+def test_order_and_augmentation_do_not_depend_on_the_number_of_processes():
+    split, views = load_split("digits-lt", 50.0), list(family("digits").views.values())
+    (whole,) = next(iter(Loader(split, views, 32, 0, CPU, 1024).epoch(3)))
+    parts = [next(iter(Loader(split, views, 32, 0, CPU, 96, rank=r, ranks=4).epoch(3)))[0] for r in range(4)]
+    for i in range(3):
+        joint = [part.batch(i, torch.zeros(())) for part in parts]
+        one = whole.batch(i, torch.zeros(()))
+        assert torch.equal(torch.cat([b.y for b in joint]), one.y)
+        assert torch.equal(torch.cat([b.index for b in joint]), one.index)
+        for v, view in enumerate(one.views):
+            assert torch.equal(torch.cat([b.views[v] for b in joint]), view)
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused():
+    recipe, split = recipe_for("digits-lt", batch_size=30, accumulate=2), load_split("digits-lt", 50.0)
+    method = recipe.build(split.classes.counts)
+    with pytest.raises(LongtailError, match="ask for a multiple of 4, such as 28"):
+        make_loader(recipe, method, split, World(CPU, 0, 2))
+    assert len(make_loader(recipe, method, split, ALONE).images) == 287
+
+
+def test_a_batch_in_parts_is_the_same_step_where_batch_norm_has_no_say(monkeypatch):
+    monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", lambda self, x: x)
+    whole, parts = (ranks.after_steps("ecl", ALONE, accumulate=n) for n in (1, 4))
+    assert close(whole, parts, atol=2e-5)
+
+
+def test_torchrun_trains_the_run_that_one_process_trains(tmp_path):
+    words = ["-m", "longtail", "train", "digits-lt", "ecl", "--epochs", "2", "--eval-every", "1"]
+    command = torchrun(*words, "--out", tmp_path / "two")
+    found = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("287 training images, 10 classes") == 1 and "cpu x 2, fp32" in found.stdout
+    train(recipe_for("digits-lt", epochs=2, eval_every=1), tmp_path / "one", Silent())
+    one, other = (RunFolder(tmp_path / name) for name in ("one", "two"))
+    assert close(one.load_checkpoint()["method"], other.load_checkpoint()["method"], atol=1e-3)  # with queue and keys
+    assert {p.name for p in one.path.iterdir()} == {p.name for p in other.path.iterdir()}
+    assert one.read_json("recipe.json") == other.read_json("recipe.json")
+
+
+def test_seeds_side_by_side_and_devices_by_number_are_refused_in_many_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(LongtailError, match="--seeds"):
+        train_seeds(recipe_for("digits-lt"), 2, tmp_path / "run", Silent())
+    with pytest.raises(LongtailError, match="cuda:1 is one GPU but there are 2 processes"):
+        join("cuda:1", 2)
+
+
+def children(pid: int) -> dict[int, int]:
+    """The process of each rank that torchrun started."""
+    found = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError, KeyError, IndexError):
+            pairs = [
+                item.split("=", 1) for item in Path(f"/proc/{child}/environ").read_text().split("\0") if "=" in item
+            ]
+            found[int(dict(pairs)["RANK"])] = int(child)
+    return found
+
+
+def kill_a_rank(process: subprocess.Popen, run: Path) -> None:
+    """Wait for a checkpoint, then kill rank 1 as a failing machine would."""
+    while not (run / "checkpoint.pt").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    os.kill(children(process.pid)[1], signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+def test_a_process_that_dies_ends_the_run_with_a_line_and_the_checkpoint_is_good(tmp_path):
+    words = ["-m", "longtail", "train", "digits-lt", "ce", "--epochs", "1000", "--eval-every", "0"]
+    command = torchrun(*words, "--out", tmp_path / "run")
+    with subprocess.Popen(command, env=environment(), stdout=-1, stderr=-1, text=True) as process:
+        kill_a_rank(process, tmp_path / "run")
+        error = process.communicate()[1]
+    lines = [line for line in error.splitlines() if line.startswith("longtail:")]
+    assert process.returncode != 0 and len(lines) == 1 and "--resume" in lines[0]
+    assert "lost another one" in lines[0] or "stopped by torchrun" in lines[0]  # which of the two is noticed first
+    assert RunFolder(tmp_path / "run").load_checkpoint()["epoch"] >= 1
+    with RunFolder(tmp_path / "run").locked():
+        assert not list((tmp_path / "run").glob(".*.tmp"))
+
+
+@pytest.mark.slow
+def test_torchrun_restarts_and_resumes_a_run_that_lost_a_process(tmp_path):
+    words = ["-m", "longtail", "train", "digits-lt", "ce", "--epochs", "40", "--eval-every", "0", "--resume"]
+    command = torchrun(*words, "--out", tmp_path / "run")
+    command[-len(words) - 2 : -len(words) - 2] = ["--max-restarts", "1"]
+    with subprocess.Popen(command, env=environment(), stdout=-1, stderr=-1, text=True) as process:
+        kill_a_rank(process, tmp_path / "run")
+        error = process.communicate()[1]
+    assert process.returncode == 0, error
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 41)] and rows[-1]["test_top1"]
+    state = load_file(tmp_path / "run" / "model.safetensors")
+    assert {value.item() for name, value in state.items() if name.endswith("num_batches_tracked")} == {40 * 8}
