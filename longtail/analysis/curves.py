@@ -1,0 +1,78 @@
+"""Loss terms and tested accuracy, epoch by epoch."""
+
+import numpy as np
+
+from longtail.analysis.evidence import Evidence
+from longtail.analysis.style import ALL, EXPERTS, GROUP, INK, Panels, legend_above, log_axis, nothing_to_draw, percent
+
+LAYOUT = Panels(size=(7.6, 3.1), widths=(1, 1))
+NO_TERM = ("epoch", "stage", "lr", "seconds", "peak_memory_mb")
+TESTED = {"top1": ("all", ALL), **{name: (name, colour) for name, colour in GROUP.items()}}
+
+
+def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+    """The columns of metrics.csv that a curve shows, nan where an epoch has no value: epoch, loss, its terms, test_*."""
+    rows = evidence.rows
+    columns = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in NO_TERM[1:]]
+    arrays = {key: np.array([np.nan if row.get(key) is None else row[key] for row in rows]) for key in columns}
+    return arrays | {"stage": np.array([row["stage"] for row in rows])}
+
+
+def terms(arrays: dict[str, np.ndarray]) -> list[str]:
+    """The names of the loss terms, without their sum."""
+    return [key for key in arrays if key not in (*NO_TERM, "loss") and not key.startswith("test_")]
+
+
+def draw(axes, arrays: dict[str, np.ndarray]) -> None:
+    """Left the loss and its weighted terms, right the accuracy of the ensemble where it was tested."""
+    left, right = axes
+    epoch, names = arrays["epoch"], terms(arrays)
+    style = {"marker": "o", "markersize": 3} if len(epoch) < 15 else {}
+    if len(names) > 1:
+        left.plot(epoch, arrays["loss"], color=INK, label="loss (sum)", **style)
+    for name, colour in zip(names, EXPERTS * (len(names) // len(EXPERTS) + 1), strict=False):
+        left.plot(epoch, arrays[name], color=colour, linewidth=1.2, label=name, **style)
+    values = np.concatenate([arrays[name] for name in names])
+    if np.nanmin(values) > 0 and np.nanmax(values) > 30 * np.nanmin(values):
+        log_axis(left.yaxis)
+    left.set(xlabel="epoch", ylabel="training loss (nats, weighted)")
+    legend_above(left, columns=3)
+    for start in epoch[1:][arrays["stage"][1:] != arrays["stage"][:-1]]:
+        for ax in axes:
+            ax.axvline(start - 0.5, color=INK, linewidth=0.8, linestyle=":")
+    draw_tests(right, arrays)
+
+
+def draw_tests(ax, arrays: dict[str, np.ndarray]) -> None:
+    """Tested accuracy of all classes and of each group."""
+    found = {key: arrays[f"test_{key}"] for key in TESTED if f"test_{key}" in arrays}
+    found = {key: values for key, values in found.items() if not np.isnan(values).all()}
+    if not found:
+        return nothing_to_draw(ax, "no epoch was tested")
+    for key, values in found.items():
+        name, colour = TESTED[key]
+        tested = ~np.isnan(values)
+        marker = "o" if tested.sum() < 15 else None
+        ax.plot(arrays["epoch"][tested], values[tested], color=colour, marker=marker, markersize=3.5, label=name)
+    ax.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100))
+    ax.set_xlim(axis_of(arrays["epoch"]))
+    legend_above(ax, columns=4)
+
+
+def axis_of(epoch: np.ndarray) -> tuple[float, float]:
+    """Limits that leave room for the first and the last epoch."""
+    room = max(0.03 * (epoch[-1] - epoch[0]), 0.5)
+    return epoch[0] - room, epoch[-1] + room
+
+
+def describe(arrays: dict[str, np.ndarray]) -> str:
+    """First and last loss, its terms at the end, and the last test."""
+    epochs, loss = int(arrays["epoch"][-1]), arrays["loss"]
+    text = f"Over {epochs} epochs the training loss went from {loss[0]:.3g} to {loss[-1]:.3g} nats"
+    if len(terms(arrays)) > 1:
+        last = {name: arrays[name][-1] for name in terms(arrays)}
+        text += " (" + ", ".join(f"{name} {value:.3g}" for name, value in last.items() if not np.isnan(value)) + ")"
+    tested = [
+        f"{name} {percent(arrays[f'test_{key}'][-1])}" for key, (name, _) in TESTED.items() if f"test_{key}" in arrays
+    ]
+    return text + (f". Tested after the last epoch: {', '.join(tested)}." if tested else ".")

@@ -1,0 +1,141 @@
+"""What every figure is computed from: one finished run, its model, its test images, and what the model says of them."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longtail.augment import Family, family
+from longtail.data import Split, load_split
+from longtail.errors import LongtailError
+from longtail.evaluate import BATCH, load_method, logits_of
+from longtail.methods import Method, method_class, options_of
+from longtail.metrics import group_of
+from longtail.nets import folded
+from longtail.recipe import Recipe
+from longtail.runs import RunFolder
+
+
+@dataclass(eq=False)
+class Evidence:
+    """One finished run; images, logits and features are loaded or computed when first asked for, then kept.
+
+    `names` and `counts` (C,) are the class table, `rows` those of metrics.csv, `label` what a picture calls the run.
+    """
+
+    label: str
+    run: RunFolder
+    recipe: Recipe
+    method: Method
+    names: list[str]
+    counts: np.ndarray
+    results: dict
+    rows: list[dict]
+
+    @classmethod
+    def of(cls, run: str | Path | RunFolder, split: Split | None = None) -> "Evidence":
+        """The evidence of a run, with its test images if they are at hand.
+
+        Raises LongtailError if the run is not finished or the images are others than it was tested on.
+        """
+        run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+        recipe, method = load_method(run)
+        with run.as_written("model.json"):
+            described = run.read_json("model.json")
+            names, counts = described["classes"], np.array(described["train_counts"], dtype=np.int64)
+        found = cls(recipe.method, run, recipe, method, names, counts, run.read_json("results.json"), rows_of(run))
+        if split is not None:
+            run.check_images(split, "test")
+            found.split = split
+        return found
+
+    @cached_property
+    def split(self) -> Split:
+        """The data as the run was trained and tested on; raises LongtailError if they are no longer there."""
+        root = self.run.read_json("environment.json").get("root")
+        split = load_split(self.recipe.data, self.recipe.imbalance, root)
+        self.run.check_images(split, "test")
+        return split
+
+    @cached_property
+    def plain(self) -> Tensor:
+        """(K, N, C) float32 logits of the test images, without mirror images; the ensemble is the mean over K."""
+        return logits_of(self.method, self.split.test.images, self.views)
+
+    @cached_property
+    def features(self) -> Tensor:
+        """(K, N, d) float32 features of the test images, in evaluation mode; a single network has K = 1."""
+        return features_of(self.method, self.split.test.images, self.views)
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) true classes of the test images."""
+        return self.split.test.labels
+
+    @property
+    def views(self) -> Family:
+        """Statistics of the images, which turn them into the network's input."""
+        return family(self.recipe.views)
+
+    @property
+    def order(self) -> np.ndarray:
+        """(C,) classes from the most training images to the fewest."""
+        return np.argsort(-self.counts, kind="stable")
+
+    @property
+    def groups(self) -> list[str]:
+        """many, medium or few, a class."""
+        return [group_of(int(n)) for n in self.counts]
+
+    def option(self, name: str) -> float | None:
+        """The value of an option of the method in this run; None if the method has no such option."""
+        known = options_of(method_class(self.recipe.method))
+        return self.recipe.options.get(name, known[name].default) if name in known else None
+
+
+def rows_of(run: RunFolder) -> list[dict]:
+    """The rows of metrics.csv: numbers, None for an empty cell, and the stage's name."""
+    with run.as_written("metrics.csv"), (run.path / "metrics.csv").open(newline="") as file:
+        return [
+            {key: cell if key == "stage" else float(cell) if cell else None for key, cell in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+@torch.no_grad()
+def features_of(method: Method, images: Tensor, views: Family) -> Tensor:
+    """(N, 3, H, W) uint8 -> (K, N, d) float32 on the CPU, in evaluation mode; a single network has K = 1."""
+    device, was_training = method.log_prior.device, method.training
+    normalise, batch = views.normaliser(device), BATCH[device.type == "cuda"]
+    method.eval()
+    with folded(*(getattr(method, name) for name in method.inference)):
+        parts = [method.features(normalise(part.to(device))).float().cpu() for part in images.split(batch)]
+    method.train(was_training)
+    features = torch.cat(parts, dim=-2)
+    return features if features.dim() == 3 else features.unsqueeze(0)
+
+
+def gather(runs: Sequence[str | Path]) -> list[Evidence]:
+    """The evidence of several runs of the same data, each with a label of its own.
+
+    Raises LongtailError for a run of other data than the first.
+    """
+    found = [Evidence.of(run) for run in runs]
+    first = found[0].run.read_json("split.json")
+    for evidence in found[1:]:
+        other = evidence.run.read_json("split.json")
+        if differing := [key for key in ("classes", "train_counts", "test_sha256") if first[key] != other[key]]:
+            raise LongtailError(
+                f"{evidence.run.path} is a run of other data than {found[0].run.path} ({differing[0]} differs); "
+                "compare runs of the same data and imbalance"
+            )
+    methods = [evidence.label for evidence in found]
+    for evidence in found:
+        if methods.count(evidence.label) > 1:
+            evidence.label = evidence.run.path.resolve().name
+    return found
