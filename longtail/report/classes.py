@@ -32,6 +32,7 @@ class ClassTable:
     rows: tuple[ClassRow, ...]
 
 
+MINUS = "\N{MINUS SIGN}"
 HEAD = (Column("Training images"), Column("Test images"))
 
 
@@ -86,4 +87,4 @@ def percent(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """One decimal with its sign, a true minus."""
-    return "n/a" if value is None else f"{value:+.1f}".replace("-", "−")
+    return "n/a" if value is None else f"{value:+.1f}".replace("-", MINUS)

@@ -1,7 +1,5 @@
 """Which classes are taken for which: pairs by number of images, with the images that were most surely wrong."""
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +8,6 @@ from longtail.report.subject import Subject
 from longtail.runs import RunFolder
 
 PAIRS, EXAMPLES = 12, 5  # shown
-CRISP, LARGEST = 64, 96  # pixels: up to here an image is kept as it is; a larger one is shrunk to that
 
 
 @dataclass(frozen=True)
@@ -93,16 +90,3 @@ def _columns(run: RunFolder, classes: int) -> list[np.ndarray]:
         if len(label) and not 0 <= min(label.min(), predicted.min()) <= max(label.max(), predicted.max()) < classes:
             raise ValueError(f"labels outside the {classes} classes")
     return [label, predicted, confidence, index]
-
-
-def data_uri(pixels: np.ndarray) -> str:
-    """(3, H, W) uint8 -> a small PNG or, for a larger image, a JPEG that fits 96 x 96 pixels, as a data URI."""
-    from PIL import Image
-
-    image, kind = Image.fromarray(np.moveaxis(pixels, 0, -1)), "png"
-    if max(image.size) > CRISP:
-        image.thumbnail((LARGEST, LARGEST))
-        kind = "jpeg"
-    content = io.BytesIO()
-    image.save(content, kind, optimize=True)
-    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"

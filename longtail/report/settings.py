@@ -116,4 +116,4 @@ def _times(subject: Subject) -> tuple[str, str, str]:
         seconds = [[float(row["seconds"]) for row in rows] for rows in subject.metrics]
         memory = max(float(row["peak_memory_mb"]) for rows in subject.metrics for row in rows)
     total = statistics.mean(sum(own) for own in seconds)
-    return f"{total:,.1f}", f"{statistics.median(sum(seconds, [])):,.2f}", f"{memory:,.0f}"
+    return f"{total:,.1f}", f"{statistics.median([one for own in seconds for one in own]):,.2f}", f"{memory:,.0f}"

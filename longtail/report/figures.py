@@ -1,0 +1,75 @@
+"""The figures of one run: the fast ones drawn, the slow ones taken from where they are kept."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from longtail.analysis import FIGURES, Evidence, render
+from longtail.data import Split
+from longtail.errors import LongtailError
+from longtail.report import overlay
+from longtail.report.subject import Subject
+
+CHOICES = ("fast", "all", "none")
+SUSPECT = re.compile(r"<script|<foreignobject|<iframe|javascript:|\son\w+\s*=|href\s*=\s*[\"'](?!#|data:image/)", re.I)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on the page."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass
+class Gallery:
+    """The figures of a run, a note on whose they are, and by reason the titles of those that could not be drawn."""
+
+    note: str = ""
+    figures: list[Shown] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+
+
+def gallery_of(subject: Subject, split: Split | None, which: str) -> Gallery:
+    """Every figure that one run allows; of several seeds, those of the first. A figure that cannot be drawn says why."""
+    seeds = subject.seeds
+    gallery = Gallery(f"Drawn from seed {seeds[0]}, the first of {len(seeds)}." if len(seeds) > 1 else "")
+    if which == "none":
+        return gallery
+    evidence = Evidence.of(subject.runs[0], split)
+    for name, figure in FIGURES.items():
+        if figure.runs == "many":
+            continue
+        kept = subject.runs[0].path / "figures" / f"{name}.svg"
+        try:
+            if figure.cost == "fast" or which == "all":
+                svg = render(name, [evidence]).svg
+            elif kept.is_file():
+                svg = stored(kept)
+            else:
+                continue
+        except LongtailError as error:
+            gallery.missing.setdefault(str(error), []).append(figure.title)
+            continue
+        paper = f" (Fig. {figure.paper} of the paper)" if figure.paper else ""
+        gallery.figures.append(Shown(figure.title, figure.caption + paper, svg))
+    return gallery
+
+
+def stored(path: Path) -> str:
+    """An SVG that `longtail figure` wrote; raises LongtailError for any other, as it becomes part of the page."""
+    try:
+        svg = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LongtailError(f"{path} cannot be read: {error}") from error
+    if not svg.startswith("<svg") or 'data-of="longtail figure' not in svg or SUSPECT.search(svg):
+        raise LongtailError(f"{path} is not a figure that longtail wrote; remove it, or draw it again")
+    return svg
+
+
+def overlay_of(subjects: list[Subject]) -> Shown:
+    """Accuracy by class of several runs in one picture."""
+    caption = "Accuracy of each class, from the most training images to the fewest; of many classes a moving mean."
+    return Shown("Accuracy by class, side by side", caption, overlay.drawing(subjects).svg)
