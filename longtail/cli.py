@@ -18,6 +18,7 @@ from longtail.errors import LongtailError, unknown
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import DEFAULT, RECIPES, recipe_for
+from longtail.report import write_report
 from longtail.seeds import train_seeds
 from longtail.train import train as train_run
 
@@ -51,11 +52,16 @@ def train(
     resolved = recipe_for(data, recipe, method=method, **changes)
     path = Path(out) if out else api.default_out(resolved)
     where = {"root": root, "resume": resume, "device": device, "threads": threads}
+    report = ConsoleReport(console)
     if seeds == 1:
-        show_run(console, train_run(resolved, path, ConsoleReport(console), **where))
+        run = train_run(resolved, path, report, **where)
+        api.keep_report(run.path, report.note)
+        show_run(console, run)
     else:
-        console.print(results_table(train_seeds(resolved, seeds, path, ConsoleReport(console), **where)))
+        console.print(results_table(train_seeds(resolved, seeds, path, report, **where)))
+        api.keep_report(path, report.note)
         console.print(f"{path / 'seeds.json'}  [dim]the numbers above, and a run folder beside it for each seed[/]")
+        console.print(f"{path / 'report.html'}  [dim]all of it as a page[/]")
 
 
 def evaluate(
@@ -74,6 +80,21 @@ def evaluate(
     results = model.evaluate(split).results(model.train_counts)
     with model.run.as_written("results.json"):
         console.print(results_table(model.results | results))
+
+
+def report(
+    *runs: str,
+    out: Annotated[
+        str | None,
+        Parameter(help="file to write; RUN/report.html, or report-A-B.html beside the first of several runs"),
+    ] = None,
+    figures: Annotated[str, Parameter(help="fast, all (adds those that take minutes), or none")] = "fast",
+    root: Annotated[
+        str | None, Parameter(help="folder with the data set's files; that of the training if left out")
+    ] = None,
+) -> None:
+    """Write one page, report.html, on a finished run, or on several side by side."""
+    console.print(write_report(runs, out, root=root, figures=figures), soft_wrap=True, highlight=False)
 
 
 def methods(name: str | None = None, /) -> None:
@@ -164,7 +185,7 @@ def application(words: list[str]) -> App:
     )
     method = method_in(words) if words[:1] == ["train"] else "ecl"
     app.command(with_options(method), name="train")
-    for command in (evaluate, methods, recipes):
+    for command in (evaluate, report, methods, recipes):
         app.command(command)
     return app
 

@@ -33,7 +33,7 @@ class ClassTable:
 
 
 MINUS = "\N{MINUS SIGN}"
-HEAD = (Column("Training images"), Column("Test images"))
+FIRST, LAST = Column("Training images"), Column("Test images")
 
 
 def one_run(subject: Subject, pairs: list[Pair]) -> ClassTable:
@@ -41,12 +41,13 @@ def one_run(subject: Subject, pairs: list[Pair]) -> ClassTable:
     experts = [f"expert_{k}" for k in range(subject.experts)] if subject.experts > 1 else []
     names, worst = subject.classes.names, most_frequent(pairs)
     columns = (
-        *HEAD,
+        FIRST,
         Column("Ensemble" if experts else "Accuracy", bar=True),
         Column("Mirrored"),
         *(Column(f"Expert {k}") for k, _ in enumerate(experts, 1)),
         Column("Most often taken for", "text"),
-        Column("so many"),
+        Column("Share taken"),
+        LAST,
     )
 
     def cells(c: int, row: dict) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def one_run(subject: Subject, pairs: list[Pair]) -> ClassTable:
 def several_runs(subjects: list[Subject]) -> ClassTable:
     """Accuracy of each run's ensemble, and the difference of two runs or the range of more."""
     between = "Difference" if len(subjects) == 2 else "Range"
-    columns = (*HEAD, *(Column(subject.label, bar=True) for subject in subjects), Column(between))
+    columns = (FIRST, *(Column(subject.label, bar=True) for subject in subjects), Column(between), LAST)
 
     def cells(c: int) -> tuple[str, ...]:
         values = [subject.per_class[c]["plain"] for subject in subjects]
@@ -75,7 +76,7 @@ def _rows(subject: Subject, cells: list[tuple[str, ...]]) -> tuple[ClassRow, ...
     classes, tested = subject.classes, [row["test_images"] for row in subject.per_class]
     order = sorted(range(len(classes)), key=lambda c: -classes.counts[c])
     return tuple(
-        ClassRow(classes.names[c], classes.groups[c], (f"{classes.counts[c]:,}", f"{tested[c]:,}", *cells[c]))
+        ClassRow(classes.names[c], classes.groups[c], (f"{classes.counts[c]:,}", *cells[c], f"{tested[c]:,}"))
         for c in order
     )
 

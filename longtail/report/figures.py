@@ -22,6 +22,12 @@ class Shown:
     caption: str
     svg: str
 
+    @property
+    def width(self) -> int:
+        """Of the picture in points, so that all can be shown at one scale, their letters alike."""
+        found = re.search(r"viewBox=\"0 0 ([\d.]+)", self.svg[:2000])
+        return round(float(found[1])) if found else 480
+
 
 @dataclass
 class Gallery:
