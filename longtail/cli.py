@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longtail import __version__, api
+from longtail.analysis import FIGURES, draw
 from longtail.console import ConsoleReport, results_table, show_run
 from longtail.data import load_split
 from longtail.errors import LongtailError, unknown
@@ -94,7 +95,8 @@ def report(
     ] = None,
 ) -> None:
     """Write one page, report.html, on a finished run, or on several side by side."""
-    console.print(write_report(runs, out, root=root, figures=figures), soft_wrap=True, highlight=False)
+    path = write_report(runs, out, root=root, figures=figures)
+    console.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
 def methods(name: str | None = None, /) -> None:
@@ -130,6 +132,28 @@ def recipes(name: str | None = None, /) -> None:
         if field.name not in ("data", "method", "options"):
             table.add_row(field.name, str(getattr(resolved, field.name)), field.type.__metadata__[0])
     console.print(table)
+
+
+def figure(
+    name: str | None = None,
+    /,
+    *runs: str,
+    out: Annotated[
+        str | None, Parameter(help="picture to write (.svg, .png, .pdf); figures/NAME.svg of the first run if left out")
+    ] = None,
+) -> None:
+    """List the figures, or draw one of a finished run, or of several side by side, with its numbers beside it."""
+    if name is None:
+        table = Table("figure", "Fig. of the paper", "cost", "of", "what it shows")
+        for key, entry in FIGURES.items():
+            table.add_row(
+                key, entry.paper, entry.cost, f"{entry.runs} run{'s' * (entry.runs == 'many')}", entry.caption
+            )
+        console.print(table)
+        return
+    path, words = draw(name, runs, out)
+    console.print(f"{path}  [dim]its numbers are beside it[/]", highlight=False, soft_wrap=True)
+    console.print(words, markup=False, highlight=False)
 
 
 def with_options(method: str):
@@ -185,7 +209,7 @@ def application(words: list[str]) -> App:
     )
     method = method_in(words) if words[:1] == ["train"] else "ecl"
     app.command(with_options(method), name="train")
-    for command in (evaluate, report, methods, recipes):
+    for command in (evaluate, report, figure, methods, recipes):
         app.command(command)
     return app
 

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
+from longtail.analysis import store
 from longtail.analysis.evidence import Evidence, gather
 from longtail.analysis.picture import Arrays, Drawing, describe, to_bytes
+from longtail.analysis.store import stored
 from longtail.errors import LongtailError, unknown
 
 
@@ -46,6 +49,54 @@ FIGURES = {
         "9",
         "Accuracy against confidence in 15 bins; a calibrated model follows the diagonal.",
     ),
+    "confusion": Figure(
+        "confusion",
+        "Confusion",
+        "10",
+        "Test images by true and predicted class, on a logarithmic scale, classes by training images.",
+    ),
+    "transfer": Figure(
+        "transfer",
+        "Knowledge passed on",
+        "2",
+        "Mean probability that the teachers give each class, and how often they predict it.",
+    ),
+    "distance": Figure(
+        "distance",
+        "Distance between experts",
+        "7",
+        "Mean distance between two experts' features of a class's test images (Eq. 12).",
+    ),
+    "tau": Figure(
+        "tau",
+        "Adjustment after training",
+        "",
+        "Accuracy if the logits are moved by tau times the log prior after training (Eq. 4).",
+    ),
+    "experts": Figure(
+        "experts",
+        "Number of experts",
+        "4",
+        "Accuracy against the number of experts, mean and deviation over seeds.",
+        runs="many",
+    ),
+    "sweep": Figure(
+        "sweep",
+        "Weights of the losses",
+        "5",
+        "Accuracy against alpha and beta (Eq. 11), mean and deviation over seeds.",
+        runs="many",
+    ),
+    "embedding": Figure(
+        "embedding", "Features", "6", "t-SNE of the test features of a few classes of each group.", cost="slow"
+    ),
+    "landscape": Figure(
+        "landscape",
+        "Landscape of the loss",
+        "8",
+        "Loss and accuracy along five random filter-normalised directions away from the trained weights.",
+        cost="slow",
+    ),
 }
 
 
@@ -58,8 +109,6 @@ def figure(name: str) -> Figure:
 
 def compute(name: str, evidences: Sequence[Evidence]) -> dict[str, Arrays]:
     """The arrays of each panel by its label: a panel for each run, or one for all where the figure is drawn of many."""
-    if not evidences:
-        raise LongtailError(f"figure {name} needs a run")
     module = figure(name).module
     if figure(name).runs == "many":
         return {"": module.compute(module.points(evidences))}
@@ -77,9 +126,50 @@ def render(name: str, evidences: Sequence[Evidence]) -> Drawing:
     return picture(name, compute(name, evidences))
 
 
+def save(name: str, evidences: Sequence[Evidence], path: str | Path) -> str:
+    """Compute a figure, write it as svg, png or pdf with its numbers beside it (csv or npz), and return its words.
+
+    Raises LongtailError if another file is in the way.
+    """
+    path, module = Path(path).expanduser(), figure(name).module
+    store.check_place(path, mark(name))
+    panels = compute(name, evidences)
+    store.write(module, panels, path, mark(name))
+    return describe(module, panels)
+
+
+def draw(name: str, runs: Sequence[str | Path], out: str | Path | None = None) -> tuple[Path, str]:
+    """Draw a figure of run folders into the file `out`, or into `figures/` of the first; returns the path and its words.
+
+    Raises LongtailError for an unknown figure, unfinished runs, runs of different data, and a file that is in the way.
+    """
+    figure(name)
+    if not runs:
+        raise LongtailError(f"figure {name} of which run? longtail figure {name} RUN")
+    evidences = gather(runs)
+    if out is None:
+        compared = len(runs) > 1 and figure(name).runs == "one"  # a report takes in only what is of its run alone
+        folder = store.folder_of(evidences[0].run)
+        out = folder / (f"{name}-compared.svg" if compared else f"{name}.svg")
+    return Path(out).expanduser(), save(name, evidences, out)
+
+
 def mark(name: str) -> str:
     """What says inside a file that it is this figure, so that it may be replaced."""
     return f"longtail figure {name}"
 
 
-__all__ = ["FIGURES", "Drawing", "Evidence", "Figure", "compute", "figure", "gather", "picture", "render"]
+__all__ = [
+    "FIGURES",
+    "Drawing",
+    "Evidence",
+    "Figure",
+    "compute",
+    "draw",
+    "figure",
+    "gather",
+    "picture",
+    "render",
+    "save",
+    "stored",
+]

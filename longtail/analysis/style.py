@@ -66,12 +66,14 @@ def class_axis(ax, names: np.ndarray) -> None:
         ax.set_xlabel(f"rank of the class by training images (0 the largest, {classes - 1:,} the smallest)")
 
 
-def group_bands(ax, groups: np.ndarray) -> None:
-    """A tinted band behind each group of classes that are sorted by training images."""
+def group_bands(ax, groups: np.ndarray, named: bool = False) -> None:
+    """A tinted band behind each group of classes that are sorted by training images; `named` puts them into the legend."""
     for name, colour in GROUP.items():
         where = np.flatnonzero(groups == name)
         if len(where):
             ax.axvspan(where[0] - 0.5, where[-1] + 0.5, color=colour, alpha=0.1, linewidth=0)
+            if named:
+                ax.plot([], [], "s", color=colour, label=name)
 
 
 def log_axis(axis) -> None:

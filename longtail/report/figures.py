@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from longtail.analysis import FIGURES, Evidence, render
+from longtail.analysis import FIGURES, Drawing, Evidence, render, save, stored
+from longtail.analysis.store import folder_of
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.report import overlay
@@ -48,31 +48,29 @@ def gallery_of(subject: Subject, split: Split | None, which: str) -> Gallery:
     for name, figure in FIGURES.items():
         if figure.runs == "many":
             continue
-        kept = subject.runs[0].path / "figures" / f"{name}.svg"
         try:
-            if figure.cost == "fast" or which == "all":
-                svg = render(name, [evidence]).svg
-            elif kept.is_file():
-                svg = stored(kept)
-            else:
-                continue
+            drawing = render(name, [evidence]) if figure.cost == "fast" else slow(name, evidence, which == "all")
         except LongtailError as error:
             gallery.missing.setdefault(str(error), []).append(figure.title)
             continue
-        paper = f" (Fig. {figure.paper} of the paper)" if figure.paper else ""
-        gallery.figures.append(Shown(figure.title, figure.caption + paper, svg))
+        if drawing:
+            paper = f" (Fig. {figure.paper} of the paper)" if figure.paper else ""
+            gallery.figures.append(Shown(figure.title, figure.caption + paper, drawing.svg))
     return gallery
 
 
-def stored(path: Path) -> str:
-    """An SVG that `longtail figure` wrote; raises LongtailError for any other, as it becomes part of the page."""
-    try:
-        svg = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LongtailError(f"{path} cannot be read: {error}") from error
-    if not svg.startswith("<svg") or 'data-of="longtail figure' not in svg or SUSPECT.search(svg):
+def slow(name: str, evidence: Evidence, wanted: bool) -> Drawing | None:
+    """The figure that is kept in the run, drawn and kept now if wanted; None if there is none.
+
+    Raises LongtailError for a file that longtail did not write, as it becomes part of the page.
+    """
+    if wanted:
+        save(name, [evidence], folder_of(evidence.run) / f"{name}.svg")
+    found = stored(evidence.run, name)
+    if found and (f'data-of="longtail figure {name}"' not in found.svg or SUSPECT.search(found.svg)):
+        path = evidence.run.path / "figures" / f"{name}.svg"
         raise LongtailError(f"{path} is not a figure that longtail wrote; remove it, or draw it again")
-    return svg
+    return found
 
 
 def overlay_of(subjects: list[Subject]) -> Shown:

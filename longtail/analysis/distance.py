@@ -1,0 +1,79 @@
+"""How far experts' features are apart, class by class (ECL, Fig. 7 and Eq. 12)."""
+
+from itertools import combinations
+
+import numpy as np
+
+from longtail.analysis.evidence import Evidence
+from longtail.analysis.style import (
+    EXPERTS,
+    GROUP,
+    Panels,
+    class_axis,
+    group_bands,
+    legend_above,
+    nanmean,
+    nothing_to_draw,
+)
+from longtail.metrics import feature_distance
+
+LAYOUT = Panels(size=(6.8, 3.2))
+
+
+def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Per class, the largest first, and per pair of experts (`1-2`): the mean distance of their features, nan untested."""
+    order, features = evidence.order, evidence.features
+    pairs = combinations(range(len(features)), 2)
+    return {
+        "name": np.array(evidence.names)[order],
+        "group": np.array(evidence.groups)[order],
+        **{
+            f"{i + 1}-{j + 1}": feature_distance(features[i], features[j], evidence.labels, len(order)).numpy()[order]
+            for i, j in pairs
+        },
+    }
+
+
+def pairs_of(arrays: dict[str, np.ndarray]) -> list[str]:
+    """The pairs of experts among the arrays."""
+    return [key for key in arrays if key not in ("name", "group")]
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Mean over a window of a fifteenth of the classes around each, without those that are nan; (C,) -> (C,)."""
+    half = len(values) // 30
+    filled, there = np.nan_to_num(values), (~np.isnan(values)).astype(float)
+    sums = np.concatenate([[0], filled.cumsum()]), np.concatenate([[0], there.cumsum()])
+    high, low = np.minimum(np.arange(len(values)) + half + 1, len(values)), np.maximum(np.arange(len(values)) - half, 0)
+    total, number = (s[high] - s[low] for s in sums)
+    return np.divide(total, number, out=np.full(len(values), np.nan), where=number > 0)
+
+
+def draw(axes, arrays: dict[str, np.ndarray]) -> None:
+    """A smoothed line for each pair, the classes themselves as dots."""
+    (ax,) = axes
+    pairs, rank = pairs_of(arrays), np.arange(len(arrays["name"]))
+    if not pairs:
+        return nothing_to_draw(ax, "n/a: a single expert has no pair to compare")
+    group_bands(ax, arrays["group"], named=True)
+    for k, pair in enumerate(pairs):
+        colour = EXPERTS[k % len(EXPERTS)]
+        ax.plot(rank, arrays[pair], ".", color=colour, markersize=np.clip(400 / len(rank), 1.5, 7), alpha=0.35, mew=0)
+        style = ("-", "--", ":")[k // len(EXPERTS) % 3]
+        ax.plot(rank, smooth(arrays[pair]), style, color=colour, label=f"experts {pair.replace('-', ' and ')}")
+    ax.set_ylabel("distance of features (L2)")
+    ax.set_ylim(bottom=0)
+    class_axis(ax, arrays["name"])
+    legend_above(ax, columns=6)
+
+
+def describe(arrays: dict[str, np.ndarray]) -> str:
+    """The mean distance of all pairs, and of each group."""
+    pairs = pairs_of(arrays)
+    if not pairs:
+        return "Not applicable: the run has a single expert, and a distance needs two."
+    values = np.stack([arrays[pair] for pair in pairs])
+    groups = {name: nanmean(values[:, arrays["group"] == name]) for name in GROUP if (arrays["group"] == name).any()}
+    parts = ", ".join(f"{name} {'n/a' if np.isnan(value) else f'{value:.2f}'}" for name, value in groups.items())
+    what = "the only pair" if len(pairs) == 1 else f"the {len(pairs)} pairs"
+    return f"Mean distance between the features of {what} of experts: {nanmean(values):.2f}; by group: {parts}."

@@ -1,0 +1,90 @@
+"""Where the features of a few classes lie: t-SNE (van der Maaten and Hinton 2008) of test features (ECL, Fig. 6)."""
+
+import numpy as np
+
+from longtail.analysis.evidence import Evidence
+from longtail.analysis.style import GROUP, Panels
+from longtail.errors import LongtailError
+
+LAYOUT = Panels(size=(3.9, 4.1))
+CLASSES, IMAGES = 4, 60  # of a group, of a class; more could not be told apart
+MARKERS = "osD^vP*X<>ph"
+
+
+def choose(evidence: Evidence) -> np.ndarray:
+    """Up to four tested classes of each group, evenly spread over its training counts, the largest first."""
+    tested = np.bincount(evidence.labels.numpy(), minlength=len(evidence.counts)) > 0
+    chosen = []
+    for name in GROUP:
+        of_group = [c for c in evidence.order if evidence.groups[c] == name and tested[c]]
+        places = np.unique(np.linspace(0, len(of_group) - 1, min(CLASSES, len(of_group))).round().astype(int))
+        chosen += [of_group[i] for i in places]
+    return np.array(chosen, dtype=np.int64)
+
+
+def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Places in the plane of up to 60 test images of each chosen class, from the features of all experts side by side.
+
+    The first images of a class are taken, and the seed is fixed. Raises LongtailError for fewer than three test images.
+    """
+    from sklearn.manifold import TSNE
+
+    chosen, labels = choose(evidence), evidence.labels.numpy()
+    images = np.concatenate([np.flatnonzero(labels == c)[:IMAGES] for c in chosen] or [np.empty(0, int)])
+    if len(images) < 3:
+        raise LongtailError(f"{evidence.run.path} has {len(images)} test images; an embedding needs at least 3")
+    features = evidence.features[:, images].transpose(0, 1).flatten(1).numpy()  # (n, K d)
+    tsne = TSNE(perplexity=min(30.0, (len(images) - 1) / 3), init="pca", random_state=0)
+    return {
+        "place": tsne.fit_transform(features),
+        "label": labels[images],
+        "neighbours_alike": np.array(neighbours_alike(features, labels[images])),
+        "class": chosen,
+        "name": np.array(evidence.names)[chosen],
+        "group": np.array(evidence.groups)[chosen],
+    }
+
+
+def neighbours_alike(features: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the images, in percent, whose nearest neighbour in the full space is of their own class; (n, d), (n,)."""
+    square = (features**2).sum(1)
+    distance = square[:, None] + square[None] - 2 * features @ features.T
+    np.fill_diagonal(distance, np.inf)
+    return 100 * float((labels[distance.argmin(1)] == labels).mean())
+
+
+def draw(axes, arrays: dict[str, np.ndarray]) -> None:
+    """A point for each image: colour by group, shape and shade by class."""
+    import matplotlib.patheffects as effects
+    from matplotlib.colors import to_rgb
+
+    (ax,) = axes
+    for name in GROUP:
+        own = np.flatnonzero(arrays["group"] == name)
+        for i, row in enumerate(own):
+            shade = np.array(to_rgb(GROUP[name])) * (1.15 - 0.2 * i)
+            place = arrays["place"][arrays["label"] == arrays["class"][row]]
+            ax.scatter(*place.T, 11, color=[np.clip(shade, 0, 1)], marker=MARKERS[i], linewidths=0, alpha=0.75)
+            label = arrays["name"][row] if len(arrays["name"][row]) <= 16 else arrays["name"][row][:15] + "…"
+            halo = [effects.withStroke(linewidth=2.2, foreground="#FFFFFFB0")]
+            ax.text(
+                *np.median(place, 0), label, fontsize=7.5, ha="center", va="center", path_effects=halo, color="#1A1A1A"
+            )
+    ax.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
+    for name, colour in GROUP.items():
+        if (arrays["group"] == name).any():
+            ax.scatter([], [], 14, color=colour, label=name)
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, borderaxespad=0.2)
+
+
+def describe(arrays: dict[str, np.ndarray]) -> str:
+    """Which classes are shown, and how clean their neighbourhoods are."""
+    shown = "; ".join(
+        f"{name} {', '.join(arrays['name'][arrays['group'] == name])}"
+        for name in GROUP
+        if (arrays["group"] == name).any()
+    )
+    return (
+        f"t-SNE of the features of {len(arrays['label']):,} test images of {len(arrays['class'])} classes ({shown}). "
+        f"In the full space the nearest neighbour of {arrays['neighbours_alike']:.1f} % of them is of the same class."
+    )

@@ -1,0 +1,62 @@
+"""What teachers pass on: the mean distilled probability of each class, and how often it is predicted (ECL, Fig. 2)."""
+
+import numpy as np
+
+from longtail.analysis.evidence import Evidence
+from longtail.analysis.style import GROUP, INK, Panels, class_axis, group_bands, legend_above
+
+LAYOUT = Panels(size=(8.4, 3.0), widths=(1, 1))
+
+
+def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Per class, the largest first: (a) mean of softmax(z / T) over test images and teachers, (b) predictions of a teacher.
+
+    `fair` is the share of the class in the test images, which is 1 / C where the test is balanced. `probability` and `fair`
+    are shares, `predictions` and `images` are numbers of images; T is the run's temperature of distillation, 1 without one.
+    """
+    order, z = evidence.order, evidence.plain
+    classes, temperature = len(order), evidence.option("kd_temperature") or 1.0
+    probability = sum((expert.double() / temperature).softmax(-1).mean(0) for expert in z) / len(z)
+    predictions = np.bincount(z.argmax(-1).flatten().numpy(), minlength=classes) / len(z)
+    images = np.bincount(evidence.labels.numpy(), minlength=classes)
+    return {
+        "name": np.array(evidence.names)[order],
+        "group": np.array(evidence.groups)[order],
+        "probability": probability.numpy()[order],
+        "fair": (images / images.sum())[order],
+        "predictions": predictions[order],
+        "images": images[order],
+    }
+
+
+def draw(axes, arrays: dict[str, np.ndarray]) -> None:
+    """(a) and (b) beside each other, a step line for what would be fair."""
+    rank = np.arange(len(arrays["name"]))
+    pairs = (
+        ("probability", "fair", "mean probability", "share of the test images"),
+        ("predictions", "images", "predictions (images)", "test images of the class"),
+    )
+    for ax, (key, fair, label, reference), letter in zip(axes, pairs, "ab", strict=True):
+        group_bands(ax, arrays["group"], named=True)
+        colours = [GROUP[group] for group in arrays["group"]]
+        ax.bar(rank, arrays[key], 0.7 if len(rank) <= 40 else 1, color=colours, linewidth=0)
+        ax.step(rank, arrays[fair], where="mid", color=INK, linewidth=1, linestyle="--", label=reference)
+        ax.set_ylabel(f"({letter}) {label}")
+        class_axis(ax, arrays["name"])
+        legend_above(ax)
+
+
+def describe(arrays: dict[str, np.ndarray]) -> str:
+    """How much more probability and predictions each group gets than it should."""
+    fair = arrays["fair"]
+    parts = []
+    for name in GROUP:
+        where = arrays["group"] == name
+        if fair[where].sum():
+            given = arrays["probability"][where].sum() / fair[where].sum()
+            taken = arrays["predictions"][where].sum() / arrays["images"][where].sum()
+            parts.append(f"{name} {given:.2f} and {taken:.2f}")
+    return (
+        "Probability that teachers pass on, and predictions, as multiples of the group's share of the test images: "
+        f"{', '.join(parts)} times (1.00 would be fair)."
+    )
