@@ -32,7 +32,6 @@ class ClassTable:
     rows: tuple[ClassRow, ...]
 
 
-MINUS = "\N{MINUS SIGN}"
 FIRST, LAST = Column("Training images"), Column("Test images")
 
 
@@ -87,5 +86,7 @@ def percent(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """One decimal with its sign, a true minus."""
-    return "n/a" if value is None else f"{value:+.1f}".replace("-", MINUS)
+    """One decimal with its sign, a true minus, and none for 0.0."""
+    if value is None:
+        return "n/a"
+    return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")

@@ -85,7 +85,7 @@ def differences(subjects: list[Subject]) -> list[tuple[str, dict[str, dict | Non
             known = a is not None and b is not None
             error = standard_error(first, other, "plain", metric) if known else None
             numbers[metric] = {"mean": b["mean"] - a["mean"], "sd": error} if known else None
-        found.append((f"{other.label} less {first.label}", numbers))
+        found.append((f"{other.label} \N{MINUS SIGN} {first.label}", numbers))
     return found
 
 

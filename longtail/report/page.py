@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from longtail import __version__
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.metrics import METRICS
@@ -59,6 +58,8 @@ def fill(content: dict) -> str:
     """The template with its style and script inlined; every text is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
+
+    from longtail import __version__  # not above: the package imports this module before it says its version
 
     environment = Environment(
         loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

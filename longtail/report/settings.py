@@ -16,11 +16,12 @@ class Setting:
     name: str
     values: tuple[str, ...]
     meaning: str
+    matters: bool = True  # decides what a run computes
 
     @property
     def differs(self) -> bool:
-        """Whether the runs do not agree."""
-        return len(set(self.values)) > 1
+        """Whether runs that have it do not agree on it, and it matters."""
+        return self.matters and len(set(self.values) - {""}) > 1
 
 
 def recipe_settings(subjects: list[Subject]) -> list[Setting]:
@@ -66,11 +67,13 @@ def environment_settings(subjects: list[Subject]) -> list[Setting]:
     found = []
     for name, meaning in ENVIRONMENT.items():
         values = [_joined([environment[name] for environment in _environments(s, name)]) for s in subjects]
-        found.append(Setting(name, tuple(values), meaning))
+        found.append(Setting(name, tuple(values), meaning, False))
     times = [_times(subject) for subject in subjects]
-    found.append(Setting("training", tuple(t[0] for t in times), "seconds, summed over epochs; a mean over seeds"))
-    found.append(Setting("epoch", tuple(t[1] for t in times), "seconds, the median"))
-    found.append(Setting("peak memory", tuple(t[2] for t in times), "MB, of the process or the GPU"))
+    found.append(
+        Setting("training", tuple(t[0] for t in times), "seconds, summed over epochs; a mean over seeds", False)
+    )
+    found.append(Setting("epoch", tuple(t[1] for t in times), "seconds, the median", False))
+    found.append(Setting("peak memory", tuple(t[2] for t in times), "MB, of the process or the GPU", False))
     return found
 
 

@@ -46,7 +46,7 @@ def noise(subjects: list[Subject]) -> str:
     error = 100 * (top1 * (1 - top1) / max(tested, 1)) ** 0.5
     chance = f"The choice of {tested:,} test images alone gives top-1 a standard error of {error:.1f} points"
     if len(subjects) == 1:
-        more = "; the weights' and the order's randomness comes on top" + (
+        more = "; that of weights and order comes on top" + (
             ", which --seeds would show." if len(subjects[0].seeds) == 1 else ": see ±."
         )
         return chance + more
