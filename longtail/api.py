@@ -1,5 +1,6 @@
 """The Python interface: train a run, load it, use it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,8 +12,10 @@ from longtail.data import name_of
 from longtail.errors import LongtailError
 from longtail.evaluate import Predictions, load_method, logits_of, predict
 from longtail.recipes import recipe_for
+from longtail.report import write_report
 from longtail.runs import RunFolder
 from longtail.train import train as train_run
+from longtail.world import rank
 
 
 def train(
@@ -43,7 +46,19 @@ def train(
     run = train_run(
         resolved, out or default_out(resolved), report, root=root, resume=resume, device=device, threads=threads
     )
+    keep_report(run.path, report.note)
     return load(run.path)
+
+
+def keep_report(path: Path, note: Callable[[str], None]) -> None:
+    """Write the report of a run that was just trained; a failure costs one line, never the run."""
+    if rank():
+        return  # of several processes only the first writes
+    try:
+        write_report([path])
+    except Exception as error:  # whatever it is, the training is done and kept
+        why = " ".join(str(error).split()) or type(error).__name__
+        note(f"no report was written: {why}. The run is complete; longtail report {path} tries again")
 
 
 def default_out(recipe) -> Path:

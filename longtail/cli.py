@@ -16,23 +16,18 @@ from longtail import __version__, api
 from longtail.analysis import FIGURES, draw
 from longtail.console import reporter, results_table, show_run
 from longtail.errors import LongtailError, unknown
+from longtail.flags import method_in, whole, with_options
 from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import DEFAULT, RECIPES, recipe_for
+from longtail.report import write_report
 from longtail.reproduce.command import command as reproduce
 from longtail.seeds import train_seeds
 from longtail.train import train as train_run
 from longtail.world import LostProcess, processes, rank
 
 console = Console(quiet=rank() > 0)  # of several processes only the first speaks
-
-
-def whole(kind: type, tokens: tuple) -> int:
-    """A whole number as typed; 1.5 is refused, not rounded."""
-    if not tokens[0].value.lstrip("+-").isdigit():
-        raise ValueError(f"'{tokens[0].value}' is not a whole number")
-    return int(tokens[0].value)
 
 
 def train(
@@ -59,11 +54,16 @@ def train(
     resolved = recipe_for(data, recipe, size=size, method=method, **changes)
     path = Path(out) if out else api.default_out(resolved)
     where = {"root": root, "resume": resume, "device": device, "threads": threads}
+    report = reporter(console)
     if seeds == 1:
-        show_run(console, train_run(resolved, path, reporter(console), **where))
+        run = train_run(resolved, path, report, **where)
+        api.keep_report(run.path, report.note)
+        show_run(console, run)
     else:
-        console.print(results_table(train_seeds(resolved, seeds, path, reporter(console), **where)))
+        console.print(results_table(train_seeds(resolved, seeds, path, report, **where)))
+        api.keep_report(path, report.note)
         console.print(f"{path / 'seeds.json'}  [dim]the numbers above, and a run folder beside it for each seed[/]")
+        console.print(f"{path / 'report.html'}  [dim]all of it as a page[/]")
 
 
 def evaluate(
@@ -84,6 +84,22 @@ def evaluate(
     results = model.evaluate(split).results(model.train_counts)
     with model.run.as_written("results.json"):
         console.print(results_table(model.results | results))
+
+
+def report(
+    *runs: str,
+    out: Annotated[
+        str | None,
+        Parameter(help="file to write; RUN/report.html, or report-A-B.html beside the first of several runs"),
+    ] = None,
+    figures: Annotated[str, Parameter(help="fast, all (adds those that take minutes), or none")] = "fast",
+    root: Annotated[
+        str | None, Parameter(help="folder with the data set's files; that of the training if left out")
+    ] = None,
+) -> None:
+    """Write one page, report.html, on a finished run, or on several side by side."""
+    path = write_report(runs, out, root=root, figures=figures)
+    console.print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
 def methods(name: str | None = None, /) -> None:
@@ -145,48 +161,6 @@ def figure(
     console.print(words, markup=False, highlight=False)
 
 
-def with_options(method: str):
-    """The train command with the recipe's fields and the method's options as flags of their types."""
-
-    def command(*args, **flags):
-        return train(*args, **{name: value for name, value in flags.items() if value is not None})
-
-    own = inspect.signature(train)
-    flags = {
-        f.name: (f.type.__origin__, f.type.__metadata__[0])
-        for f in fields(Recipe)
-        if f.name not in ("data", "method", "options")
-    }
-    options = {
-        o.name: (o.type, f"{o.help} (default {str(o.default).lower()})")
-        for o in options_of(method_class(method)).values()
-    }
-    added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                kind | None, Parameter(help=text, group=group, converter=whole if kind in (int, int | None) else None)
-            ],
-        )
-        for group, found in (("Recipe", flags), (f"Options of {method}", options))
-        for name, (kind, text) in found.items()
-    ]
-    kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    command.__signature__ = own.replace(parameters=[*kept, *added])
-    command.__annotations__ = {p.name: p.annotation for p in command.__signature__.parameters.values()}
-    command.__doc__ = train.__doc__
-    return command
-
-
-def method_in(words: list[str]) -> str:
-    """The method that a train command names: its second word, or any word that is a method if flags come first."""
-    if len(words) > 2 and not words[1].startswith("-"):
-        return "ecl" if words[2].startswith("-") else words[2]
-    return next((word for word in words[1:] if word in METHODS), "ecl")
-
-
 def application(words: list[str]) -> App:
     """The commands, the flags of `train` being those of the method it is asked for."""
     app = App(
@@ -197,8 +171,8 @@ def application(words: list[str]) -> App:
         suppress_keyboard_interrupt=False,
     )
     method = method_in(words) if words[:1] == ["train"] else "ecl"
-    app.command(with_options(method), name="train")
-    for command in (evaluate, figure, methods, recipes):
+    app.command(with_options(train, method), name="train")
+    for command in (evaluate, report, figure, methods, recipes):
         app.command(command)
     app.command(reproduce, name="reproduce")
     app.command(inspect_data, name="inspect")

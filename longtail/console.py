@@ -118,6 +118,7 @@ def cells(measured: dict[str, float | dict | None], part: str) -> list[str]:
 
 
 WRITTEN = {
+    "report.html": "all of it as a page, with figures",
     "results.json": "the numbers above",
     "per_class.csv": "accuracy of every class",
     "predictions.parquet": "choice and confidence for every test image",
@@ -131,5 +132,5 @@ def show_run(console: Console, run: RunFolder) -> None:
     """The table of a finished run, and the paths of what it wrote."""
     with run.as_written("results.json"):
         console.print(results_table(run.read_json("results.json")))
-    for name, what in WRITTEN.items():
+    for name, what in ((name, what) for name, what in WRITTEN.items() if run.has(name)):
         console.print(f"{run.path / name}  [dim]{what}[/]", highlight=False, soft_wrap=True)

@@ -39,7 +39,7 @@ def train_seeds(
     world, folder = start(device, threads), Path(out).expanduser()
     if folder.exists() and not resume:
         raise RunFolder(folder).exists_already()
-    strange = [f.name for f in folder.glob("*") if f.name != "seeds.json" and not f.name.startswith("seed")]
+    strange = [f.name for f in folder.glob("*") if not f.name.lstrip(".").startswith(("seed", "report.html"))]
     if strange or folder.is_file():
         raise LongtailError(
             f"{folder} is not a folder of several seeds' runs (it holds {strange}); choose another --out"

@@ -36,7 +36,7 @@ LAYERS = [
     ["analysis"],
     ["report", "inspection"],
     ["reproduce"],
-    ["api"],
+    ["api", "flags"],
     ["cli"],
     ["__main__"],
 ]

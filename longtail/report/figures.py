@@ -1,0 +1,79 @@
+"""The figures of one run: the fast ones drawn, the slow ones taken from where they are kept."""
+
+import re
+from dataclasses import dataclass, field
+
+from longtail.analysis import FIGURES, Drawing, Evidence, render, save, stored
+from longtail.analysis.store import folder_of
+from longtail.data import Split
+from longtail.errors import LongtailError
+from longtail.report import overlay
+from longtail.report.subject import Subject
+
+CHOICES = ("fast", "all", "none")
+SUSPECT = re.compile(r"<script|<foreignobject|<iframe|javascript:|\son\w+\s*=|href\s*=\s*[\"'](?!#|data:image/)", re.I)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on the page."""
+
+    title: str
+    caption: str
+    svg: str
+
+    @property
+    def width(self) -> int:
+        """Of the picture in points, so that all can be shown at one scale, their letters alike."""
+        found = re.search(r"viewBox=\"0 0 ([\d.]+)", self.svg[:2000])
+        return round(float(found[1])) if found else 480
+
+
+@dataclass
+class Gallery:
+    """The figures of a run, a note on whose they are, and by reason the titles of those that could not be drawn."""
+
+    note: str = ""
+    figures: list[Shown] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+
+
+def gallery_of(subject: Subject, split: Split | None, which: str) -> Gallery:
+    """Every figure that one run allows; of several seeds, those of the first. A figure that cannot be drawn says why."""
+    seeds = subject.seeds
+    gallery = Gallery(f"Drawn from seed {seeds[0]}, the first of {len(seeds)}." if len(seeds) > 1 else "")
+    if which == "none":
+        return gallery
+    evidence = Evidence.of(subject.runs[0], split)
+    for name, figure in FIGURES.items():
+        if figure.runs == "many":
+            continue
+        try:
+            drawing = render(name, [evidence]) if figure.cost == "fast" else slow(name, evidence, which == "all")
+        except LongtailError as error:
+            gallery.missing.setdefault(str(error), []).append(figure.title)
+            continue
+        if drawing:
+            paper = f" (Fig. {figure.paper} of the paper)" if figure.paper else ""
+            gallery.figures.append(Shown(figure.title, figure.caption + paper, drawing.svg))
+    return gallery
+
+
+def slow(name: str, evidence: Evidence, wanted: bool) -> Drawing | None:
+    """The figure that is kept in the run, drawn and kept now if wanted; None if there is none.
+
+    Raises LongtailError for a file that longtail did not write, as it becomes part of the page.
+    """
+    if wanted:
+        save(name, [evidence], folder_of(evidence.run) / f"{name}.svg")
+    found = stored(evidence.run, name)
+    if found and (f'data-of="longtail figure {name}"' not in found.svg or SUSPECT.search(found.svg)):
+        path = evidence.run.path / "figures" / f"{name}.svg"
+        raise LongtailError(f"{path} is not a figure that longtail wrote; remove it, or draw it again")
+    return found
+
+
+def overlay_of(subjects: list[Subject]) -> Shown:
+    """Accuracy by class of several runs in one picture."""
+    caption = "Accuracy of each class, from the most training images to the fewest; of many classes a moving mean."
+    return Shown("Accuracy by class, side by side", caption, overlay.drawing(subjects).svg)

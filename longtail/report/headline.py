@@ -1,0 +1,119 @@
+"""The seven numbers of every model of a run, and of several runs side by side."""
+
+from dataclasses import dataclass
+
+from longtail.metrics import METRICS
+from longtail.report.subject import Subject
+
+LOWER_IS_BETTER = {"ece"}
+GROUPS = {"balanced": "all classes", "many": "many", "medium": "medium", "few": "few"}
+
+NAMES = dict(
+    zip(METRICS, ("Top-1", "Balanced", "Many", "Medium", "Few", "Worst class", "Calibration error"), strict=True)
+)
+MEANINGS = {
+    "top1": "Percent of all test images that got their own class.",
+    "balanced": "Mean of the accuracies of the classes, so that each class counts the same however many test images it has.",
+    "many": "Mean accuracy of the classes with more than 100 training images.",
+    "medium": "Mean accuracy of the classes with 20 to 100 training images.",
+    "few": "Mean accuracy of the classes with fewer than 20 training images: the tail that long-tailed methods are made for.",
+    "worst": "Accuracy of the class that fares worst.",
+    "ece": "Expected calibration error: how far confidence and accuracy are apart, averaged over 15 bins of confidence, in "
+    "points of percent; lower is better.",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model in a table: {mean, sd} or None for each of METRICS; `main` for the ensemble, `how` plain or flip."""
+
+    name: str
+    numbers: dict[str, dict | None]
+    main: bool
+    how: str
+
+
+def rows_of(subject: Subject) -> list[Row]:
+    """The ensemble and each expert, plain and then mirrored; a single network has one row each."""
+    found = []
+    for how, note in (("plain", ""), ("flip", ", mirrored")):
+        numbers = subject.summary[how]
+        if subject.experts == 1:
+            found.append(Row(f"single network{note}", numbers["ensemble"], True, how))
+            continue
+        found.append(Row(f"ensemble of {subject.experts}{note}", numbers["ensemble"], True, how))
+        found += [Row(f"expert {k}{note}", n, False, how) for k, n in enumerate(numbers["experts"], 1)]
+    return found
+
+
+def best_of(subjects: list[Subject], how: str) -> dict[str, tuple[int, str]]:
+    """For each metric that all have, which run is best, and whether that is "clear", "close" or, for want of seeds, "open".
+
+    A lead over the runner-up is clear above two standard errors of the difference of their means.
+    """
+    found = {}
+    for metric in METRICS:
+        numbers = [subject.summary[how]["ensemble"][metric] for subject in subjects]
+        if None in numbers:
+            continue
+        sign = -1 if metric in LOWER_IS_BETTER else 1
+        order = sorted(range(len(numbers)), key=lambda i: -sign * numbers[i]["mean"])
+        gap = abs(numbers[order[0]]["mean"] - numbers[order[1]]["mean"])
+        error = standard_error(subjects[order[0]], subjects[order[1]], how, metric)
+        found[metric] = (order[0], "open" if error is None else "clear" if gap > 2 * error else "close")
+    return found
+
+
+def standard_error(a: Subject, b: Subject, how: str, metric: str) -> float | None:
+    """Of the difference of two means over seeds; None where either has a single seed."""
+    total = 0.0
+    for subject in (a, b):
+        sd = subject.summary[how]["ensemble"][metric]["sd"]
+        if sd is None:
+            return None
+        total += sd**2 / len(subject.seeds)
+    return total**0.5
+
+
+def differences(subjects: list[Subject]) -> list[tuple[str, dict[str, dict | None]]]:
+    """Every other run less the first, plain ensembles: {mean, sd} with the standard error for sd, None where either has none."""
+    first, found = subjects[0], []
+    for other in subjects[1:]:
+        numbers = {}
+        for metric in METRICS:
+            a, b = (s.summary["plain"]["ensemble"][metric] for s in (first, other))
+            known = a is not None and b is not None
+            error = standard_error(first, other, "plain", metric) if known else None
+            numbers[metric] = {"mean": b["mean"] - a["mean"], "sd": error} if known else None
+        found.append((f"{other.label} \N{MINUS SIGN} {first.label}", numbers))
+    return found
+
+
+@dataclass(frozen=True)
+class GroupBars:
+    """A group of classes: its size, and the accuracy of each run with those of its experts, None where there is none."""
+
+    name: str
+    classes: int
+    smallest: int
+    largest: int
+    bars: tuple[tuple[str, float | None, tuple[float, ...]], ...]
+
+
+def group_bars(subjects: list[Subject]) -> list[GroupBars]:
+    """All classes, then each group that has classes; accuracy is the mean of its classes' accuracies."""
+    classes, found = subjects[0].classes, []
+    for metric, name in GROUPS.items():
+        counts = [n for n, g in zip(classes.counts, classes.groups, strict=True) if metric in ("balanced", g)]
+        if counts:
+            bars = tuple((s.label, *_accuracy(s, metric)) for s in subjects)
+            found.append(GroupBars(name, len(counts), min(counts), max(counts), bars))
+    return found
+
+
+def _accuracy(subject: Subject, metric: str) -> tuple[float | None, tuple[float, ...]]:
+    plain = subject.summary["plain"]
+    if plain["ensemble"][metric] is None:
+        return None, ()
+    single = [expert[metric]["mean"] for expert in plain["experts"]]
+    return plain["ensemble"][metric]["mean"], tuple(single) if subject.experts > 1 else ()

@@ -1,0 +1,58 @@
+"""Run folders with made-up predictions, for pages whose model does not matter."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from longtail.data import ClassTable, Images, Split
+from longtail.evaluate import Predictions, per_class, write_predictions
+from longtail.recipes import recipe_for
+from longtail.runs import RunFolder
+
+
+def made_up(
+    path: Path,
+    names: list[str],
+    counts: list[int],
+    *,
+    tested: int = 10,
+    untested: tuple[int, ...] = (),
+    experts: int = 3,
+    method: str = "ecl",
+    seed: int = 0,
+) -> RunFolder:
+    """A finished run of digits-lt's recipe whose images are of other classes, right in about three of five cases."""
+    rng, classes = np.random.default_rng(seed), len(names)
+    labels = torch.tensor([c for c in range(classes) for _ in range(tested) if c not in untested])
+    guesses = torch.where(torch.tensor(rng.random(len(labels)) < 0.6), labels, (labels * 7 + 1) % classes)
+    logits = 3 * torch.nn.functional.one_hot(guesses, classes) + torch.tensor(
+        rng.random((experts, len(labels), classes))
+    )
+    predictions = Predictions(logits.float(), logits.flip(0).float(), labels)
+    none = Images(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), labels[:1])
+    split = Split("digits-lt", ClassTable(tuple(names), tuple(counts)), none, Images(none.images, labels))
+    run, recipe = RunFolder.create(path), recipe_for("digits-lt", method=method, seed=seed, epochs=2)
+    run.write_json("split.json", split.describe() | {"test_images": len(labels)})
+    run.write_json("recipe.json", recipe.asdict())
+    machine = ["began", "longtail", "python", "torch", "platform", "device", "device_name", "threads", "cores"]
+    run.write_json("environment.json", dict.fromkeys(machine, "made up") | {"root": None})
+    rows = [{"epoch": e, "stage": "train", "seconds": 1.5, "loss": 2 / e, "bc": 2 / e} for e in (1, 2)]
+    run.write_csv("metrics.csv", [row | {"peak_memory_mb": 100.0} for row in rows])
+    run.write_csv("per_class.csv", per_class(predictions, split))
+    write_predictions(run, predictions)
+    head = {"method": method, "data": "digits-lt", "seed": seed, "epochs": 2}
+    run.write_json("results.json", head | predictions.results(counts))
+    return run
+
+
+def made_up_seeds(path: Path, seeds: int, *args, **options) -> Path:
+    """A folder as `--seeds` makes it."""
+    from longtail.seeds import summarise_seeds
+
+    path.mkdir()
+    runs = [made_up(path / f"seed{seed}", *args, seed=seed, **options) for seed in range(seeds)]
+    summary = summarise_seeds([run.read_json("results.json") for run in runs])
+    (path / "seeds.json").write_text(json.dumps(summary))
+    return path
