@@ -8,7 +8,7 @@ from longtail import LongtailError
 
 
 def loops(method, v, mean, alpha: float) -> torch.Tensor:
-    """(N, d) features and the (d,) mean of one network -> (N, C), part by part."""
+    """Equation 8, part by part: (N, d) features and the (d,) mean of one network -> (N, C)."""
     z, half = torch.zeros(len(v), 4), v.shape[1] // 2
     for part in (slice(0, half), slice(half, None)):
         c = mean[part] / mean[part].norm()
@@ -28,7 +28,7 @@ def test_training_sees_multi_head_normalised_logits_and_testing_those_less_the_m
     x = batch_for(method, 8).views[0]
     v, mean = method.features(x)[0], method.cls.mean[0, 0]
     assert torch.allclose(method.cls(method.features(x))[0], loops(method, v, mean, 0.0), atol=1e-4)
-    assert torch.allclose(method.logits(x)[0], loops(method, v, mean, 3.0), atol=1e-4)
+    assert torch.allclose(method.logits(x)[0], loops(method, v, mean, 1.5), atol=1e-4)
 
 
 def test_the_mean_is_a_moving_sum_of_the_features_of_training():
