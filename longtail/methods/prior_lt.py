@@ -27,7 +27,7 @@ class PriorLT(Classifier):
         experts: ExpertCount = 1,
         alpha: Annotated[float, "of Beta(alpha, alpha) (authors' CIFAR configurations)", Range(1e-3)] = 0.8,
         partners: Annotated[
-            Literal["reversed", "balanced", "instance"], "classes of the partners: as n^-1, equally likely, as n (tau)"
+            Literal["reversed", "balanced", "instance"], "classes of the partners: as 1 / n, equally likely, as n"
         ] = "reversed",
     ):
         super().__init__(counts, net, experts)

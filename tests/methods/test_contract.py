@@ -64,14 +64,16 @@ def build(name: str, seed: int = 0, **options) -> methods.Method:
 
 
 def steps(method: methods.Method, n: int) -> list[float]:
-    """Total loss of n steps of SGD in each stage."""
+    """Total loss of n steps of SGD in each stage; as in training, what is drawn depends on the place alone."""
     losses = []
-    for stage in method.stages():
+    for number, stage in enumerate(method.stages()):
+        torch.manual_seed(number)
         own = enter(method, stage)
         if not own:
             continue
         optimiser = torch.optim.SGD(own, 0.05, 0.9)
         for step in range(n):
+            torch.manual_seed(step)
             total = sum(method(*batches_for(method, stage, step)).values())
             optimiser.zero_grad()
             total.backward()
