@@ -26,11 +26,11 @@ def facts(data, **named) -> Facts:
 def folder(tmp_path):
     """Classes of 120, 30, 2 and 0 training images; leaks, a conflict and bad files."""
     folder = tmp_path / "<my> [set]"
-    class_folders(folder / "train", {"many": 120, "medium": 30, "few & <b>far</b>": 2, "none": 0})
+    class_folders(folder / "train", {"many": 120, "medium": 30, "few & <b>far": 2, "none": 0})
     class_folders(folder / "test", {"many": 5, "medium": 5}, first=300)
     shutil.copy(folder / "train" / "many" / "0.png", folder / "test" / "many" / "leak.png")
     shutil.copy(folder / "train" / "many" / "1.png", folder / "train" / "medium" / "conflict.png")
-    bad_files(folder / "train" / "few & <b>far</b>")
+    bad_files(folder / "train" / "few & <b>far")
     return folder
 
 
@@ -43,14 +43,14 @@ def run(*words: str) -> int:
 def test_everything_wrong_with_a_folder_is_found(folder):
     found = facts(folder)
     assert found.counts == {"train": [10, 120, 31, 0], "test": [0, 6, 5, 0]} and found.imbalance == 12
-    assert found.classes.names == ("few & <b>far</b>", "many", "medium", "none")
+    assert found.classes.names == ("few & <b>far", "many", "medium", "none")
     assert len(found.looks.bad) == 8 and found.looks.whole and found.looks.kinds == {"PNG RGB": 164}
-    assert found.absent("test") == ["few & <b>far</b>", "none"] and found.smallest(1) == [("none", 0)]
+    assert found.absent("test") == ["few & <b>far", "none"] and found.smallest(1) == [("none", 0)]
     said = " ".join(advice(found))
     for part in (
         "8 unreadable",
-        "1 test images are training images",
-        "1 images are there under several",
+        "1 test image is a training image",
+        "1 image is there under several",
         "--queue 64",
         "2 classes have no",
     ):
@@ -72,7 +72,7 @@ def test_the_command_prints_and_writes_and_overwrites_only_its_own(folder, capsy
         assert run("inspect", str(folder)) == 0
     text = capsys.readouterr().out
     for part in (
-        "few & <b>far</b>",
+        "few & <b>far",
         "imbalance",
         "12, Gini",
         "Unreadable images: 8",
