@@ -20,15 +20,16 @@ def advice(facts: Facts) -> list[str]:
 def of_faults(facts: Facts) -> list[str]:
     """What to mend first."""
     found, duplicates = [], facts.duplicates
-    if facts.looks.bad:
-        found.append(f"Mend or remove the {len(facts.looks.bad):,} unreadable images, or train with --skip-bad.")
+    if bad := len(facts.looks.bad):
+        what = several(bad, "unreadable image", "unreadable images")
+        found.append(f"Mend or remove the {what}, or train with --skip-bad.")
     for part in facts.counts.keys() - {"train"}:
         if leaks := len(duplicates.leaks(part)):
-            found.append(
-                f"{leaks:,} {part} images are training images, too: take them out of one, or {part} numbers flatter."
-            )
+            what = several(leaks, f"{part} image is a training image", f"{part} images are training images")
+            found.append(f"{what}, too: take them out of one, or the {part} numbers flatter.")
     if conflicts := len(np.unique(duplicates.content[duplicates.conflicts()])):
-        found.append(f"{conflicts:,} images are there under several classes: no method can get all of them right.")
+        what = several(conflicts, "image is", "images are")
+        found.append(f"{what} there under several classes: no method can get that right.")
     if "test" not in facts.counts:
         found.append("There is no test part: train with --test-share 0.2, which holds a fifth of every class out.")
     return found
@@ -65,19 +66,23 @@ def of_testing(facts: Facts) -> list[str]:
         if sizes:
             error = group_error(sizes)
             found.append(
-                f"{group.capitalize()}-shot accuracy rests on {sum(sizes):,} test images of {len(sizes):,} classes: its standard "
-                f"error is up to {error:.1f} points, and two runs may differ by {2 * math.sqrt(2) * error:.1f} by chance."
+                f"{group.capitalize()}-shot accuracy rests on {sum(sizes):,} test images of {several(len(sizes), 'class', 'classes')}: its "
+                f"standard error is up to {error:.1f} points, and two runs may differ by {2 * math.sqrt(2) * error:.1f} by chance."
             )
     thin = sum(0 < n < 10 for n in tested)
     if thin:
-        found.append(
-            f"{thin:,} classes have fewer than 10 test images: their own accuracy, and the worst class's, is a coin's."
-        )
+        what = several(thin, "class has", "classes have")
+        found.append(f"{what} fewer than 10 test images: their own accuracy, and the worst class's, says little.")
     if gone := len(facts.absent("test")):
-        found.append(f"{gone:,} classes have no test image: they are n/a, and no number tells of them.")
+        found.append(f"{several(gone, 'class has', 'classes have')} no test image: n/a, no number tells of them.")
     return found
 
 
 def group_error(tested: list[int]) -> float:
     """Largest standard error, in points, of the mean accuracy of classes with so many test images each (all at one half)."""
     return 100 * math.sqrt(sum(0.25 / n for n in tested)) / len(tested)
+
+
+def several(n: int, one: str, more: str) -> str:
+    """A number with its noun."""
+    return f"{n:,} {one if n == 1 else more}"
