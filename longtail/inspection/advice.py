@@ -64,10 +64,10 @@ def of_testing(facts: Facts) -> list[str]:
     for group in GROUPS:
         sizes = [n for n, of in zip(tested, facts.classes.groups, strict=True) if of == group and n]
         if sizes:
-            error = group_error(sizes)
+            error, classes = group_error(sizes), several(len(sizes), "class", "classes")
             found.append(
-                f"{group.capitalize()}-shot accuracy rests on {sum(sizes):,} test images of {several(len(sizes), 'class', 'classes')}: its "
-                f"standard error is up to {error:.1f} points, and two runs may differ by {2 * math.sqrt(2) * error:.1f} by chance."
+                f"{group.capitalize()}-shot accuracy rests on {sum(sizes):,} test images of {classes}: standard error up to "
+                f"{error:.1f} points; two runs may differ by {2 * math.sqrt(2) * error:.1f} by chance."
             )
     thin = sum(0 < n < 10 for n in tested)
     if thin:
