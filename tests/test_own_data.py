@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 import longtail
 from longtail import LongtailError, cli
+from longtail.console import selected_line
 from longtail.evaluate import predict
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
@@ -76,6 +77,7 @@ def test_the_selected_epoch_is_the_best_on_validation_and_stands_beside_the_last
     model.method.load_state_dict(load_file(out / "selected.safetensors"), strict=False)
     found = predict(model.method, split.test, model.views).results(model.train_counts)
     assert found["plain"] == selected["plain"]
+    assert f"epoch {selected['epoch']}, best in few on the validation images: top-1" in selected_line(selected)
 
 
 def test_the_last_epoch_is_the_headline_whatever_is_selected(finished, tmp_path):
