@@ -1,11 +1,13 @@
 """What to do with a data set: flags for training, what is wrong with it, and what its test images can tell."""
 
 import math
+import shlex
 
 import numpy as np
 
 from longtail.inspection.facts import Facts
 from longtail.metrics.accuracy import GROUPS
+from longtail.recipes import DEFAULT
 
 STEPS = 10_000  # about 60 epochs of CIFAR-100-LT; short of a paper's schedule, enough for a first result
 QUEUE = 1024  # keys that ECL keeps (Sec. VI-C)
@@ -36,24 +38,26 @@ def of_faults(facts: Facts) -> list[str]:
 
 
 def of_training(facts: Facts) -> list[str]:
-    """Recipe, size, epochs, queue."""
+    """The command to begin with, and the reasons for its flags."""
+    if DEFAULT.get(facts.data, "own") != "own":
+        return [f"`longtail train {facts.data}` has a recipe of its own, {DEFAULT[facts.data]}."]
     images = sum(facts.classes.counts)
     batch = min(BATCH, max(images // 4, 2))
-    epochs = min(max(round(STEPS / max(images // batch, 1) / 10) * 10, 30), 400)
-    found = [f"Recipe own, --epochs {epochs}: about {epochs * max(images // batch, 1):,} steps of {batch} images."]
+    steps = max(images // batch, 1)
+    epochs = min(max(round(STEPS / steps / 10) * 10, 30), 400)
+    flags, reasons = [f"--epochs {epochs}"], [f"{epochs} epochs are about {epochs * steps:,} steps of {batch} images."]
     if len(facts.looks.sides):
         shorter = int(np.median(facts.looks.sides.min(1)))
-        size = 32 if shorter < 48 else 64
-        detail = "; --size 96 or more keeps more detail, at a cost that grows with its square" if shorter > 96 else ""
-        found.append(f"The median shorter side is {shorter} pixels: --size {size}{detail}.")
+        flags.append(f"--size {32 if shorter < 48 else 64}")
+        detail = "; 96 or more keeps more detail, at a cost that grows with its square" if shorter > 96 else ""
+        reasons.append(f"The median shorter side is {shorter} pixels, hence the size{detail}.")
     if images < 2 * QUEUE:
-        queue = max(2 ** int(math.log2(max(images // 2, 1))), 1)
-        found.append(f"ECL's queue of {QUEUE} keys would hold most of the {images:,} training images: --queue {queue}.")
+        flags.append(f"--queue {max(2 ** int(math.log2(max(images // 2, 1))), 1)}")
+        reasons.append(f"ECL's queue of {QUEUE} keys would hold most of the {images:,} training images.")
     if facts.imbalance and facts.imbalance < 2:
-        found.append(
-            "The classes are nearly equal: --imbalance 100 cuts a long tail from them, if that is what you study."
-        )
-    return found
+        reasons.append("The classes are nearly equal: --imbalance 100 cuts a long tail, if that is what you study.")
+    flags += ["--test-share 0.2"] * ("test" not in facts.counts) + ["--skip-bad"] * bool(facts.looks.bad)
+    return [f"`longtail train {shlex.quote(facts.data)} {' '.join(flags)}`", *reasons]
 
 
 def of_testing(facts: Facts) -> list[str]:
