@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from longtail.data import ClassTable, Files, Images
-from longtail.data.decode import BadImage, Look
-from longtail.data.memory import tried
+from longtail.data.decode import Look
+from longtail.data.memory import Faults, tried
 from longtail.inspection.duplicates import Duplicates, find_duplicates
 
 WHOLE_BYTES = 1 << 28  # sets up to this size are decoded to the end unasked; of larger ones, headers are read
@@ -15,11 +15,11 @@ WHOLE_BYTES = 1 << 28  # sets up to this size are decoded to the end unasked; of
 
 @dataclass(frozen=True)
 class Looks:
-    """Sides (N, 2) in pixels of the readable images, their modes and formats, and errors for the others."""
+    """Sides (N, 2) in pixels of the readable images, their formats and modes, and what is wrong with the others."""
 
     sides: np.ndarray
     kinds: Counter
-    bad: list[BadImage]
+    bad: Faults
     whole: bool  # whether every image was decoded to its end
 
 
@@ -79,21 +79,21 @@ def facts_of(
 
 def looks_of(parts: dict[str, Files | Images], every: bool) -> Looks:
     """Look at each image of each part."""
-    sides, kinds, bad = [], Counter(), []
+    sides, kinds, bad = [], Counter(), Faults()
     if not isinstance(parts["train"], Files):
         sides = np.concatenate([np.full((len(images), 2), images.images.shape[-1]) for images in parts.values()])
-        return Looks(sides, Counter({"RGB, in memory": len(sides)}), [], True)
+        return Looks(sides, Counter({"RGB, in memory": len(sides)}), Faults(), True)
     whole = every or sum(part.places.size(i) for part in parts.values() for i in range(len(part))) <= WHOLE_BYTES
     for part in parts.values():
-        found, errors, seen = look_at(part, whole)
+        found, faults, seen = look_at(part, whole)
         sides.append(found)
         kinds += seen
-        bad += errors
+        bad += faults
     return Looks(np.concatenate(sides), kinds, bad, whole)
 
 
-def look_at(files: Files, whole: bool) -> tuple[np.ndarray, list[BadImage], Counter]:
-    """Sides (N, 2) of the readable images of a part, the errors of the others, and how many there are of each kind."""
+def look_at(files: Files, whole: bool) -> tuple[np.ndarray, Faults, Counter]:
+    """Sides (N, 2) of the readable images of a part, what is wrong with the others, and how many there are of each kind."""
     sides, codes = np.zeros((len(files), 2), dtype=np.int32), np.zeros(len(files), dtype=np.int16)
     kinds: dict[str, int] = {}
 

@@ -43,7 +43,7 @@ def faults(facts: Facts, most: int) -> list[tuple[str, int, list[str]]]:
     """Lists of what is wrong: title, how many, and the first of them."""
     duplicates, found = facts.duplicates, []
     bad = facts.looks.bad
-    found.append(("Unreadable images", len(bad), [str(error) for error in bad[:most]]))
+    found.append(("Unreadable images", len(bad), [str(error) for error in bad.first[:most]]))
     for part in facts.parts:
         if part != "train":
             leaks = duplicates.leaks(part)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from longtail import LongtailError
-from longtail.data import Files, Images, Reading, load_split
+from longtail.data import Files, Images, Reading, load_split, memory
 from longtail.data.own import listing_of
 from longtail.data.sources import name_of
 from tests.data.pictures import bad_files, class_folders, encoded, picture
@@ -219,11 +219,14 @@ def test_all_unreadable_images_are_told_at_once_and_left_out_only_if_asked(folde
     assert any(note.startswith("9 unreadable images left out") for note in split.notes)
 
 
-def test_more_bad_images_than_fit_a_message_are_counted(folder):
+def test_more_bad_images_than_fit_a_message_are_counted_and_no_more_is_kept(folder, monkeypatch):
     for i in range(30):
         (folder / "train" / "apple" / f"bad{i}.jpg").write_bytes(b"x")
     with pytest.raises(LongtailError, match=r"30 of 54 .* and 10 more, which `longtail inspect` lists"):
         load(folder)
+    monkeypatch.setattr("longtail.data.memory.KEPT", 25)
+    _, faults = memory.load(listing_of(str(folder)).parts["train"], 8)
+    assert len(faults) == 30 and len(faults.first) == 25 and faults.first[0].__traceback__ is None
 
 
 def test_images_that_are_not_where_listed_ask_for_the_root(folder):
