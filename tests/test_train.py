@@ -97,7 +97,7 @@ def test_the_run_folder_holds_what_the_design_says(finished):
     names = {p.name for p in finished.iterdir()}
     assert names == {
         *("recipe.json", "environment.json", "split.json", "metrics.csv", "results.json", "per_class.csv"),
-        *("predictions.parquet", "checkpoint.pt", "model.safetensors", "model.json"),
+        *("predictions.parquet", "checkpoint.pt", "model.safetensors", "model.json", "report.html"),
     }
     assert len(pq.read_table(finished / "predictions.parquet")) == 700
     rows = list(csv.DictReader((finished / "per_class.csv").open()))

@@ -77,4 +77,5 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
             f" {word} is {arrays['name'][i]} ({arrays['train_images'][i]:,} training images) at {percent(accuracy[i])}."
             for word, i in (("Best", best), ("Worst", worst))
         )
-    return text + (f" {untested:,} classes have no test image (n/a, marked x)." if untested else "")
+    lack = "class has" if untested == 1 else "classes have"
+    return text + (f" {untested:,} {lack} no test image (n/a, marked x)." if untested else "")

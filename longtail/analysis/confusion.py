@@ -3,7 +3,7 @@
 import numpy as np
 
 from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import MAP, Panels, percent
+from longtail.analysis.style import MAP, Panels, percent, short
 
 LAYOUT = Panels(size=(3.9, 3.6))
 SIDE = 400  # blocks a side; a screen has no more pixels for it
@@ -45,6 +45,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 def label_axes(ax, names: np.ndarray) -> None:
     """Names on both sides where they fit, ranks where not."""
+    names = [short(name) for name in names]
     if len(names) <= 12:
         turned = max(map(len, names)) > 2
         ax.set_xticks(range(len(names)), names, rotation=60 if turned else 0, ha="right" if turned else "center")

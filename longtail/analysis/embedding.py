@@ -3,7 +3,7 @@
 import numpy as np
 
 from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import GROUP, Panels
+from longtail.analysis.style import GROUP, Panels, short
 from longtail.errors import LongtailError
 
 LAYOUT = Panels(size=(3.9, 4.1))
@@ -65,7 +65,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
             shade = np.array(to_rgb(GROUP[name])) * (1.15 - 0.2 * i)
             place = arrays["place"][arrays["label"] == arrays["class"][row]]
             ax.scatter(*place.T, 11, color=[np.clip(shade, 0, 1)], marker=MARKERS[i], linewidths=0, alpha=0.75)
-            label = arrays["name"][row] if len(arrays["name"][row]) <= 16 else arrays["name"][row][:15] + "…"
+            label = short(arrays["name"][row])
             halo = [effects.withStroke(linewidth=2.2, foreground="#FFFFFFB0")]
             ax.text(
                 *np.median(place, 0), label, fontsize=7.5, ha="center", va="center", path_effects=halo, color="#1A1A1A"

@@ -54,7 +54,7 @@ class Panels:
 
 def class_axis(ax, names: np.ndarray) -> None:
     """An x axis over the classes in their given order: every name where they fit, their rank where not."""
-    classes = len(names)
+    classes, names = len(names), [short(name) for name in names]
     ax.set_xlim(-0.6, classes - 0.4)
     longest = max(map(len, names))
     if classes * min(max(longest, 3), 14) <= 90 or (classes <= 24 and longest <= 18):
@@ -64,6 +64,11 @@ def class_axis(ax, names: np.ndarray) -> None:
     else:
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_xlabel(f"rank of the class by training images (0 the largest, {classes - 1:,} the smallest)")
+
+
+def short(name: str) -> str:
+    """A class's name in at most 16 letters."""
+    return name if len(name) <= 16 else name[:15] + "…"
 
 
 def group_bands(ax, groups: np.ndarray, named: bool = False) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from longtail.report.confusions import Pair, most_frequent
+from longtail.report.headline import percent, signed
 from longtail.report.subject import Subject
 
 
@@ -78,15 +79,3 @@ def _rows(subject: Subject, cells: list[tuple[str, ...]]) -> tuple[ClassRow, ...
         ClassRow(classes.names[c], classes.groups[c], (f"{classes.counts[c]:,}", *cells[c], f"{tested[c]:,}"))
         for c in order
     )
-
-
-def percent(value: float | None) -> str:
-    """One decimal, n/a for None."""
-    return "n/a" if value is None else f"{value:.1f}"
-
-
-def signed(value: float | None) -> str:
-    """One decimal with its sign, a true minus, and none for 0.0."""
-    if value is None:
-        return "n/a"
-    return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")

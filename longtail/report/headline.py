@@ -23,6 +23,18 @@ MEANINGS = {
 }
 
 
+def percent(value: float | None) -> str:
+    """One decimal, n/a for None."""
+    return "n/a" if value is None else f"{value:.1f}"
+
+
+def signed(value: float | None) -> str:
+    """One decimal with its sign, a true minus, and none for 0.0."""
+    if value is None:
+        return "n/a"
+    return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
 @dataclass(frozen=True)
 class Row:
     """A model in a table: {mean, sd} or None for each of METRICS; `main` for the ensemble, `how` plain or flip."""
@@ -46,10 +58,10 @@ def rows_of(subject: Subject) -> list[Row]:
     return found
 
 
-def best_of(subjects: list[Subject], how: str) -> dict[str, tuple[int, str]]:
-    """For each metric that all have, which run is best, and whether that is "clear", "close" or, for want of seeds, "open".
+def best_of(subjects: list[Subject], how: str) -> dict[str, tuple[set[int], str]]:
+    """For each metric that all have, the best runs, equal as printed, and whether that is clear, close or open.
 
-    A lead over the runner-up is clear above two standard errors of the difference of their means.
+    A lead over the runner-up is clear above two standard errors of the difference of their means, and open for want of seeds.
     """
     found = {}
     for metric in METRICS:
@@ -60,7 +72,8 @@ def best_of(subjects: list[Subject], how: str) -> dict[str, tuple[int, str]]:
         order = sorted(range(len(numbers)), key=lambda i: -sign * numbers[i]["mean"])
         gap = abs(numbers[order[0]]["mean"] - numbers[order[1]]["mean"])
         error = standard_error(subjects[order[0]], subjects[order[1]], how, metric)
-        found[metric] = (order[0], "open" if error is None else "clear" if gap > 2 * error else "close")
+        winners = {i for i in order if percent(numbers[i]["mean"]) == percent(numbers[order[0]]["mean"])}
+        found[metric] = (winners, "open" if error is None else "clear" if gap > 2 * error else "close")
     return found
 
 

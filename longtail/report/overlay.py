@@ -10,6 +10,7 @@ from longtail.report.subject import Subject
 
 LAYOUT = Panels(size=(9.4, 3.6))
 DOTS, SMOOTH = 40, 0.08  # classes up to which each has its dot; share of the classes that a moving mean takes in
+LONGEST = 18  # letters of a name
 
 
 def compute(subjects: list[Subject]) -> dict[str, np.ndarray]:
@@ -40,7 +41,12 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
         ax.plot(moving_mean(accuracy, max(int(SMOOTH * classes), 5)), color=colour, linewidth=1.8, label=label)
     ax.set(ylim=(0, 100), ylabel="accuracy (%)")
     legend_above(ax)
-    class_axis(ax, arrays["name"])
+    class_axis(ax, np.array([shorten(name) for name in arrays["name"]]))
+
+
+def shorten(name: str) -> str:
+    """A class name that fits under an axis."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 def moving_mean(values: np.ndarray, width: int) -> np.ndarray:

@@ -5,11 +5,11 @@ from pathlib import Path
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.metrics import METRICS
-from longtail.report.classes import one_run, percent, several_runs, signed
+from longtail.report.classes import one_run, several_runs
 from longtail.report.confusions import Wrong
 from longtail.report.examples import confusions
 from longtail.report.figures import gallery_of, overlay_of
-from longtail.report.headline import MEANINGS, NAMES, best_of, differences, group_bars, rows_of
+from longtail.report.headline import MEANINGS, NAMES, best_of, differences, group_bars, percent, rows_of, signed
 from longtail.report.settings import (
     Setting,
     data_settings,

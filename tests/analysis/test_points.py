@@ -1,0 +1,61 @@
+"""Many runs as points: means and deviations, and what may not be put into one curve."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from longtail import LongtailError
+from longtail.analysis import experts, sweep
+from longtail.analysis.evidence import Evidence
+from longtail.analysis.points import Point
+from longtail.recipes import recipe_for
+from longtail.runs import RunFolder
+
+
+def run(name="RUN", top1=50.0, k=3, **changes) -> Evidence:
+    recipe = recipe_for("digits-lt", None, method="ecl", **changes)
+    results = {"plain": {"ensemble": {"top1": top1, "few": top1 / 2}, "experts": [None] * k}}
+    return Evidence(name, RunFolder(name), recipe, SimpleNamespace(), ["0"], np.array([1]), results, [])
+
+
+def test_experts_are_averaged_over_seeds_with_the_sample_deviation():
+    values = {1: [40.0, 44.0], 3: [50.0, 53.0, 56.0]}
+    found = experts.compute(Point("ecl", k, v, v - 20) for k, row in values.items() for v in row)
+    assert found["x"].tolist() == [1, 3] and found["seeds"].tolist() == [2, 3]
+    for i, row in enumerate(values.values()):
+        mean = sum(row) / len(row)
+        sd = (sum((v - mean) ** 2 for v in row) / (len(row) - 1)) ** 0.5
+        assert found["all"][i] == pytest.approx(mean) and found["few"][i] == pytest.approx(mean - 20)
+        assert found["all_sd"][i] == pytest.approx(sd)
+    assert "2 to 3 seeds" in experts.describe(found) and "K = 3: all 53.0 %" in experts.describe(found)
+
+
+def test_one_seed_has_no_deviation_and_a_missing_group_is_na():
+    found = experts.compute([Point("bc", 1, 40.0)])
+    assert np.isnan(found["all_sd"]).all() and "few-shot n/a" in experts.describe(found)
+
+
+def test_points_of_runs_take_their_number_of_experts_and_method():
+    found = experts.points([run(k=1, experts=1), run(k=3, seed=4)])
+    assert found == [Point("ecl", 1, 50.0, 25.0), Point("ecl", 3, 50.0, 25.0)]
+
+
+def test_a_run_that_differs_in_more_is_refused_by_name():
+    with pytest.raises(LongtailError, match=r"RUN-b and RUN-a differ in epochs; .* only in experts and the seed"):
+        experts.points([run("RUN-a", epochs=5), run("RUN-b", epochs=6)])
+
+
+def test_a_sweep_puts_the_commonest_pair_into_both_curves():
+    found = sweep.points([run(), run(alpha=0.1, top1=40.0), run(beta=0.5, top1=45.0), run(beta=0.2, top1=30.0)])
+    assert sorted((p.series, p.x, p.all) for p in found) == [
+        ("alpha", 0.1, 40.0), ("alpha", 0.6, 50.0), ("beta", 0.2, 30.0), ("beta", 0.5, 45.0), ("beta", 1.0, 50.0)
+    ]  # fmt: skip
+    words = sweep.describe(sweep.compute(found))
+    assert re.search(r"alpha from 0\.1 to 0\.6: best 50\.0 % at 0\.6, worst 40\.0 % at 0\.1", words)
+
+
+def test_a_run_that_changes_both_weights_is_refused():
+    with pytest.raises(LongtailError, match=r"odd has alpha 0\.1 and beta 0\.5, but a sweep changes one"):
+        sweep.points([run(), run(), run("odd", alpha=0.1, beta=0.5)])
