@@ -39,9 +39,9 @@ def test_a_branch_learns_and_counts_its_own_images_only_and_tests_are_their_mean
     conventional, rebalancing = method.encoders.body.branches
     assert any(p.grad.any() for p in conventional.parameters())
     assert not any(p.grad.any() for p in rebalancing.parameters())
+    branches = method.encoders.body.branches
     means = [
-        next(m for m in b.modules() if isinstance(m, torch.nn.BatchNorm2d)).running_mean
-        for b in method.encoders.body.branches
+        next(m for m in branch.modules() if isinstance(m, torch.nn.BatchNorm2d)).running_mean for branch in branches
     ]
     assert means[0].any() and means[1].any() and not torch.equal(*means)
     method.eval()

@@ -43,13 +43,18 @@ def test_the_losses_equal_the_paper_written_out():
     assert torch.allclose(torch.stack([*terms.values()]), torch.stack(expected), rtol=1e-4)
 
 
+class Given(torch.nn.Module):
+    def forward(self, x):
+        return x[..., 0].transpose(0, 1)
+
+
 class Scripted(SADE):
     """Experts whose logits a test gives: the "images" are logits (N, 3, C, 1) of the three experts."""
 
     def __init__(self):
         super().__init__(COUNTS, nets.Net("conv4"), aggregate=True)
         self.encoders = torch.nn.Identity()
-        self.cls = lambda x: x[..., 0].transpose(0, 1)
+        self.cls = Given()
 
 
 def test_aggregation_follows_the_expert_that_two_views_agree_on_and_equals_a_loop():
