@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from made_up import made_up
+from made_up_evidence import made_up
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from made_up import made_up
+from made_up_evidence import made_up
 
 from longtail import LongtailError, analysis
 from longtail.analysis import FIGURES, Evidence, picture, render, save, stored

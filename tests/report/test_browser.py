@@ -5,7 +5,7 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
-from made_up import made_up
+from made_up_runs import made_up
 
 from longtail.console import Silent
 from longtail.recipes import recipe_for

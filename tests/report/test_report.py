@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from made_up import made_up, made_up_seeds
+from made_up_runs import made_up, made_up_seeds
 
 from longtail import LongtailError, api, cli
 from longtail.console import Silent
