@@ -36,8 +36,8 @@ class Cell:
 
 def recipe_hash(recipe: Recipe) -> str:
     """Sha256 of what a recipe sets apart from the defaults, so that a field added later changes no hash."""
-    defaults = {entry.name: entry.default for entry in fields(Recipe)}
-    chosen = {name: value for name, value in recipe.asdict().items() if value != defaults[name]}
+    values = recipe.asdict()
+    chosen = {f.name: values[f.name] for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 

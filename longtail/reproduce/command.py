@@ -7,11 +7,12 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table as Grid
 
-from longtail.console import ConsoleReport
+from longtail.console import reporter
 from longtail.errors import LongtailError, unknown
 from longtail.reproduce.cells import cells_of, scale_name
 from longtail.reproduce.draw import draw
 from longtail.reproduce.ledger import Ledger
+from longtail.reproduce.page import page
 from longtail.reproduce.run import Progress, reproduce, seconds_of
 from longtail.reproduce.show import Line, as_csv, as_markdown, grid, lines_of
 from longtail.reproduce.tables import SCALES, TABLES
@@ -20,7 +21,9 @@ FORMATS = ("text", "markdown", "csv")
 
 
 def command(
-    table: Annotated[str | None, Parameter(help="table or figure; all are listed if left out")] = None,
+    table: Annotated[
+        str | None, Parameter(help="table or figure, or all with --show; they are listed if left out")
+    ] = None,
     /,
     *,
     show: Annotated[bool, Parameter(help="print what the ledger holds and run nothing", negative="")] = False,
@@ -45,7 +48,16 @@ def command(
             )
         console.print(listing)
         return
-    for kind, name, known in (("table", table, TABLES), ("scale", scale, SCALES), ("format", format, FORMATS)):
+    if table == "all":
+        if not show:
+            raise LongtailError("all tables together can only be shown: add --show, or name one table to run")
+        print(page(Ledger(ledger)), end="")
+        return
+    for kind, name, known in (
+        ("table", table, [*TABLES, "all"]),
+        ("scale", scale, SCALES),
+        ("format", format, FORMATS),
+    ):
         if name not in known:
             raise unknown(kind, name, known)
     if seeds is not None and seeds < 1:
@@ -60,7 +72,7 @@ def command(
         progress = reproduce(
             cells,
             kept,
-            ConsoleReport(console),
+            reporter(console),
             budget=limit,
             root=root,
             device=device,

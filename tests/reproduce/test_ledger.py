@@ -166,3 +166,15 @@ def test_times():
     for bad in ("", "9", "m", "-3m", "9 d"):
         with pytest.raises(LongtailError, match="90s"):
             seconds_of(bad)
+
+
+def test_the_page_shows_what_is_measured_at_its_scale_and_names_what_is_not(filled, monkeypatch):
+    from longtail.reproduce import page
+
+    other = Table("not begun", TINY.settings, (Row("other", {"method": "ce", "lr": 0.7}),), seeds=1)
+    monkeypatch.setattr(page, "TABLES", {"tiny": TINY, "other": other})
+    text = page.page(filled)
+    assert (
+        "## two methods on digits" in text and "4 of 4 cells" in text and "Nothing is measured yet of: other." in text
+    )
+    assert f"{lines_of(TINY, list(cells_of(TINY)), filled)[0]}" in text and "not begun" not in text

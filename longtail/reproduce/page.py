@@ -1,0 +1,73 @@
+"""Everything a ledger holds as one Markdown page: each table at each scale, the paper beside it, and what is missing."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import get_args
+
+from longtail.errors import LongtailError
+from longtail.recipe import Recipe
+from longtail.reproduce.cells import Cell, cells_of, scale_name
+from longtail.reproduce.ledger import Ledger
+from longtail.reproduce.show import as_markdown, lines_of
+from longtail.reproduce.tables import SCALES, TABLES
+
+HEAD = """# What has been measured
+
+Made by `longtail reproduce all --show --ledger {ledger}`; do not edit. Numbers are percent of the test images, of
+the ensemble without mirrored images, at the last epoch: mean ± sample deviation over seeds, (seeds there / seeds
+wanted), and in brackets what the ECL paper prints, which compares with scale `full` only. Test images chose nothing.
+"""
+
+
+def page(ledger: Ledger) -> str:
+    """The page; tables of which nothing is measured are named at its end."""
+    precisions = get_args(get_args(Recipe.__annotations__["precision"])[0])
+    sections, empty = [], []
+    for name in TABLES:
+        found = [
+            s for scale, precision in product(SCALES, precisions) if (s := section(name, scale, precision, ledger))
+        ]
+        sections += found
+        empty += [] if found else [name]
+    missing = f"\nNothing is measured yet of: {', '.join(empty)}.\n" if empty else ""
+    return HEAD.format(ledger=ledger.path) + "".join(sections) + missing
+
+
+def section(name: str, scale: str, precision: str, ledger: Ledger) -> str:
+    """A table at one scale with its command, departures, machines and time; "" if nothing of it is measured."""
+    cells = list(cells_of(TABLES[name], scale, precision=precision))
+    kept = list(readable(cells, ledger))
+    if not kept:
+        return ""
+    command = f"longtail reproduce {name} --scale {scale} --seeds {seeds(kept)}"
+    command += f" --precision {precision}" if precision != "fp32" else ""
+    changed = ", ".join(f"{key} {value}" for key, value in SCALES[scale].items())
+    machines = sorted(
+        {
+            f"{k['machine']['device_name']}, {k['machine']['threads']} threads, torch {k['machine']['torch']}"
+            for k in kept
+        }
+    )
+    return (
+        f"\n## {TABLES[name].title}\n\nScale `{scale_name(scale, precision)}`"
+        + (f" ({changed})" if changed else "")
+        + f"; `{command}`; {len(kept)} of {len(cells)} cells, {sum(k['seconds'] for k in kept) / 3600:.1f} hours of training; "
+        + f"{'; '.join(machines)}; commits {', '.join(sorted({str(k['commit'])[:7] for k in kept}))}.\n\n"
+        + as_markdown(lines_of(TABLES[name], cells, ledger))
+    )
+
+
+def readable(cells: list[Cell], ledger: Ledger) -> Iterator[dict]:
+    """What is kept of each cell, once; corrupt files count as missing."""
+    for cell in {cell.name: cell for cell in cells}.values():
+        try:
+            kept = ledger.read(cell)
+        except LongtailError:
+            continue
+        if kept:
+            yield kept
+
+
+def seeds(kept: list[dict]) -> int:
+    """How many seeds the command has to ask for."""
+    return 1 + max(k["recipe"]["seed"] for k in kept)
