@@ -99,11 +99,15 @@ class Evidence:
 
 
 def rows_of(run: RunFolder) -> list[dict]:
-    """The rows of metrics.csv: numbers, None for an empty cell, and the stage's name."""
-    with run.as_written("metrics.csv"), (run.path / "metrics.csv").open(newline="") as file:
+    """The rows of metrics.csv: numbers, None for an empty cell, and the stage's name; raises LongtailError if it is damaged."""
+    try:
+        lines = (run.path / "metrics.csv").read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LongtailError(f"{run.path / 'metrics.csv'} cannot be read: {error}") from error
+    with run.as_written("metrics.csv"):
         return [
             {key: cell if key == "stage" else float(cell) if cell else None for key, cell in row.items()}
-            for row in csv.DictReader(file)
+            for row in csv.DictReader(lines)
         ]
 
 

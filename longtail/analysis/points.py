@@ -66,5 +66,5 @@ def settings(evidence: Evidence, free: tuple[str, ...]) -> dict:
 
 def seeds_text(arrays: dict[str, np.ndarray]) -> str:
     """'3 seeds', or '2 to 3 seeds'."""
-    low, high = arrays["seeds"].min(), arrays["seeds"].max()
+    low, high = int(arrays["seeds"].min()), int(arrays["seeds"].max())
     return f"{low} to {high} seeds" if low < high else f"{low} seed{'s' * (low > 1)}"

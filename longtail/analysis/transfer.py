@@ -3,7 +3,7 @@
 import numpy as np
 
 from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import GROUP, INK, Panels, class_axis, group_bands, legend_above
+from longtail.analysis.style import GROUP, INK, Panels, class_axis, columns, group_bands, legend_above
 
 LAYOUT = Panels(size=(8.4, 3.0), widths=(1, 1))
 
@@ -38,8 +38,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     )
     for ax, (key, fair, label, reference), letter in zip(axes, pairs, "ab", strict=True):
         group_bands(ax, arrays["group"], named=True)
-        colours = [GROUP[group] for group in arrays["group"]]
-        ax.bar(rank, arrays[key], 0.7 if len(rank) <= 40 else 1, color=colours, linewidth=0)
+        columns(ax, arrays[key], arrays["group"])
         ax.step(rank, arrays[fair], where="mid", color=INK, linewidth=1, linestyle="--", label=reference)
         ax.set_ylabel(f"({letter}) {label}")
         class_axis(ax, arrays["name"])
