@@ -92,10 +92,11 @@ class Evidence:
         """many, medium or few, a class."""
         return [group_of(int(n)) for n in self.counts]
 
-    def option(self, name: str) -> float | None:
-        """The value of an option of the method in this run; None if the method has no such option."""
-        known = options_of(method_class(self.recipe.method))
-        return self.recipe.options.get(name, known[name].default) if name in known else None
+    @property
+    def options(self) -> dict:
+        """Every option of the method with its value in this run."""
+        defaults = {name: option.default for name, option in options_of(method_class(self.recipe.method)).items()}
+        return defaults | self.recipe.options
 
 
 def rows_of(run: RunFolder) -> list[dict]:

@@ -58,9 +58,10 @@ def check_alike(evidences: Sequence[Evidence], free: tuple[str, ...]) -> None:
 
 
 def settings(evidence: Evidence, free: tuple[str, ...]) -> dict:
-    """The recipe with the options of the method, without the seed and what is free."""
+    """The recipe with all options of the method, those left out too, without the seed and what is free."""
     flat = evidence.recipe.asdict()
-    flat |= flat.pop("options")
+    flat |= evidence.options
+    del flat["options"]
     return {key: value for key, value in flat.items() if key not in ("seed", *free)}
 
 

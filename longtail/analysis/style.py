@@ -35,7 +35,8 @@ RC = {
     "lines.linewidth": 1.6,
     "lines.solid_capstyle": "round",
     "legend.handlelength": 1.6,
-    "legend.columnspacing": 1.4,
+    "legend.columnspacing": 1.1,
+    "legend.handletextpad": 0.5,
     **dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK
     ),
@@ -64,7 +65,7 @@ def class_axis(ax, names: np.ndarray) -> None:
         ax.set_xlabel("class, by training images")
     else:
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set_xlabel(f"rank of the class by training images (0 the largest, {classes - 1:,} the smallest)")
+        ax.set_xlabel("rank of the class by training images")
 
 
 def short(name: str) -> str:
