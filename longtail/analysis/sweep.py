@@ -54,7 +54,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
         for key, colour, label in (("all", ALL, "all"), ("few", GROUP["few"], "few-shot")):
             x, mean, sd = (arrays[k][at] for k in ("x", key, f"{key}_sd"))
             if not np.isnan(mean).all():
-                ax.errorbar(x, mean, np.nan_to_num(sd), color=colour, marker="o", markersize=4, capsize=3, label=label)
+                ax.errorbar(x, mean, sd, color=colour, marker="o", markersize=4, capsize=3, label=label)
         ax.set(xlabel=f"{name} (Eq. 11)", ylabel="accuracy (%)")
         if at.sum() <= 8:
             ax.set_xticks(arrays["x"][at], [f"{x:g}" for x in arrays["x"][at]])

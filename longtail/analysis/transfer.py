@@ -41,6 +41,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
         columns(ax, arrays[key], arrays["group"])
         ax.step(rank, arrays[fair], where="mid", color=INK, linewidth=1, linestyle="--", label=reference)
         ax.set_ylabel(f"({letter}) {label}")
+        ax.set_ylim(bottom=0)
         class_axis(ax, arrays["name"])
         legend_above(ax)
 
