@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from longtail.analysis.evidence import Evidence
-from longtail.analysis.points import Point, check_alike, point, seeds_text, summary
+from longtail.analysis.points import Point, check_alike, number_of_experts, point, seeds_text, summary
 from longtail.analysis.style import ALL, EXPERTS, GROUP, Panels, legend_above, nothing_to_draw, percent
 
 LAYOUT = Panels(size=(7.6, 3.1), widths=(1, 1))
@@ -15,7 +15,7 @@ PANELS = {"all": "accuracy, all classes (%)", "few": "accuracy, few-shot classes
 def points(evidences: Sequence[Evidence]) -> list[Point]:
     """A point for each run, its method being the series and K the number of its experts; raises LongtailError if more differs."""
     check_alike(evidences, free=("experts",))
-    return [point(e.recipe.method, len(e.results["plain"]["experts"]), e) for e in evidences]
+    return [point(e.recipe.method, number_of_experts(e), e) for e in evidences]
 
 
 def compute(points: Iterable[Point]) -> dict[str, np.ndarray]:
@@ -35,7 +35,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
             at = arrays["series"] == name
             colour = colours[key] if len(series) == 1 else EXPERTS[i % len(EXPERTS)]
             x, mean, sd = (arrays[k][at] for k in ("x", key, f"{key}_sd"))
-            ax.errorbar(x, mean, np.nan_to_num(sd), color=colour, marker="o", markersize=4, capsize=3, label=name)
+            ax.errorbar(x, mean, sd, color=colour, marker="o", markersize=4, capsize=3, label=name)
         ax.set(xlabel="experts K", ylabel=label)
         ax.set_xticks(np.unique(arrays["x"]))
         ax.margins(0.12, 0.2)

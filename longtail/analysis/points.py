@@ -26,6 +26,12 @@ def point(series: str, x: float, evidence: Evidence) -> Point:
         return Point(series, x, found["top1"], found["few"])
 
 
+def number_of_experts(evidence: Evidence) -> int:
+    """K of a run, as its results have it."""
+    with evidence.run.as_written("results.json"):
+        return len(evidence.results["plain"]["experts"])
+
+
 def summary(points: Iterable[Point]) -> dict[str, np.ndarray]:
     """A row for each series and x, sorted: mean and (sample) deviation over seeds, nan for the deviation of one seed."""
     cells: dict[tuple[str, float], list[Point]] = {}
@@ -58,13 +64,14 @@ def check_alike(evidences: Sequence[Evidence], free: tuple[str, ...]) -> None:
 
 
 def settings(evidence: Evidence, free: tuple[str, ...]) -> dict:
-    """The recipe with the options of the method, without the seed and what is free."""
+    """The recipe with all options of the method, those left out too, without the seed and what is free."""
     flat = evidence.recipe.asdict()
-    flat |= flat.pop("options")
+    flat |= evidence.options
+    del flat["options"]
     return {key: value for key, value in flat.items() if key not in ("seed", *free)}
 
 
 def seeds_text(arrays: dict[str, np.ndarray]) -> str:
     """'3 seeds', or '2 to 3 seeds'."""
-    low, high = arrays["seeds"].min(), arrays["seeds"].max()
+    low, high = int(arrays["seeds"].min()), int(arrays["seeds"].max())
     return f"{low} to {high} seeds" if low < high else f"{low} seed{'s' * (low > 1)}"
