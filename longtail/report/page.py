@@ -29,7 +29,7 @@ def page(subjects: list[Subject], root: str | None, figures: str) -> str:
     wrong = [Wrong.of(subject).pairs() for subject in subjects]
     split, why = images_of(subjects[0], root)
     several = len(subjects) > 1
-    galleries = [gallery_of(subject, split, figures) for subject in subjects]
+    galleries = [gallery_of(subject, split, why, figures) for subject in subjects]
     content = {
         "title": title(subjects),
         "lead": lead(subjects),

@@ -56,7 +56,9 @@ def test_reliability_agrees_with_scikit_learn_and_its_ece_with_the_bins(made):
     np.testing.assert_allclose(found["accuracy"][filled], 100 * true)
     np.testing.assert_allclose(found["confidence"][filled], 100 * mean)
     assert found["share"].sum() == pytest.approx(100) and (found["share"] > 0).tolist() == filled.tolist()
-    gaps = [found["share"][b] / 100 * abs(found["accuracy"][b] - found["confidence"][b]) for b in range(15) if filled[b]]
+    gaps = [
+        found["share"][b] / 100 * abs(found["accuracy"][b] - found["confidence"][b]) for b in range(15) if filled[b]
+    ]
     assert found["ece"] == pytest.approx(sum(gaps))
     assert f"{found['ece']:.1f} %" in reliability.describe(found)
 
