@@ -18,8 +18,8 @@ def write_report(
     """Write the report of finished runs, or of folders made by `--seeds`; returns where it is.
 
     Without `out` that is RUN/report.html, of several runs report-A-B.html beside the first. An earlier report there is
-    replaced, any other file is not. Figures: fast, all (adds those that take minutes, and keeps them in the run), none of single runs.
-    Raises LongtailError for a run that is not finished, runs of different data, and a place that cannot be written.
+    replaced, any other file is not. Figures: fast, all (adds those that take minutes, and keeps them in the run), none
+    of single runs. Raises LongtailError for a run that is not finished, runs of different data, and a place that cannot be written.
     """
     if figures not in CHOICES:
         raise unknown("choice of figures", figures, CHOICES)
