@@ -19,7 +19,8 @@ def write_report(
 
     Without `out` that is RUN/report.html, of several runs report-A-B.html beside the first. An earlier report there is
     replaced, any other file is not. Figures: fast, all (adds those that take minutes, and keeps them in the run), none
-    of single runs. Raises LongtailError for a run that is not finished, runs of different data, and a place that cannot be written.
+    of single runs. Raises LongtailError for a run that is not finished, runs of different data, and a place that
+    cannot be written.
     """
     if figures not in CHOICES:
         raise unknown("choice of figures", figures, CHOICES)
