@@ -52,6 +52,9 @@ BAD = {
     "root for data that has none": ("train digits-lt --root /tmp", "--root"),
     "unwritable folder": ("train digits-lt --out /proc/here/run", "/proc/here/run"),
     "evaluating nothing": ("evaluate /nowhere", "is not a run folder"),
+    "an unknown figure, the nearest offered": ("figure reliabilty RUN", "did you mean 'reliability'"),
+    "a figure of nothing": ("figure tau", "longtail figure tau RUN"),
+    "a figure of no run": ("figure tau /nowhere", "is not a run folder"),
     "options of an unknown method": ("methods elc", "did you mean 'ecl'"),
     "an unknown recipe shown": ("recipes cifr", "did you mean 'cifar'"),
 }
@@ -100,7 +103,7 @@ def test_listings_show_every_method_recipe_and_option(capsys):
         assert word in text
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "methods", "recipes"])
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "figure", "methods", "recipes"])
 def test_help_is_there_for_every_command(command, capsys):
     assert run(*command.split(), "--help") == 0
     assert "Usage" in capsys.readouterr().out

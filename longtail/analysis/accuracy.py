@@ -4,10 +4,12 @@ import numpy as np
 
 from longtail.analysis.evidence import Evidence
 from longtail.analysis.style import (
+    APART,
     GROUP,
     QUIET,
     Panels,
     class_axis,
+    columns,
     group_bands,
     legend_above,
     log_axis,
@@ -36,25 +38,24 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """Accuracy a class with the mean of its group; below it the training images."""
     groups, accuracy, rank = arrays["group"], arrays["accuracy"], np.arange(len(arrays["name"]))
     above, below = axes
-    few_classes = len(rank) <= 40
     for ax in axes:
         group_bands(ax, groups)
+    if len(rank) <= APART:
+        columns(above, accuracy, groups)
     for name, colour in GROUP.items():
-        where = groups == name
-        if not where.any():
+        own = rank[groups == name]
+        if not len(own):
             continue
-        mean = nanmean(accuracy[where])
-        label = f"{name} {percent(mean)} ({where.sum():,} {'class' if where.sum() == 1 else 'classes'})"
-        if few_classes:
-            above.bar(rank[where], accuracy[where], 0.62, color=colour, alpha=0.85, linewidth=0, label=label)
-        else:
+        mean = nanmean(accuracy[own])
+        label = f"{name} {percent(mean)} ({len(own):,} {'class' if len(own) == 1 else 'classes'})"
+        above.hlines(mean, own[0] - 0.5, own[-1] + 0.5, color=colour, linewidth=2.2, label=label)
+        if len(rank) > APART:
             size = np.clip(2500 / len(rank), 1.5, 20)
-            above.scatter(rank[where], accuracy[where], size, color=colour, alpha=0.8, linewidths=0, label=label)
-        above.hlines(mean, rank[where][0] - 0.5, rank[where][-1] + 0.5, color=colour, linewidth=2)
-        below.bar(rank[where], arrays["train_images"][where], 0.62 if few_classes else 1, color=colour, linewidth=0)
+            above.scatter(own, accuracy[own], size, color=colour, alpha=0.8, linewidths=0, rasterized=len(rank) > 2000)
     untested = rank[np.isnan(accuracy)]
     above.plot(untested, np.full(len(untested), 2.0), "x", color=QUIET, markersize=4)
     above.set(ylim=(0, 100), ylabel="accuracy (%)")
+    columns(below, arrays["train_images"], groups)
     log_axis(below.yaxis)
     below.set_ylabel("training\nimages")
     below.set_ylim(bottom=0.7)

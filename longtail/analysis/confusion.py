@@ -5,7 +5,7 @@ import numpy as np
 from longtail.analysis.evidence import Evidence
 from longtail.analysis.style import MAP, Panels, percent, short
 
-LAYOUT = Panels(size=(3.9, 3.6))
+LAYOUT = Panels(size=(3.46, 3.1))
 SIDE = 400  # blocks a side; a screen has no more pixels for it
 LARGER = {"few": ("many", "medium"), "medium": ("many",)}
 
@@ -28,10 +28,13 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     starts = np.arange(0, classes, block)
     summed = np.add.reduceat(np.add.reduceat(matrix, starts, 0), starts, 1)
     edges = (-0.5, len(starts) * block - 0.5)
-    drawn = ax.imshow(np.log1p(summed), MAP, origin="lower", extent=edges * 2, interpolation="nearest", vmin=0)
+    largest = max(summed.sum(0).max(), 1)  # test images of a class: one scale for all runs
+    drawn = ax.imshow(
+        np.log1p(summed), MAP, origin="lower", extent=edges * 2, interpolation="nearest", vmin=0, vmax=np.log1p(largest)
+    )
     each = f" ({block} classes a side)" if block > 1 else ""
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.85, pad=0.03, label=f"test images{each}")
-    marks = [n for n in (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000) if n <= max(summed.max(), 1)]
+    marks = [n for n in (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000) if n <= largest]
     bar.set_ticks(np.log1p(marks), labels=[f"{n:,}" for n in marks])
     bar.outline.set_visible(False)
     ax.grid(False)

@@ -36,6 +36,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     if np.nanmin(values) > 0 and np.nanmax(values) > 30 * np.nanmin(values):
         log_axis(left.yaxis)
     left.set(xlabel="epoch", ylabel="training loss (nats, weighted)")
+    whole_epochs(left, epoch)
     legend_above(left, columns=3)
     for start in epoch[1:][arrays["stage"][1:] != arrays["stage"][:-1]]:
         for ax in axes:
@@ -55,14 +56,15 @@ def draw_tests(ax, arrays: dict[str, np.ndarray]) -> None:
         marker = "o" if tested.sum() < 15 else None
         ax.plot(arrays["epoch"][tested], values[tested], color=colour, marker=marker, markersize=3.5, label=name)
     ax.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100))
-    ax.set_xlim(axis_of(arrays["epoch"]))
+    whole_epochs(ax, arrays["epoch"])
     legend_above(ax, columns=4)
 
 
-def axis_of(epoch: np.ndarray) -> tuple[float, float]:
-    """Limits that leave room for the first and the last epoch."""
+def whole_epochs(ax, epoch: np.ndarray) -> None:
+    """The same x axis for both panels, with room for the first and the last epoch."""
     room = max(0.03 * (epoch[-1] - epoch[0]), 0.5)
-    return epoch[0] - room, epoch[-1] + room
+    ax.set_xlim(epoch[0] - room, epoch[-1] + room)
+    ax.xaxis.get_major_locator().set_params(integer=True)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import GROUP, Panels, short
+from longtail.analysis.style import GROUP, Panels, legend_above, short
 from longtail.errors import LongtailError
 
 LAYOUT = Panels(size=(3.9, 4.1))
@@ -55,7 +55,6 @@ def neighbours_alike(features: np.ndarray, labels: np.ndarray) -> float:
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """A point for each image: colour by group, shape and shade by class."""
-    import matplotlib.patheffects as effects
     from matplotlib.colors import to_rgb
 
     (ax,) = axes
@@ -66,15 +65,12 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
             place = arrays["place"][arrays["label"] == arrays["class"][row]]
             ax.scatter(*place.T, 11, color=[np.clip(shade, 0, 1)], marker=MARKERS[i], linewidths=0, alpha=0.75)
             label = short(arrays["name"][row])
-            halo = [effects.withStroke(linewidth=2.2, foreground="#FFFFFFB0")]
-            ax.text(
-                *np.median(place, 0), label, fontsize=7.5, ha="center", va="center", path_effects=halo, color="#1A1A1A"
-            )
+            back = {"boxstyle": "round,pad=0.12", "facecolor": "#FFFFFFB0", "linewidth": 0}
+            ax.text(*np.median(place, 0), label, fontsize=7.5, ha="center", va="center", color="#1A1A1A", bbox=back)
     ax.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
-    for name, colour in GROUP.items():
-        if (arrays["group"] == name).any():
-            ax.scatter([], [], 14, color=colour, label=name)
-    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, borderaxespad=0.2)
+    for name in dict.fromkeys(arrays["group"].tolist()):
+        ax.scatter([], [], 14, color=GROUP[name], label=name)
+    legend_above(ax)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:

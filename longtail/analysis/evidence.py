@@ -92,18 +92,23 @@ class Evidence:
         """many, medium or few, a class."""
         return [group_of(int(n)) for n in self.counts]
 
-    def option(self, name: str) -> float | None:
-        """The value of an option of the method in this run; None if the method has no such option."""
-        known = options_of(method_class(self.recipe.method))
-        return self.recipe.options.get(name, known[name].default) if name in known else None
+    @property
+    def options(self) -> dict:
+        """Every option of the method with its value in this run."""
+        defaults = {name: option.default for name, option in options_of(method_class(self.recipe.method)).items()}
+        return defaults | self.recipe.options
 
 
 def rows_of(run: RunFolder) -> list[dict]:
-    """The rows of metrics.csv: numbers, None for an empty cell, and the stage's name."""
-    with run.as_written("metrics.csv"), (run.path / "metrics.csv").open(newline="") as file:
+    """The rows of metrics.csv: numbers, None for an empty cell, and the stage's name; raises LongtailError if it is damaged."""
+    try:
+        lines = (run.path / "metrics.csv").read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LongtailError(f"{run.path / 'metrics.csv'} cannot be read: {error}") from error
+    with run.as_written("metrics.csv"):
         return [
             {key: cell if key == "stage" else float(cell) if cell else None for key, cell in row.items()}
-            for row in csv.DictReader(file)
+            for row in csv.DictReader(lines)
         ]
 
 

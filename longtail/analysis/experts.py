@@ -35,7 +35,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
             at = arrays["series"] == name
             colour = colours[key] if len(series) == 1 else EXPERTS[i % len(EXPERTS)]
             x, mean, sd = (arrays[k][at] for k in ("x", key, f"{key}_sd"))
-            ax.errorbar(x, mean, np.nan_to_num(sd), color=colour, marker="o", markersize=4, capsize=3, label=name)
+            ax.errorbar(x, mean, sd, color=colour, marker="o", markersize=4, capsize=3, label=name)
         ax.set(xlabel="experts K", ylabel=label)
         ax.set_xticks(np.unique(arrays["x"]))
         ax.margins(0.12, 0.2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import ALL, GAP, INK, Panels, percent
+from longtail.analysis.style import ALL, GAP, INK, Panels, legend_above, percent
 from longtail.evaluate import logits_of
 from longtail.losses import cross_entropy
 from longtail.methods import Method
@@ -83,15 +83,16 @@ def moved(method: Method, direction: dict[str, Tensor], step: float) -> Iterator
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """Left the loss, right the accuracy: a thin line for each direction, their mean thick."""
-    for ax, key, colour, label in zip(
-        axes, ("loss", "accuracy"), (GAP, ALL), ("cross-entropy (nats)", "accuracy (%)"), strict=True
-    ):
-        ax.plot(arrays["step"], arrays[key].T, color=colour, linewidth=0.8, alpha=0.5)
-        ax.plot(arrays["step"], arrays[key].mean(0), color=colour, linewidth=2.4)
+    panels = (("loss", GAP, "cross-entropy (nats)"), ("accuracy", ALL, "accuracy (%)"))
+    for ax, (key, colour, label) in zip(axes, panels, strict=True):
+        thin = ax.plot(arrays["step"], arrays[key].T, color=colour, linewidth=0.8, alpha=0.5)
+        ax.plot(arrays["step"], arrays[key].mean(0), color=colour, linewidth=2.4, label="mean")
+        thin[0].set_label(f"{len(thin)} directions, {arrays['images']} images")
         ax.axvline(0, color=INK, linewidth=0.8, linestyle=":")
         ax.set(
-            xlabel="step along a direction, in filter norms", ylabel=f"{label}, {arrays['images']} images", xlim=(-1, 1)
+            xlabel="step along a direction, in filter norms", ylabel=label, xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1]
         )
+        legend_above(ax)
     axes[0].set_ylim(bottom=0)
     axes[1].set_ylim(0, 100)
 

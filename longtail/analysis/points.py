@@ -58,13 +58,14 @@ def check_alike(evidences: Sequence[Evidence], free: tuple[str, ...]) -> None:
 
 
 def settings(evidence: Evidence, free: tuple[str, ...]) -> dict:
-    """The recipe with the options of the method, without the seed and what is free."""
+    """The recipe with all options of the method, those left out too, without the seed and what is free."""
     flat = evidence.recipe.asdict()
-    flat |= flat.pop("options")
+    flat |= evidence.options
+    del flat["options"]
     return {key: value for key, value in flat.items() if key not in ("seed", *free)}
 
 
 def seeds_text(arrays: dict[str, np.ndarray]) -> str:
     """'3 seeds', or '2 to 3 seeds'."""
-    low, high = arrays["seeds"].min(), arrays["seeds"].max()
+    low, high = int(arrays["seeds"].min()), int(arrays["seeds"].max())
     return f"{low} to {high} seeds" if low < high else f"{low} seed{'s' * (low > 1)}"

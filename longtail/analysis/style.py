@@ -9,6 +9,7 @@ GROUP = {"many": "#3B7FC4", "medium": "#D99A1C", "few": "#D24B62"}
 EXPERTS = ("#3B7FC4", "#D99A1C", "#2AA583", "#B05CC6", "#D24B62", "#7D8894", "#5FB0D9", "#9C7A3C")
 ALL, GAP, QUIET = "#2AA583", "#D24B62", "#8A929B"  # all classes together; what is wrong; what is only a reference
 MAP = "viridis"
+APART = 40  # so many classes at most have a bar each
 
 RC = {
     "svg.fonttype": "none",
@@ -34,7 +35,8 @@ RC = {
     "lines.linewidth": 1.6,
     "lines.solid_capstyle": "round",
     "legend.handlelength": 1.6,
-    "legend.columnspacing": 1.4,
+    "legend.columnspacing": 1.1,
+    "legend.handletextpad": 0.5,
     **dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), INK
     ),
@@ -63,7 +65,7 @@ def class_axis(ax, names: np.ndarray) -> None:
         ax.set_xlabel("class, by training images")
     else:
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set_xlabel(f"rank of the class by training images (0 the largest, {classes - 1:,} the smallest)")
+        ax.set_xlabel("rank of the class by training images")
 
 
 def short(name: str) -> str:
@@ -86,6 +88,17 @@ def log_axis(axis) -> None:
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axis.set_minor_formatter(lambda value, _: "")
+
+
+def columns(ax, values: np.ndarray, groups: np.ndarray) -> None:
+    """A bar for each class in the colour of its group; where there are many classes, one outline for each group."""
+    for name, colour in GROUP.items():
+        where = np.flatnonzero(groups == name)
+        if len(where) and len(groups) <= APART:
+            ax.bar(where, values[where], 0.66, color=colour, linewidth=0)
+        elif len(where):
+            edges = np.repeat(np.arange(where[0], where[-1] + 2) - 0.5, 2)[1:-1]
+            ax.fill_between(edges, np.repeat(values[where], 2), color=colour, linewidth=0)
 
 
 def legend_above(ax, columns: int = 4, **options) -> None:

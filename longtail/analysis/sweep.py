@@ -20,10 +20,10 @@ def points(evidences: Sequence[Evidence]) -> list[Point]:
     Raises LongtailError for a method without these options, and a run in which both, or other settings, differ.
     """
     check_alike(evidences, free=SERIES)
-    pairs = [tuple(evidence.option(name) for name in SERIES) for evidence in evidences]
-    for evidence, pair in zip(evidences, pairs, strict=True):
-        if None in pair:
+    for evidence in evidences:
+        if not set(SERIES) <= evidence.options.keys():
             raise LongtailError(f"{evidence.run.path}: {evidence.recipe.method} has not both of alpha and beta")
+    pairs = [tuple(evidence.options[name] for name in SERIES) for evidence in evidences]
     usual = [Counter(values).most_common(1)[0][0] for values in zip(*pairs, strict=True)]
     found = []
     for evidence, (alpha, beta) in zip(evidences, pairs, strict=True):
@@ -54,7 +54,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
         for key, colour, label in (("all", ALL, "all"), ("few", GROUP["few"], "few-shot")):
             x, mean, sd = (arrays[k][at] for k in ("x", key, f"{key}_sd"))
             if not np.isnan(mean).all():
-                ax.errorbar(x, mean, np.nan_to_num(sd), color=colour, marker="o", markersize=4, capsize=3, label=label)
+                ax.errorbar(x, mean, sd, color=colour, marker="o", markersize=4, capsize=3, label=label)
         ax.set(xlabel=f"{name} (Eq. 11)", ylabel="accuracy (%)")
         if at.sum() <= 8:
             ax.set_xticks(arrays["x"][at], [f"{x:g}" for x in arrays["x"][at]])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import GROUP, INK, Panels, class_axis, group_bands, legend_above
+from longtail.analysis.style import GROUP, INK, Panels, class_axis, columns, group_bands, legend_above
 
 LAYOUT = Panels(size=(8.4, 3.0), widths=(1, 1))
 
@@ -15,7 +15,7 @@ def compute(evidence: Evidence) -> dict[str, np.ndarray]:
     are shares, `predictions` and `images` are numbers of images; T is the run's temperature of distillation, 1 without one.
     """
     order, z = evidence.order, evidence.plain
-    classes, temperature = len(order), evidence.option("kd_temperature") or 1.0
+    classes, temperature = len(order), evidence.options.get("kd_temperature", 1.0)
     probability = sum((expert.double() / temperature).softmax(-1).mean(0) for expert in z) / len(z)
     predictions = np.bincount(z.argmax(-1).flatten().numpy(), minlength=classes) / len(z)
     images = np.bincount(evidence.labels.numpy(), minlength=classes)
@@ -33,15 +33,15 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """(a) and (b) beside each other, a step line for what would be fair."""
     rank = np.arange(len(arrays["name"]))
     pairs = (
-        ("probability", "fair", "mean probability", "share of the test images"),
-        ("predictions", "images", "predictions (images)", "test images of the class"),
+        ("probability", "fair", "mean probability", "fair share"),
+        ("predictions", "images", "predictions (images)", "fair share"),
     )
     for ax, (key, fair, label, reference), letter in zip(axes, pairs, "ab", strict=True):
         group_bands(ax, arrays["group"], named=True)
-        colours = [GROUP[group] for group in arrays["group"]]
-        ax.bar(rank, arrays[key], 0.7 if len(rank) <= 40 else 1, color=colours, linewidth=0)
+        columns(ax, arrays[key], arrays["group"])
         ax.step(rank, arrays[fair], where="mid", color=INK, linewidth=1, linestyle="--", label=reference)
         ax.set_ylabel(f"({letter}) {label}")
+        ax.set_ylim(bottom=0)
         class_axis(ax, arrays["name"])
         legend_above(ax)
 

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from longtail import LongtailError, analysis
 from longtail.analysis import FIGURES, Evidence, picture, render, save, stored
 from longtail.analysis.points import Point
 from longtail.analysis.style import INK
+from longtail.data import load_split
 from longtail.runs import RunFolder
 
 ONE = [name for name, entry in FIGURES.items() if entry.runs == "one" and name != "landscape"]
@@ -39,7 +41,8 @@ def panels_of(name: str, evidence) -> dict:
 def check(svg: str) -> None:
     root = ElementTree.fromstring(svg)
     assert root.tag.endswith("svg") and root.get("aria-label")
-    outside = [u for u in re.findall(r"(?:https?:)?//[^\"' ]*", svg) if not u.startswith("http://www.w3.org/")]
+    text = re.sub(r"data:image/png;base64,[^\"]*", "", svg)
+    outside = [u for u in re.findall(r"(?:https?:)?//[^\"' ]*", text) if not u.startswith("http://www.w3.org/")]
     assert not outside and "<!DOCTYPE" not in svg and "<style" not in svg and "@import" not in svg
     assert all(ref.startswith(("#", "data:image/png")) for ref in re.findall(r'href="([^"]*)"', svg))
     assert "currentColor" in svg and INK not in svg and "<text" in svg
@@ -89,7 +92,7 @@ def test_pictures_on_one_page_share_no_id():
     assert all(ids) and len({i for own in ids for i in own}) == sum(map(len, ids))
 
 
-@pytest.mark.parametrize("kind", [".svg", ".png", ".pdf"])
+@pytest.mark.parametrize("kind", [".png", ".pdf"])
 def test_a_figure_is_saved_with_its_numbers_and_replaces_only_itself(kind, tmp_path):
     made, path = made_up([300, 50, 5]), tmp_path / f"mine{kind}"
     words = save("accuracy", [made], path)
@@ -144,11 +147,7 @@ def test_a_comparison_does_not_take_the_place_of_a_runs_own_figure(ecl_run, ce_r
 
 
 def test_other_images_than_those_of_the_run_are_refused(ecl_run, ecl):
-    from longtail.data import load_split
-
     assert Evidence.of(ecl_run, load_split("digits-lt", ecl.recipe.imbalance)).split is not None
-    from dataclasses import replace
-
     fewer = replace(ecl.split, test=replace(ecl.split.test, labels=ecl.split.test.labels.flip(0)))
     with pytest.raises(LongtailError, match="other test images"):
         Evidence.of(ecl_run, fewer)

@@ -15,7 +15,7 @@ from longtail.runs import RunFolder
 
 
 def run(name="RUN", top1=50.0, k=3, **changes) -> Evidence:
-    recipe = recipe_for("digits-lt", None, method="ecl", **changes)
+    recipe = recipe_for("digits-lt", None, **{"method": "ecl"} | changes)
     results = {"plain": {"ensemble": {"top1": top1, "few": top1 / 2}, "experts": [None] * k}}
     return Evidence(name, RunFolder(name), recipe, SimpleNamespace(), ["0"], np.array([1]), results, [])
 
@@ -48,12 +48,19 @@ def test_a_run_that_differs_in_more_is_refused_by_name():
 
 
 def test_a_sweep_puts_the_commonest_pair_into_both_curves():
-    found = sweep.points([run(), run(alpha=0.1, top1=40.0), run(beta=0.5, top1=45.0), run(beta=0.2, top1=30.0)])
+    found = sweep.points(
+        [run(experts=3), run(alpha=0.1, top1=40.0), run(beta=0.5, top1=45.0), run(beta=0.2, top1=30.0)]
+    )
     assert sorted((p.series, p.x, p.all) for p in found) == [
         ("alpha", 0.1, 40.0), ("alpha", 0.6, 50.0), ("beta", 0.2, 30.0), ("beta", 0.5, 45.0), ("beta", 1.0, 50.0)
     ]  # fmt: skip
     words = sweep.describe(sweep.compute(found))
     assert re.search(r"alpha from 0\.1 to 0\.6: best 50\.0 % at 0\.6, worst 40\.0 % at 0\.1", words)
+
+
+def test_a_method_without_the_weights_has_no_sweep():
+    with pytest.raises(LongtailError, match="RUN: bc has not both of alpha and beta"):
+        sweep.points([run(method="bc")])
 
 
 def test_a_run_that_changes_both_weights_is_refused():

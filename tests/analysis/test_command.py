@@ -1,0 +1,63 @@
+"""`longtail figure`, as a user types it."""
+
+import shutil
+
+import pytest
+
+from longtail import cli
+from longtail.analysis import FIGURES
+
+
+def run(*words) -> int:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(word) for word in words])
+    return stop.value.code
+
+
+def refused(capsys, part, *words) -> None:
+    assert run(*words) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and part in error and "Traceback" not in error
+
+
+def test_alone_it_lists_every_figure(capsys):
+    assert run("figure") == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in FIGURES)
+
+
+def test_a_figure_is_written_into_the_run_and_told_in_words(capsys, ecl_run):
+    assert run("figure", "tau", ecl_run) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert (ecl_run / "figures" / "tau.svg").is_file() and (ecl_run / "figures" / "tau.csv").is_file()
+    assert "As trained (tau 0)" in text
+
+
+def test_an_unfinished_run_is_refused(capsys, ecl_run, tmp_path):
+    shutil.copytree(ecl_run, tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    refused(capsys, "was not trained to the end", "figure", "tau", tmp_path / "run")
+
+
+def test_runs_of_different_data_are_refused(capsys, ecl_run, tmp_path):
+    assert (
+        run("train", "digits-lt", "ce", "--epochs", 1, "--imbalance", 10, "--threads", 1, "--out", tmp_path / "other")
+        == 0
+    )
+    refused(capsys, "other is a run of other data than", "figure", "tau", ecl_run, tmp_path / "other")
+
+
+def test_a_file_that_is_not_the_figure_and_a_name_that_is_no_picture_are_left_alone(capsys, ecl_run, tmp_path):
+    (tmp_path / "mine.svg").write_text("<svg>my own drawing</svg>")
+    refused(capsys, "is not this figure", "figure", "tau", ecl_run, "--out", tmp_path / "mine.svg")
+    assert (tmp_path / "mine.svg").read_text() == "<svg>my own drawing</svg>"
+    refused(capsys, "is not named as a picture", "figure", "tau", ecl_run, "--out", tmp_path / "mine.jpg")
+    refused(capsys, "is not a folder", "figure", "tau", ecl_run, "--out", tmp_path / "no" / "mine.svg")
+
+
+def test_a_damaged_metrics_file_is_named(capsys, ecl_run, tmp_path):
+    shutil.copytree(ecl_run, tmp_path / "run")
+    (tmp_path / "run" / "metrics.csv").write_text("epoch,stage\nmany,train\n")
+    refused(capsys, "metrics.csv is not as longtail wrote it", "figure", "curves", tmp_path / "run")
+    (tmp_path / "run" / "metrics.csv").unlink()
+    refused(capsys, "metrics.csv", "figure", "curves", tmp_path / "run")
