@@ -5,7 +5,7 @@ from pathlib import Path
 
 from longtail.errors import LongtailError, unknown
 from longtail.report.figures import CHOICES
-from longtail.report.page import page
+from longtail.report.page import compose
 from longtail.report.subject import Subject, open_subjects
 from longtail.runs import RunFolder
 
@@ -29,7 +29,7 @@ def write_report(
     subjects = open_subjects(list(runs))
     target = Path(out).expanduser() if out else default_place(subjects)
     check_place(target)
-    content = page(subjects, root, figures)
+    content = compose(subjects, root, figures)
     with RunFolder(target.parent).replacing(target.name) as temporary:
         temporary.write_text(content, encoding="utf-8")
     return target
