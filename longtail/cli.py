@@ -92,7 +92,9 @@ def report(
         str | None,
         Parameter(help="file to write; RUN/report.html, or report-A-B.html beside the first of several runs"),
     ] = None,
-    figures: Annotated[str, Parameter(help="fast, all (adds those that take minutes), or none")] = "fast",
+    figures: Annotated[
+        str, Parameter(help="fast, all (adds those that take minutes), or none of single runs")
+    ] = "fast",
     root: Annotated[
         str | None, Parameter(help="folder with the data set's files; that of the training if left out")
     ] = None,

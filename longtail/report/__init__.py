@@ -5,7 +5,7 @@ from pathlib import Path
 
 from longtail.errors import LongtailError, unknown
 from longtail.report.figures import CHOICES
-from longtail.report.page import page
+from longtail.report.page import compose
 from longtail.report.subject import Subject, open_subjects
 from longtail.runs import RunFolder
 
@@ -18,8 +18,9 @@ def write_report(
     """Write the report of finished runs, or of folders made by `--seeds`; returns where it is.
 
     Without `out` that is RUN/report.html, of several runs report-A-B.html beside the first. An earlier report there is
-    replaced, any other file is not. Figures: fast, all (adds those that take minutes, and keeps them in the run), none.
-    Raises LongtailError for a run that is not finished, runs of different data, and a place that cannot be written.
+    replaced, any other file is not. Figures: fast, all (adds those that take minutes, and keeps them in the run), none
+    of single runs. Raises LongtailError for a run that is not finished, runs of different data, and a place that
+    cannot be written.
     """
     if figures not in CHOICES:
         raise unknown("choice of figures", figures, CHOICES)
@@ -28,7 +29,7 @@ def write_report(
     subjects = open_subjects(list(runs))
     target = Path(out).expanduser() if out else default_place(subjects)
     check_place(target)
-    content = page(subjects, root, figures)
+    content = compose(subjects, root, figures)
     with RunFolder(target.parent).replacing(target.name) as temporary:
         temporary.write_text(content, encoding="utf-8")
     return target

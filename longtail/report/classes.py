@@ -27,22 +27,25 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Columns after class and group, and rows by falling training count."""
+    """Columns after class and group, rows by falling training count, and what is left out of a long table."""
 
     columns: tuple[Column, ...]
     rows: tuple[ClassRow, ...]
+    note: str = ""
 
 
+LONG = 2000  # classes, above which the experts are left out for the size of the page
 FIRST, LAST = Column("Training images"), Column("Test images")
 
 
 def one_run(subject: Subject, pairs: list[Pair]) -> ClassTable:
     """Accuracy of the ensemble, mirrored, and of each expert, and what the class is most often taken for."""
-    experts = [f"expert_{k}" for k in range(subject.experts)] if subject.experts > 1 else []
+    several, long = subject.experts > 1, len(subject.classes) > LONG
+    experts = [f"expert_{k}" for k in range(subject.experts)] if several and not long else []
     names, worst = subject.classes.names, most_frequent(pairs)
     columns = (
         FIRST,
-        Column("Ensemble" if experts else "Accuracy", bar=True),
+        Column("Ensemble" if several else "Accuracy", bar=True),
         Column("Mirrored"),
         *(Column(f"Expert {k}") for k, _ in enumerate(experts, 1)),
         Column("Most often taken for", "text"),
@@ -54,7 +57,8 @@ def one_run(subject: Subject, pairs: list[Pair]) -> ClassTable:
         taken = (names[worst[c].predicted], percent(worst[c].rate)) if c in worst else ("", "")
         return (*(percent(row[voter]) for voter in ("plain", "flip", *experts)), *taken)
 
-    return ClassTable(columns, _rows(subject, [cells(c, row) for c, row in enumerate(subject.per_class)]))
+    note = "; each expert's is in per_class.csv" if several and long else ""
+    return ClassTable(columns, _rows(subject, [cells(c, row) for c, row in enumerate(subject.per_class)]), note)
 
 
 def several_runs(subjects: list[Subject]) -> ClassTable:

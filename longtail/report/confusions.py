@@ -7,7 +7,7 @@ import numpy as np
 from longtail.report.subject import Subject
 from longtail.runs import RunFolder
 
-PAIRS, EXAMPLES = 12, 4  # shown
+PAIRS, EXAMPLES = 12, 6  # shown
 
 
 @dataclass(frozen=True)

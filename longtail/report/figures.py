@@ -10,6 +10,7 @@ from longtail.errors import LongtailError
 from longtail.report import overlay
 from longtail.report.subject import Subject
 
+FIRST = ("accuracy", "curves", "reliability", "confusion", "tau")  # then the others, as they are listed
 CHOICES = ("fast", "all", "none")
 SUSPECT = re.compile(r"<script|<foreignobject|<iframe|javascript:|\son\w+\s*=|href\s*=\s*[\"'](?!#|data:image/)", re.I)
 
@@ -38,17 +39,23 @@ class Gallery:
     missing: dict[str, list[str]] = field(default_factory=dict)
 
 
-def gallery_of(subject: Subject, split: Split | None, which: str) -> Gallery:
-    """Every figure that one run allows; of several seeds, those of the first. A figure that cannot be drawn says why."""
+def gallery_of(subject: Subject, split: Split | None, why: str, which: str) -> Gallery:
+    """Every figure that one run allows; of several seeds, those of the first. One that cannot be drawn says why.
+
+    Without a split, whose absence `why` explains, only the curves are drawn; kept figures are shown.
+    """
     seeds = subject.seeds
     gallery = Gallery(f"Drawn from seed {seeds[0]}, the first of {len(seeds)}." if len(seeds) > 1 else "")
     if which == "none":
-        return gallery
+        return Gallery("Left out, as asked.")
     evidence = Evidence.of(subject.runs[0], split)
-    for name, figure in FIGURES.items():
+    for name in dict.fromkeys((*FIRST, *FIGURES)):
+        figure = FIGURES[name]
         if figure.runs == "many":
             continue
         try:
+            if split is None and name != "curves" and (figure.cost == "fast" or which == "all"):
+                raise LongtailError(why)
             drawing = render(name, [evidence]) if figure.cost == "fast" else slow(name, evidence, which == "all")
         except LongtailError as error:
             gallery.missing.setdefault(str(error), []).append(figure.title)

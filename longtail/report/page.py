@@ -24,12 +24,12 @@ from longtail.report.words import lead, noise, sizes, title
 FILES = Path(__file__).parent
 
 
-def page(subjects: list[Subject], root: str | None, figures: str) -> str:
+def compose(subjects: list[Subject], root: str | None, figures: str) -> str:
     """The whole page as HTML: one run in full, several side by side and then each in full."""
     wrong = [Wrong.of(subject).pairs() for subject in subjects]
     split, why = images_of(subjects[0], root)
     several = len(subjects) > 1
-    galleries = [gallery_of(subject, split, figures) for subject in subjects]
+    galleries = [gallery_of(subject, split, why, figures) for subject in subjects]
     content = {
         "title": title(subjects),
         "lead": lead(subjects),

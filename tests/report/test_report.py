@@ -303,6 +303,13 @@ def test_a_thousand_classes_stay_small(tmp_path):
     assert write_report([run.path], figures="none").stat().st_size < 600_000
 
 
+def test_the_longest_tables_leave_the_experts_out_and_say_so(tmp_path):
+    run = made_up(tmp_path / "longer", [str(c) for c in range(2001)], [30] * 2001, tested=1)
+    rows = read(write_report([run.path], figures="none")).table("Every class")
+    assert len(rows) == 2002 and rows[0][3] == "Ensemble" and "Expert 1" not in rows[0]
+    assert "is in per_class.csv" in (run.path / "report.html").read_text()
+
+
 def test_importing_the_report_loads_nothing_slow():
     code = "import sys, longtail.report; print([m for m in ('matplotlib', 'jinja2', 'pyarrow') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
