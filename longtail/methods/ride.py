@@ -64,7 +64,7 @@ class RIDE(Branches):
 
     def stages(self) -> list[Stage]:
         return [
-            Stage("experts"),
+            Stage("experts", trains=("encoders", "cls")),
             Stage("router", self.routing, ("balanced",), trains=("router",), lr=0.01),  # authors' code
         ]
 
