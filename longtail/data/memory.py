@@ -28,6 +28,11 @@ class Faults:
     def __len__(self) -> int:
         return self.count
 
+    @property
+    def all_missing(self) -> bool:
+        """Whether the images are not where they were looked for, rather than bad."""
+        return all(error.reason == "no such file" for error in self.first)
+
     def __add__(self, other: "Faults") -> "Faults":
         return Faults(self.count + other.count, (self.first + other.first)[:KEPT])
 
@@ -104,7 +109,7 @@ def unreadable(bad: Faults, total: int, name: str) -> LongtailError:
     """The one message about all images that cannot be used."""
     shown = "; ".join(map(str, bad.first[:SHOWN]))
     more = f"; and {len(bad) - SHOWN:,} more, which `longtail inspect` lists" if len(bad) > SHOWN else ""
-    if all(error.reason == "no such file" for error in bad.first):
+    if bad.all_missing:
         return LongtailError(
             f"{len(bad):,} of {total:,} images of {name} are not where listed: {shown}{more}. Is --root right?"
         )

@@ -64,7 +64,7 @@ def split_of(name: str, listing: Listing, imbalance: float | None) -> Split:
     train, parts = listing.parts["train"], listing.parts
     if "test" not in parts:
         raise LongtailError(
-            f"{name} has no test part; --test-share 0.2 holds a fifth of every class out, --test names a list or folder"
+            f"data set '{name}' has no test part; --test-share 0.2 holds a fifth of every class out, --test names one"
         )
     if imbalance is not None:
         train = train.take(sorted(long_tail(train.labels, listing.names, imbalance)))

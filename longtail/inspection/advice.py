@@ -24,7 +24,8 @@ def of_faults(facts: Facts) -> list[str]:
     found, duplicates = [], facts.duplicates
     if bad := len(facts.looks.bad):
         what = several(bad, "unreadable image", "unreadable images")
-        found.append(f"Mend or remove the {what}, or train with --skip-bad.")
+        mend = f"Mend or remove the {what}, or train with --skip-bad."
+        found.append("The images are not where listed: is --root right?" if facts.looks.bad.all_missing else mend)
     for part in facts.counts.keys() - {"train"}:
         if leaks := len(duplicates.leaks(part)):
             what = several(leaks, f"{part} image is a training image", f"{part} images are training images")

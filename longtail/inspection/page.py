@@ -8,7 +8,7 @@ from longtail.inspection.summary import faults, overview
 from longtail.metrics.accuracy import GROUPS
 
 MARK = "<!-- written by longtail inspect -->"  # by which a page of ours is known
-WIDTH, HEIGHT = 1000, 260
+WIDTH, HEIGHT, MARGIN = 640, 180, 52
 MOST_CLASSES = 2000  # rows of the class table, the smallest classes first
 
 TEMPLATE = """<!doctype html>
@@ -25,7 +25,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem } p, li { max-width: 46rem }
 .quiet, figcaption { color: var(--quiet) } figure { margin: 0 } svg { width: 100%; height: auto; display: block }
 .key { display: inline-block; width: .7em; height: .7em }
-svg text { font: 12px system-ui, sans-serif; fill: var(--quiet) } svg line { stroke: var(--line) }
+svg text { font: 13px system-ui, sans-serif; fill: var(--quiet) } svg line { stroke: var(--line) }
 .many { fill: var(--many); background: var(--many) } .medium { fill: var(--medium); background: var(--medium) }
 .few { fill: var(--few); background: var(--few) }
 .scroll { overflow: auto; max-height: 32rem } table { border-collapse: collapse }
@@ -38,7 +38,9 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { ove
 <figure>{{ histogram }}<figcaption>Classes from the largest to the smallest, logarithmic scale.
 <b class="key many"></b> many (over 100), <b class="key medium"></b> medium (20 to 100),
 <b class="key few"></b> few (below 20).</figcaption></figure>
-<h2>Advice</h2><ul>{% for line in advice %}<li>{{ line }}</li>{% endfor %}</ul>
+<h2>Advice</h2><ul>{% for line in advice %}<li>
+{%- for piece in line.split("`") %}{% if loop.index0 % 2 %}<code>{{ piece }}</code>{% else %}{{ piece }}{% endif %}{% endfor -%}
+</li>{% endfor %}</ul>
 {% for title, total, lines in faults %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
 <ul class="list">{% for line in lines %}<li>{{ line }}</li>{% endfor %}</ul>
 {% if total > lines | length %}<p class="quiet">The first {{ lines | length }} are shown.</p>{% endif %}{% endfor %}
@@ -91,9 +93,9 @@ def histogram(counts: Sequence[int], groups: Sequence[str]) -> str:
     ticks = [10**power for power in range(int(math.log10(max(max(counts), 1))) + 1)]
     lines = "".join(
         f'<line x1="0" x2="{WIDTH}" y1="{(y := HEIGHT * (1 - math.log10(2 * tick) / top)):.1f}" y2="{y:.1f}"/>'
-        f'<text x="{WIDTH}" y="{y - 3:.1f}" text-anchor="end">{tick:,}</text>'
+        f'<text x="-8" y="{y + 4:.1f}" text-anchor="end">{tick:,}</text>'
         for tick in ticks
     )
     label = f"Training images of {len(pairs)} classes, from {pairs[0][0]:,} to {pairs[-1][0]:,}"
     bars = "".join(f'<path class="{group}" d="{path}"/>' for group, path in paths.items() if path)
-    return f'<svg viewBox="0 -16 {WIDTH} {HEIGHT + 18}" role="img" aria-label="{label}">{lines}{bars}</svg>'
+    return f'<svg viewBox="{-MARGIN} -10 {WIDTH + MARGIN} {HEIGHT + 12}" role="img" aria-label="{label}">{lines}{bars}</svg>'

@@ -55,7 +55,7 @@ def test_hidden_files_and_those_of_file_managers_are_no_images(folder):
 
 
 def test_one_folder_of_classes_needs_a_test_share_that_leaves_each_class_an_image(folder):
-    with pytest.raises(LongtailError, match=r"train has no test part; --test-share 0.2 holds"):
+    with pytest.raises(LongtailError, match=r"data set 'train' has no test part; --test-share 0.2 holds"):
         load(folder / "train")
     split, again = (load(folder / "train", test_share=0.25, val_share=0.1) for _ in range(2))
     assert torch.bincount(split.test.labels, minlength=3).tolist() == [3, 2, 0]

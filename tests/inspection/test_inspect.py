@@ -14,7 +14,7 @@ from longtail import LongtailError, cli
 from longtail.inspection.advice import advice, group_error
 from longtail.inspection.command import look_into
 from longtail.inspection.facts import Facts
-from longtail.inspection.page import histogram, page
+from longtail.inspection.page import HEIGHT, histogram, page
 from tests.data.pictures import bad_files, class_folders
 
 
@@ -121,7 +121,7 @@ def test_a_histogram_has_a_bar_for_every_class_with_images(counts):
     drawn = histogram(counts, groups)
     assert drawn.count("M") == len(counts)
     heights = [float(h) for h in re.findall(r"v-([0-9.]+)h", drawn)]
-    assert all(0 <= h <= 260 for h in heights) and sum(h > 0 for h in heights) == sum(n > 0 for n in counts)
+    assert all(0 <= h <= HEIGHT for h in heights) and sum(h > 0 for h in heights) == sum(n > 0 for n in counts)
 
 
 def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path):
