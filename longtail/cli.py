@@ -13,28 +13,24 @@ from rich.table import Table
 
 from longtail import __version__, api
 from longtail.console import reporter, results_table, show_run
-from longtail.errors import LongtailError, unknown
+from longtail.data import SOURCES
+from longtail.errors import LongtailError, stopped, unknown
+from longtail.flags import Device, Threads, as_typed, whole, with_options
 from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import DEFAULT, RECIPES, recipe_for
 from longtail.seeds import train_seeds
 from longtail.train import train as train_run
+from longtail.use import export, predict
 from longtail.world import LostProcess, processes, rank
 
 console = Console(quiet=rank() > 0)  # of several processes only the first speaks
 
 
-def whole(kind: type, tokens: tuple) -> int:
-    """A whole number as typed; 1.5 is refused, not rounded."""
-    if not tokens[0].value.lstrip("+-").isdigit():
-        raise ValueError(f"'{tokens[0].value}' is not a whole number")
-    return int(tokens[0].value)
-
-
 def train(
-    data: str,
-    method: str = "ecl",
+    data: Annotated[str, Parameter(help=f"{', '.join(SOURCES)}, or the path of a folder, table or list")],
+    method: Annotated[str, Parameter(help="one of `longtail methods`")] = "ecl",
     /,
     *,
     recipe: Annotated[str | None, Parameter(help="named recipe to start from; the data set's own if left out")] = None,
@@ -48,8 +44,8 @@ def train(
         int, Parameter(help="train so many seeds side by side, --seed being the first", converter=whole)
     ] = 1,
     resume: Annotated[bool, Parameter(help="continue the run in this folder, or begin it", negative="")] = False,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")] = "auto",
-    threads: Annotated[int | None, Parameter(help="CPU threads; all cores if left out")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     **changes: object,
 ) -> None:
     """Train a method on a data set, evaluate it, and keep the run in a folder of its own."""
@@ -70,9 +66,11 @@ def evaluate(
     root: Annotated[
         str | None, Parameter(help="folder with the data set's files; that of the training if left out")
     ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Test a finished run's model again, and print its table; nothing is written."""
-    model = api.load(run)
+    model = api.load(run, device=device, threads=threads)
     root = root or model.run.read_json("environment.json").get("root")
     split = model.recipe.load(root)
     model.run.check_images(split, "test")
@@ -116,48 +114,6 @@ def recipes(name: str | None = None, /) -> None:
     console.print(table)
 
 
-def with_options(method: str):
-    """The train command with the recipe's fields and the method's options as flags of their types."""
-
-    def command(*args, **flags):
-        return train(*args, **{name: value for name, value in flags.items() if value is not None})
-
-    own = inspect.signature(train)
-    flags = {
-        f.name: (f.type.__origin__, f.type.__metadata__[0])
-        for f in fields(Recipe)
-        if f.name not in ("data", "method", "options")
-    }
-    options = {
-        o.name: (o.type, f"{o.help} (default {str(o.default).lower()})")
-        for o in options_of(method_class(method)).values()
-    }
-    added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                kind | None, Parameter(help=text, group=group, converter=whole if kind in (int, int | None) else None)
-            ],
-        )
-        for group, found in (("Recipe", flags), (f"Options of {method}", options))
-        for name, (kind, text) in found.items()
-    ]
-    kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    command.__signature__ = own.replace(parameters=[*kept, *added])
-    command.__annotations__ = {p.name: p.annotation for p in command.__signature__.parameters.values()}
-    command.__doc__ = train.__doc__
-    return command
-
-
-def method_in(words: list[str]) -> str:
-    """The method that a train command names: its second word, or any word that is a method if flags come first."""
-    if len(words) > 2 and not words[1].startswith("-"):
-        return "ecl" if words[2].startswith("-") else words[2]
-    return next((word for word in words[1:] if word in METHODS), "ecl")
-
-
 def application(words: list[str]) -> App:
     """The commands, the flags of `train` being those of the method it is asked for."""
     app = App(
@@ -167,20 +123,19 @@ def application(words: list[str]) -> App:
         console=console,
         suppress_keyboard_interrupt=False,
     )
-    method = method_in(words) if words[:1] == ["train"] else "ecl"
-    app.command(with_options(method), name="train")
-    for command in (evaluate, methods, recipes):
+    app.command(with_options(train, words if words[:1] == ["train"] else []), name="train")
+    for command in (evaluate, predict, export, methods, recipes):
         app.command(command)
     app.command(inspect_data, name="inspect")
     return app
 
 
 def explain(error: Exception) -> str:
-    """What is wrong, on one line; an unknown flag lists the known ones."""
+    """What is wrong, on one line; an unknown flag lists the known ones, and a wrong value names the flag as typed."""
     if isinstance(error, UnknownOptionError):
         known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
         error = unknown("flag", (error.token.keyword or error.token.value).partition("=")[0], known)
-    return " ".join(str(error).split())
+    return as_typed(" ".join(str(error).split()))
 
 
 def terminate(*_) -> NoReturn:
@@ -189,19 +144,18 @@ def terminate(*_) -> NoReturn:
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run one command and exit: 0, or 2 with one line on standard error for bad input, or 130 or 143 when interrupted."""
+    """Run one command and exit: 0, 2 with one line on standard error for bad input, 3 if only some images were, 130 or 143."""
     words = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, terminate)
     try:
-        application(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
-        code = 0
+        code = application(words)(words, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except (LongtailError, CycloptsError) as error:
         if rank() == 0 or isinstance(error, LostProcess):
             print(f"longtail: error: {explain(error)}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt as stop:
+        code = 143 if stop.args else 130
         why = "stopped by torchrun, whose own lines say which process ended" if processes() > 1 else "interrupted"
         if rank() == 0:
-            print(f"longtail: {why}; finished epochs are kept, the same command with --resume goes on", file=sys.stderr)
-        code = 143 if stop.args else 130
+            raise stopped(why, code) from None
     raise SystemExit(code)
