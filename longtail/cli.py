@@ -15,7 +15,7 @@ from longtail import __version__, api
 from longtail.console import reporter, results_table, show_run
 from longtail.data import SOURCES
 from longtail.errors import LongtailError, stopped, unknown
-from longtail.flags import Device, Threads, as_typed, whole, with_options
+from longtail.flags import COMPLETION, Device, Threads, as_typed, whole, with_options
 from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
@@ -123,7 +123,8 @@ def application(words: list[str]) -> App:
         console=console,
         suppress_keyboard_interrupt=False,
     )
-    app.command(with_options(train, words if words[:1] == ["train"] else []), name="train")
+    app.register_install_completion_command(COMPLETION, help="Let the shell complete commands, flags and names on Tab.")
+    app.command(with_options(train, words), name="train")
     for command in (evaluate, predict, export, methods, recipes):
         app.command(command)
     app.command(inspect_data, name="inspect")

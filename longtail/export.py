@@ -100,7 +100,7 @@ def write_onnx(model: Exported, size: list[int], described: dict, path: Path) ->
     with warnings.catch_warnings(action="ignore"):
         free = {"images": {0: torch.export.Dim("batch")}, "log_prior": None}
         program = torch.onnx.export(
-            model, (images, model.assumed), dynamo=True, dynamic_shapes=free, verbose=False, **names
+            model, (images, torch.zeros_like(model.assumed)), dynamo=True, dynamic_shapes=free, verbose=False, **names
         )
     props = {f"longtail.{key}": json.dumps(value) for key, value in described.items()}
     onnx.helper.set_model_props(program.model_proto, props)

@@ -4,7 +4,8 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -14,6 +15,7 @@ from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 
+COMPLETION = "--install-completion"
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
 Threads = Annotated[int | None, Parameter(help="CPU threads; all cores if left out")]
 
@@ -26,7 +28,10 @@ def whole(kind: type, tokens: tuple) -> int:
 
 
 def with_options(train: Callable, words: list[str]) -> Callable:
-    """The train command, its `**changes` spelt out as flags of their types; the words typed say data set and method."""
+    """The train command, its `**changes` spelt out as flags of their types; the words typed say data set and method.
+
+    For tab completion the known names of both are spelt out too.
+    """
 
     def command(*args, **flags):
         return train(*args, **{name: value for name, value in flags.items() if value is not None})
@@ -48,7 +53,12 @@ def with_options(train: Callable, words: list[str]) -> Callable:
         for group, found in (("Recipe", recipe_flags(words)), (f"Options of {method}", options))
         for name, (kind, text) in found.items()
     ]
-    kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    names = {"data": Literal[*SOURCES] | Path, "method": Literal[*METHODS]} if words[:1] == [COMPLETION] else {}
+    kept = [
+        p.replace(annotation=names[p.name]) if p.name in names else p
+        for p in own.parameters.values()
+        if p.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
     command.__signature__ = own.replace(parameters=[*kept, *added])
     command.__annotations__ = {p.name: p.annotation for p in command.__signature__.parameters.values()}
     command.__doc__ = train.__doc__
@@ -74,6 +84,8 @@ def recipe_flags(words: list[str]) -> dict[str, tuple[type, str]]:
 
 def method_in(words: list[str]) -> str:
     """The method that a train command names: its second word, or any word that is a method if flags come first."""
+    if words[:1] != ["train"]:
+        return "ecl"
     if len(words) > 2 and not words[1].startswith("-"):
         return "ecl" if words[2].startswith("-") else words[2]
     return next((word for word in words[1:] if word in METHODS), "ecl")

@@ -62,7 +62,7 @@ def paths_of(path: Path) -> Iterator[str]:
                     raise LongtailError(f"{path} has no column path")
                 words = (row[column] for row in rows if row[column])
             for word in words:
-                yield os.path.join(path.parent, word)
+                yield str(path.parent / word)
     except (OSError, csv.Error) as error:
         raise LongtailError(f"{path} cannot be read as a list of paths: {error}") from error
 
@@ -70,7 +70,7 @@ def paths_of(path: Path) -> Iterator[str]:
 def without_label(line: str, folder: Path) -> str:
     """The path of a line `path` or `path label`."""
     path, *label = line.rsplit(maxsplit=1)
-    return path if label and not os.path.lexists(folder / line) else line
+    return path if label and os.path.lexists(folder / path) and not os.path.lexists(folder / line) else line
 
 
 def batches(paths: Iterable[str], side: int) -> Iterator[tuple[list[str], Tensor, list[BadImage]]]:

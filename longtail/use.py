@@ -56,7 +56,7 @@ def predict(
             print(f"only the first {SHOWN} images; --out FILE.csv or FILE.parquet takes all")
     else:
         written = write(Path(out).expanduser(), predict_files(paths, model.size[0], choose, bad), prior, bad)
-        print(f"{out}: {written:,} images, class prior {prior}")
+        print(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}")
     return complain(bad)
 
 
@@ -91,7 +91,8 @@ def complain(bad: list[BadImage]) -> int:
         print(f"longtail: not read: {error}", file=sys.stderr)
     if bad:
         more = f", {len(bad) - SHOWN:,} of them not named here" if len(bad) > SHOWN else ""
-        print(f"longtail: {len(bad):,} images were left out{more}; the others were predicted", file=sys.stderr)
+        what = "image was" if len(bad) == 1 else "images were"
+        print(f"longtail: {len(bad):,} {what} left out{more}; the others were predicted", file=sys.stderr)
     return SOME_BAD if bad else 0
 
 
