@@ -11,11 +11,15 @@ from longtail.console import Silent, reporter
 from longtail.data import name_of
 from longtail.errors import LongtailError
 from longtail.evaluate import Predictions, load_method, logits_of, predict
+from longtail.export import export
+from longtail.inputs import as_images
+from longtail.predict import Prediction, predictions_of
+from longtail.prior import log_prior_of, moved
 from longtail.recipes import recipe_for
 from longtail.report import write_report
 from longtail.runs import RunFolder
 from longtail.train import train as train_run
-from longtail.world import rank
+from longtail.world import World, rank, start
 
 
 def train(
@@ -47,7 +51,7 @@ def train(
         resolved, out or default_out(resolved), report, root=root, resume=resume, device=device, threads=threads
     )
     keep_report(run.path, report.note)
-    return load(run.path)
+    return load(run.path, device=device, threads=threads)
 
 
 def keep_report(path: Path, note: Callable[[str], None]) -> None:
@@ -67,16 +71,17 @@ def default_out(recipe) -> Path:
     return Path("runs") / f"{name_of(recipe.data)}-{recipe.method}{tail}-seed{recipe.seed}"
 
 
-def load(run: str | Path) -> "Model":
+def load(run: str | Path, *, device: str = "auto", threads: int | None = None) -> "Model":
     """The model of a finished run; raises LongtailError if the folder holds none."""
-    return Model(RunFolder.open(run))
+    return Model(RunFolder.open(run), start(device, threads))
 
 
 class Model:
     """A trained model: its classes, their training counts, its results, and logits for images."""
 
-    def __init__(self, run: RunFolder):
+    def __init__(self, run: RunFolder, world: World):
         self.recipe, self.method = load_method(run)
+        self.method.to(world.device)
         with run.as_written("model.json"):
             described = run.read_json("model.json")
             self.classes, self.train_counts = described["classes"], described["train_counts"]
@@ -110,3 +115,24 @@ class Model:
     def evaluate(self, split) -> Predictions:
         """Predictions for the test part of a split, with and without mirror images."""
         return predict(self.method, split.test, self.views)
+
+    def predict(
+        self, images: object, *, top: int = 5, target_prior: str | Path | None = None
+    ) -> Prediction | list[Prediction]:
+        """The most probable classes of an image, or of each of several, which may have any size.
+
+        An image is a path, a PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); several are a list, or one array or
+        tensor with a further axis in front. `target_prior` is as for `log_prior_of`. Raises LongtailError for bad input.
+        """
+        found = predictions_of(self.adjusted(as_images(images, self.size[0]), target_prior), self.classes, top)
+        several = isinstance(images, list | tuple) or len(getattr(images, "shape", ())) == 4
+        return found if several else found[0]
+
+    def adjusted(self, images: Tensor, target_prior: str | Path | None = None) -> Tensor:
+        """As `logits`, under a class prior other than that of training (ECL, Eq. 4); None leaves them as trained."""
+        target = None if target_prior is None else log_prior_of(str(target_prior), self.classes, self.train_counts)
+        return moved(self.logits(images), self.method, target)
+
+    def export(self, kind: str, expert: int | None = None, out: str | Path | None = None) -> tuple[Path, float]:
+        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.export.export`."""
+        return export(self.run, self.method, kind, expert, out)

@@ -15,8 +15,9 @@ from rich.table import Table
 from longtail import __version__, api
 from longtail.analysis import FIGURES, draw
 from longtail.console import reporter, results_table, show_run
-from longtail.errors import LongtailError, unknown
-from longtail.flags import method_in, whole, with_options
+from longtail.data import SOURCES
+from longtail.errors import LongtailError, stopped, unknown
+from longtail.flags import COMPLETION, Device, Threads, as_typed, whole, with_options
 from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
@@ -25,14 +26,15 @@ from longtail.report import write_report
 from longtail.reproduce.command import command as reproduce
 from longtail.seeds import train_seeds
 from longtail.train import train as train_run
+from longtail.use import export, predict
 from longtail.world import LostProcess, processes, rank
 
 console = Console(quiet=rank() > 0)  # of several processes only the first speaks
 
 
 def train(
-    data: str,
-    method: str = "ecl",
+    data: Annotated[str, Parameter(help=f"{', '.join(SOURCES)}, or the path of a folder, table or list")],
+    method: Annotated[str, Parameter(help="one of `longtail methods`")] = "ecl",
     /,
     *,
     recipe: Annotated[str | None, Parameter(help="named recipe to start from; the data set's own if left out")] = None,
@@ -46,8 +48,8 @@ def train(
         int, Parameter(help="train so many seeds side by side, --seed being the first", converter=whole)
     ] = 1,
     resume: Annotated[bool, Parameter(help="continue the run in this folder, or begin it", negative="")] = False,
-    device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")] = "auto",
-    threads: Annotated[int | None, Parameter(help="CPU threads; all cores if left out")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     **changes: object,
 ) -> None:
     """Train a method on a data set, evaluate it, and keep the run in a folder of its own."""
@@ -74,9 +76,11 @@ def evaluate(
         str | None, Parameter(help="folder with the data set's files; that of the training if left out")
     ] = None,
     data: Annotated[str | None, Parameter(help="where own data lie now, if they were moved")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Test a finished run's model again, and print its table; nothing is written."""
-    model = api.load(run)
+    model = api.load(run, device=device, threads=threads)
     root = root or model.run.read_json("environment.json").get("root")
     recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
     split = recipe.load(root)
@@ -172,9 +176,9 @@ def application(words: list[str]) -> App:
         console=console,
         suppress_keyboard_interrupt=False,
     )
-    method = method_in(words) if words[:1] == ["train"] else "ecl"
-    app.command(with_options(train, method), name="train")
-    for command in (evaluate, report, figure, methods, recipes):
+    app.register_install_completion_command(COMPLETION, help="Let the shell complete commands, flags and names on Tab.")
+    app.command(with_options(train, words), name="train")
+    for command in (evaluate, predict, export, report, figure, methods, recipes):
         app.command(command)
     app.command(reproduce, name="reproduce")
     app.command(inspect_data, name="inspect")
@@ -182,11 +186,11 @@ def application(words: list[str]) -> App:
 
 
 def explain(error: Exception) -> str:
-    """What is wrong, on one line; an unknown flag lists the known ones."""
+    """What is wrong, on one line; an unknown flag lists the known ones, and a wrong value names the flag as typed."""
     if isinstance(error, UnknownOptionError):
         known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
         error = unknown("flag", (error.token.keyword or error.token.value).partition("=")[0], known)
-    return " ".join(str(error).split())
+    return as_typed(" ".join(str(error).split()))
 
 
 def terminate(*_) -> NoReturn:
@@ -195,19 +199,18 @@ def terminate(*_) -> NoReturn:
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run one command and exit: 0, or 2 with one line on standard error for bad input, or 130 or 143 when interrupted."""
+    """Run one command and exit: 0, 2 with one line on standard error for bad input, 3 if only some images were, 130 or 143."""
     words = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, terminate)
     try:
-        application(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
-        code = 0
+        code = application(words)(words, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except (LongtailError, CycloptsError) as error:
         if rank() == 0 or isinstance(error, LostProcess):
             print(f"longtail: error: {explain(error)}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt as stop:
+        code = 143 if stop.args else 130
         why = "stopped by torchrun, whose own lines say which process ended" if processes() > 1 else "interrupted"
         if rank() == 0:
-            print(f"longtail: {why}; finished epochs are kept, the same command with --resume goes on", file=sys.stderr)
-        code = 143 if stop.args else 130
+            raise stopped(why, code) from None
     raise SystemExit(code)

@@ -1,5 +1,6 @@
 """What a user is told when an input cannot be used: one line that says what, where, and what to do."""
 
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -14,3 +15,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> LongtailError:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return LongtailError(f"unknown {kind} '{name}'{hint} Known: {', '.join(known)}")
+
+
+def stopped(why: str, code: int) -> SystemExit:
+    """Say on one line that a command ends before its time; -> what ends the process with this exit code."""
+    print(f"longtail: {why}; finished epochs are kept, the same command with --resume goes on", file=sys.stderr)
+    return SystemExit(code)

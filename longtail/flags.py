@@ -1,14 +1,23 @@
-"""The flags of `longtail train`: those of the recipe and of the method that is asked for, with their types and help."""
+"""The flags of `train`: the fields of a recipe and the options of the method that is asked for, with their defaults."""
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from longtail.data import SOURCES
+from longtail.errors import LongtailError
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
+from longtail.recipes import recipe_for
+
+COMPLETION = "--install-completion"
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
+Threads = Annotated[int | None, Parameter(help="CPU threads; all cores if left out")]
 
 
 def whole(kind: type, tokens: tuple) -> int:
@@ -18,18 +27,16 @@ def whole(kind: type, tokens: tuple) -> int:
     return int(tokens[0].value)
 
 
-def with_options(train: Callable, method: str) -> Callable:
-    """The train command with the recipe's fields and the method's options as flags of their types."""
+def with_options(train: Callable, words: list[str]) -> Callable:
+    """The train command, its `**changes` spelt out as flags of their types; the words typed say data set and method.
+
+    For tab completion the known names of both are spelt out too.
+    """
 
     def command(*args, **flags):
         return train(*args, **{name: value for name, value in flags.items() if value is not None})
 
-    own = inspect.signature(train)
-    flags = {
-        f.name: (f.type.__origin__, f.type.__metadata__[0])
-        for f in fields(Recipe)
-        if f.name not in ("data", "method", "options")
-    }
+    method, own = method_in(words), inspect.signature(train)
     options = {
         o.name: (o.type, f"{o.help} (default {str(o.default).lower()})")
         for o in options_of(method_class(method)).values()
@@ -40,21 +47,54 @@ def with_options(train: Callable, method: str) -> Callable:
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                kind | None, Parameter(help=text, group=group, converter=whole if kind in (int, int | None) else None)
+                kind | None, Parameter(help=text, group=group, converter=whole if kind is int else None)
             ],
         )
-        for group, found in (("Recipe", flags), (f"Options of {method}", options))
+        for group, found in (("Recipe", recipe_flags(words)), (f"Options of {method}", options))
         for name, (kind, text) in found.items()
     ]
-    kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    names = {"data": Literal[*SOURCES] | Path, "method": Literal[*METHODS]} if words[:1] == [COMPLETION] else {}
+    kept = [
+        p.replace(annotation=names[p.name]) if p.name in names else p
+        for p in own.parameters.values()
+        if p.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
     command.__signature__ = own.replace(parameters=[*kept, *added])
     command.__annotations__ = {p.name: p.annotation for p in command.__signature__.parameters.values()}
     command.__doc__ = train.__doc__
     return command
 
 
+def recipe_flags(words: list[str]) -> dict[str, tuple[type, str]]:
+    """Type and help of each field of a recipe, with the default of the data set and recipe that the words name."""
+    data = next((word for word in words[1:] if word in SOURCES), None)
+    chosen = words[words.index("--recipe") + 1] if "--recipe" in words[:-1] else None
+    try:
+        defaults = recipe_for(data, chosen).asdict() if data else {}
+    except LongtailError:  # said when the command itself comes to it
+        defaults = {}
+    found = {}
+    for field in fields(Recipe):
+        if field.name not in ("data", "method", "options"):
+            kind, text = field.type.__origin__, field.type.__metadata__[0]
+            default = f" (default {str(defaults[field.name]).lower()})" if field.name in defaults else ""
+            found[field.name] = kind, text + default
+    return found
+
+
 def method_in(words: list[str]) -> str:
     """The method that a train command names: its second word, or any word that is a method if flags come first."""
+    if words[:1] != ["train"]:
+        return "ecl"
     if len(words) > 2 and not words[1].startswith("-"):
         return "ecl" if words[2].startswith("-") else words[2]
     return next((word for word in words[1:] if word in METHODS), "ecl")
+
+
+def as_typed(message: str) -> str:
+    """An error of a recipe or method with the flag in the place of the Python name it begins with."""
+    found = re.match(r"(?:option )?(\w+) (?=(?:of \w+ )?is )", message)
+    names = {field.name for field in fields(Recipe)} | {o for m in METHODS for o in options_of(method_class(m))}
+    if not found or found[1] not in names | {"device", "threads", "seeds"}:
+        return message
+    return f"--{found[1].replace('_', '-')} {message[found.end() :]}"

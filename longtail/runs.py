@@ -6,8 +6,10 @@ import io
 import json
 import os
 import pickle
+import zipfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -18,6 +20,8 @@ from torch import Tensor
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.recipe import Recipe
+
+CORRUPT = (pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 class Busy(LongtailError):
@@ -62,17 +66,18 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training this run meanwhile; raises Busy if one does already."""
-        held = os.open(self.path, os.O_RDONLY)
-        try:
+        with ExitStack() as stack:
             try:
+                held = os.open(self.path, os.O_RDONLY)
+                stack.callback(os.close, held)
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for litter in self.path.glob(".*.tmp"):  # of a process that was killed while writing
+                    litter.unlink()
             except BlockingIOError:
                 raise Busy(f"{self.path} is being trained by another process; choose another --out") from None
-            for litter in self.path.glob(".*.tmp"):  # of a process that was killed while writing
-                litter.unlink()
+            except OSError as error:
+                raise LongtailError(f"cannot train in {self.path}: {error}; what is there is untouched") from error
             yield
-        finally:
-            os.close(held)
 
     def is_barely_begun(self) -> bool:
         """Whether it was killed before its recipe was written."""
@@ -187,9 +192,13 @@ class RunFolder:
             f"{path} is not a checkpoint of longtail and was not loaded; take it away to begin anew"
         )
         try:
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()  # torch reads on over a flipped bit
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, *CORRUPT) as error:
             raise refused from error
+        if damaged:
+            raise LongtailError(f"{path} is damaged (in {damaged}) and was not loaded; take it away to begin anew")
         if not isinstance(state, dict) or state.keys() != {"stage", "epoch", "rows", "method", "optimiser", "recipe"}:
             raise refused
         if state["recipe"] != self.read_json("recipe.json"):

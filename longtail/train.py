@@ -22,6 +22,7 @@ from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.selection import WEIGHTS, best_epoch, check_selection, selected_results
 from longtail.step import Step
+from longtail.track import Tracker
 from longtail.world import World, full_precision, start
 
 
@@ -96,6 +97,7 @@ class Training:
         self.epochs = self.parts[-1].before + self.parts[-1].epochs
         self.parameters = {name: p for name, p in self.method.named_parameters() if p.requires_grad}
         self.rows: list[dict] = []
+        self.tracker = Tracker(self.run.path / "tensorboard")
 
     def go(self) -> Iterator[None]:
         """Every stage from the checkpoint on, then the results; yields while a chunk of steps is under way on the device."""
@@ -112,6 +114,7 @@ class Training:
                     checkpoint = None
             finally:
                 self.report.end(self.recipe.seed)
+                self.tracker.close()
             self.finish()
 
     def take_up(self, stack: ExitStack) -> dict | None:
@@ -233,6 +236,7 @@ class Training:
         place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)
+        self.tracker.add(self.rows[-1])
 
     def restore(self, step: Step, part: Part, checkpoint: dict) -> int:
         """Take up a checkpoint; returns how many epochs of the stage are done."""

@@ -26,3 +26,6 @@ class BalancedClassifier(Classifier):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return {"bc": balanced_cross_entropy(self.logits(batch.views[0]), batch.y, self.log_prior, self.tau).mean()}
+
+    def log_assumed(self) -> Tensor:
+        return (1 - self.tau) * self.log_prior  # the loss adds the rest (Eq. 3)

@@ -93,3 +93,6 @@ class ECL(Classifier):
             self.key.follow(self.encoders, self.projector)
             self.queue.push(torch.cat(self.fresh, 1))
             self.fresh.clear()
+
+    def log_assumed(self) -> Tensor:
+        return (1 - self.tau) * self.log_prior  # the loss adds the rest (Eq. 3)

@@ -93,6 +93,10 @@ class Method(nn.Module):
         """(N, 3, H, W) -> (N, C) or (K, N, C); the ensemble is the mean over experts."""
         raise NotImplementedError
 
+    def log_assumed(self) -> Tensor | None:
+        """Log prior (C,) of the classes under which the logits are posteriors; None where the loss leaves that open."""
+        return None
+
     def inference_state(self) -> dict[str, Tensor]:
         """The part of the state that logits need."""
         prefixes = tuple(f"{name}." for name in self.inference)

@@ -1,0 +1,116 @@
+"""The commands that use a finished model: `longtail predict` and `longtail export`."""
+
+import itertools
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from longtail import api
+from longtail.data.decode import BadImage
+from longtail.errors import LongtailError
+from longtail.flags import Device, Threads, whole
+from longtail.inputs import paths_in
+from longtail.predict import Prediction, predict_files, predictions_of, table
+from longtail.prior import name_of_prior
+
+SHOWN = 20  # images in the terminal, and unreadable ones named there
+SOME_BAD = 3  # the exit code
+
+
+def predict(
+    run: str,
+    /,
+    *images: str,
+    out: Annotated[str | None, Parameter(help="new .csv or .parquet; a table in the terminal if left out")] = None,
+    top: Annotated[int, Parameter(help="most probable classes of each image", converter=whole)] = 5,
+    target_prior: Annotated[
+        str | None,
+        Parameter(help="how frequent classes are where the images come from: uniform, train, or a file (Eq. 4)"),
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> int:
+    """Predict the classes of images: files, folders, lists or tables of paths."""
+    if top < 1:
+        raise LongtailError(f"top is {top}; it is a number of classes, at least 1")
+    if not images:
+        raise LongtailError("name the images to predict: files, folders, or lists of paths (.txt, .csv, .tsv)")
+    model = api.load(run, device=device, threads=threads)
+    prior = name_of_prior(model.method, target_prior)
+    paths, bad = paths_in(images), []
+
+    def choose(pixels) -> list[Prediction]:
+        return predictions_of(model.adjusted(pixels, target_prior), model.classes, top)
+
+    if out is None:
+        first = list(itertools.islice(paths, SHOWN + 1))
+        show(predict_files(first[:SHOWN], model.size[0], choose, bad), prior)
+        if len(first) > SHOWN:
+            print(f"only the first {SHOWN} images; --out FILE.csv or FILE.parquet takes all")
+    else:
+        written = write(Path(out).expanduser(), predict_files(paths, model.size[0], choose, bad), prior, bad)
+        print(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}")
+    return complain(bad)
+
+
+def write(out: Path, found: Iterable[tuple[str, Prediction]], prior: str, bad: list[BadImage]) -> int:
+    """Write the table; -> its rows. Raises LongtailError if there are none."""
+    with table(out, f"class prior: {prior}") as add:
+        rows = 0
+        for path, prediction in found:
+            add(prediction.row(path, prior))
+            rows += 1
+        if not rows:
+            raise LongtailError(f"none of the {len(bad):,} images can be read, the first {bad[0]}")
+    return rows
+
+
+def show(found: Iterable[tuple[str, Prediction]], prior: str) -> None:
+    """The terminal's table."""
+    grid = Table("image", "class", "probability", "then", "experts", box=SIMPLE_HEAD, pad_edge=False)
+    for path, best in found:
+        then = ", ".join(f"{n} {100 * p:.1f}" for n, p in list(zip(best.classes, best.probabilities, strict=True))[1:])
+        cells = path, best.label, f"{100 * best.probabilities[0]:.1f} %", then, " ".join(best.votes)
+        grid.add_row(*map(escape, cells))
+    console = Console()
+    if grid.row_count:
+        console.print(grid)
+    console.print(f"class prior: {prior}", markup=False, highlight=False)
+
+
+def complain(bad: list[BadImage]) -> int:
+    """Name the images that could not be read; -> the exit code."""
+    for error in bad[:SHOWN]:
+        print(f"longtail: not read: {error}", file=sys.stderr)
+    if bad:
+        more = f", {len(bad) - SHOWN:,} of them not named here" if len(bad) > SHOWN else ""
+        what = "image was" if len(bad) == 1 else "images were"
+        print(f"longtail: {len(bad):,} {what} left out{more}; the others were predicted", file=sys.stderr)
+    return SOME_BAD if bad else 0
+
+
+def export(
+    run: str,
+    /,
+    *,
+    format: Annotated[Literal["onnx", "safetensors"], Parameter(help="of the file")] = "onnx",
+    expert: Annotated[str, Parameter(help="a number from 1, or ensemble for the mean of all")] = "ensemble",
+    out: Annotated[str | None, Parameter(help="new file; RUN/export.FORMAT if left out")] = None,
+) -> None:
+    """Write a finished run's model as ONNX, compared with PyTorch through ONNX Runtime, or as safetensors."""
+    model = api.load(run, device="cpu")
+    experts = len(model.results["plain"]["experts"])
+    if expert != "ensemble" and expert not in map(str, range(1, experts + 1)):
+        raise LongtailError(f"expert is '{expert}'; {run} has experts 1 to {experts}, or ensemble")
+    path, difference = model.export(format, None if expert == "ensemble" else int(expert) - 1, out)
+    print(f"{path}: {expert if expert == 'ensemble' else f'expert {expert}'}, {len(model.classes)} classes")
+    if format == "onnx":
+        print("inputs: images (N, 3, H, W) uint8 RGB, log_prior (C,) float32; outputs: logits, probabilities (N, C)")
+        print(f"largest difference from PyTorch's logits, through ONNX Runtime: {difference:.1e}")
