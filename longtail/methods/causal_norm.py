@@ -65,8 +65,8 @@ class CausalNorm(Classifier):
         tau: Annotated[float, "scale of the logits (Tang et al. 2020, Eq. 7)", Range(1e-3)] = 16.0,
         gamma: Annotated[float, "added to the norm of the weights (Tang et al. 2020, Eq. 7)", Range(0)] = 1 / 32,
         alpha: Annotated[
-            float, "how much of it is taken away (Eq. 8; CIFAR-10 1, CIFAR-100 1.5, ImageNet 3)", Range(0)
-        ] = 1.5,
+            float, "how much of it is taken away (Eq. 8; authors: CIFAR-10 1, CIFAR-100 1.5, ImageNet-LT 3)", Range(0)
+        ] = 1.0,
         momentum: Annotated[
             float, "of the mean feature, as that of SGD (Tang et al. 2020, Assumption 1)", Range(0, 1)
         ] = 0.9,

@@ -22,7 +22,7 @@ def loops(method, v, mean, alpha: float) -> torch.Tensor:
 
 
 def test_training_sees_multi_head_normalised_logits_and_testing_those_less_the_mean_direction():
-    method = build("causal_norm")
+    method = build("causal_norm", alpha=1.5)
     steps(method, 2)
     method.eval()
     x = batch_for(method, 8).views[0]

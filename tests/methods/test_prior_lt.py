@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_contract import COUNTS, batch_for, batches_for, build
+from test_contract import COUNTS, batches_for, build
 
 from longtail.augment import beta
 
@@ -33,6 +33,6 @@ def test_its_loss_is_cross_entropy_under_the_prior_against_both_labels_in_their_
     assert found.item() == pytest.approx(-sum(expected).item() / 16, rel=1e-4)
 
 
-def test_partners_are_drawn_for_the_rare_classes():
-    assert build("prior_lt").stages()[0].samplers == ("instance", "reversed")
-    assert len(batch_for(build("prior_lt")).views) == 1
+def test_partners_come_from_a_sampler_of_their_own():
+    assert build("prior_lt").stages()[0].samplers == ("instance", "square_root")
+    assert build("prior_lt", partners="balanced").stages()[0].samplers == ("instance", "balanced")
