@@ -16,6 +16,11 @@ def balanced(labels: Tensor, counts: Sequence[int], generator: Generator) -> Ten
     return draw(1 / images(counts), labels, generator)
 
 
+def square_root(labels: Tensor, counts: Sequence[int], generator: Generator) -> Tensor:
+    """N draws with replacement, a class being as likely as the root of its images (Mahajan et al. 2018): (N,) positions."""
+    return draw(images(counts) ** -0.5, labels, generator)
+
+
 def rarest_first(labels: Tensor, counts: Sequence[int], generator: Generator) -> Tensor:
     """N draws with replacement, a class being as likely as 1 over its images (Zhou et al. 2020, BBN): (N,) positions."""
     return draw(images(counts) ** -2, labels, generator)
@@ -46,6 +51,7 @@ def draw(weight: Tensor, labels: Tensor, generator: Generator) -> Tensor:
 SAMPLERS: dict[str, Callable[[Tensor, Sequence[int], Generator], Tensor]] = {
     "instance": instance,
     "balanced": balanced,
+    "square_root": square_root,
     "reversed": rarest_first,
     "effective_number": effective_number,
 }

@@ -10,6 +10,7 @@ from longtail.losses.reweight import (
     inverse_frequency_weights,
     lade_regulariser,
     smoothed_cross_entropy,
+    weighted_mean,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "smoothed_cross_entropy",
     "subtract_margin",
     "transfer_weight",
+    "weighted_mean",
 ]

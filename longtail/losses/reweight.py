@@ -30,6 +30,11 @@ def effective_number_weights(counts: Sequence[int], beta: float) -> Tensor:
     return (weight * len(n) / weight.sum()).float()
 
 
+def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
+    """Mean of the samples' losses by their weights, over what these sum to in the batch: (..., N), (N,) -> (...)."""
+    return (loss * weight).sum(-1) / weight.sum()
+
+
 def inverse_frequency_weights(counts: Sequence[int], rho: float) -> Tensor:
     """A class's weight 1 / n^rho, scaled so that the C weights sum to C (generalised re-weight; Zhang et al. 2021, DisAlign).
 

@@ -16,10 +16,10 @@ from longtail.nets import Net
 
 
 class CausalHeads(nn.Module):
-    """K multi-head normalised heads, tau / M times the sum over M parts of x / |x| . w / (|w| + gamma), without bias.
+    """K multi-head normalised heads, tau / M times the sum over M parts of x / |x| . w / (|w| + gamma) (Eq. 7), no bias.
 
     `effect` takes the part along the mean feature of training away, alpha times: x / |x| less alpha cos(x, mean) mean / |mean|
-    of each part (TDE).
+    of each part (Eq. 8).
     """
 
     def __init__(self, experts: int, inputs: int, outputs: int, parts: int, tau: float, gamma: float, alpha: float):
@@ -61,11 +61,15 @@ class CausalNorm(Classifier):
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        parts: Annotated[int, "heads that features are split for (Tang et al. 2020)", Range(1)] = 2,
-        tau: Annotated[float, "scale of the logits (Tang et al. 2020)", Range(1e-3)] = 16.0,
-        gamma: Annotated[float, "added to the norm of the weights (Tang et al. 2020)", Range(0)] = 1 / 32,
-        alpha: Annotated[float, "how much of the mean direction is taken away (Tang et al. 2020)", Range(0)] = 3.0,
-        momentum: Annotated[float, "of the mean feature, as that of SGD (Tang et al. 2020)", Range(0, 1)] = 0.9,
+        parts: Annotated[int, "heads that features are split for (Tang et al. 2020, Eq. 5)", Range(1)] = 2,
+        tau: Annotated[float, "scale of the logits (Tang et al. 2020, Eq. 7)", Range(1e-3)] = 16.0,
+        gamma: Annotated[float, "added to the norm of the weights (Tang et al. 2020, Eq. 7)", Range(0)] = 1 / 32,
+        alpha: Annotated[
+            float, "how much of it is taken away (Eq. 8; authors: CIFAR-10 1, CIFAR-100 1.5, ImageNet-LT 3)", Range(0)
+        ] = 1.0,
+        momentum: Annotated[
+            float, "of the mean feature, as that of SGD (Tang et al. 2020, Assumption 1)", Range(0, 1)
+        ] = 0.9,
     ):
         if net.width % parts:
             raise LongtailError(f"parts is {parts}; it must divide the {net.width} features of {net.name}")

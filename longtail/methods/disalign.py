@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from longtail.data import Batch
-from longtail.losses import cross_entropy, inverse_frequency_weights
+from longtail.losses import cross_entropy, inverse_frequency_weights, weighted_mean
 from longtail.methods.method import Classifier, ExpertCount, HeadShare, Range, Stage
 from longtail.nets import Heads, Net
 
@@ -57,7 +57,7 @@ class DisAlign(Classifier):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         loss = cross_entropy(self.logits(batch.views[0]), batch.y)
         if self.stage == "alignment":
-            return {"aligned": (self.weight[batch.y] * loss).mean()}
+            return {"aligned": weighted_mean(loss, self.weight[batch.y]).mean()}
         return {"ce": loss.mean()}
 
     def logits(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from longtail.data import Batch
-from longtail.losses import cross_entropy, effective_number_weights, ldam_margins, subtract_margin
+from longtail.losses import cross_entropy, effective_number_weights, ldam_margins, subtract_margin, weighted_mean
 from longtail.methods.method import Classifier, ExpertCount, Range
 from longtail.nets import CosineHeads, Net
 
@@ -38,4 +38,4 @@ class LDAM(Classifier):
         y = batch.y
         loss = cross_entropy(subtract_margin(self.logits(batch.views[0]), y, self.margin), y)
         w = torch.where(batch.progress < self.defer, 1.0, self.weight[y])
-        return {"ldam": (w * loss).mean(0).sum() / w.sum()}  # over the batch's own weights, as the authors' code
+        return {"ldam": weighted_mean(loss, w).mean()}  # over the batch's own weights, as in the authors' code

@@ -16,8 +16,8 @@ class PriorLT(Classifier):
     """Mixup in favour of the rare (UniMix), with the class prior in the logits (Bayias, the same as Eq. 3 of ECL).
 
     The share of an image of class i mixed with one of class j is a draw of Beta(alpha, alpha) moved by n_j / (n_i + n_j),
-    around the unit interval. The partners come from a batch of their own, drawn by the inverse of the class frequencies; the
-    authors' code redraws them from the first batch, which in a small one seldom holds a rare class.
+    around the unit interval. The partners are a batch of their own, in which a class is as likely as n^(1 + tau); the
+    authors' code redraws them from the first batch with weights n^tau, which comes to the same in a large one.
     """
 
     def __init__(
@@ -27,8 +27,9 @@ class PriorLT(Classifier):
         experts: ExpertCount = 1,
         alpha: Annotated[float, "of Beta(alpha, alpha) (authors' CIFAR configurations)", Range(1e-3)] = 0.8,
         partners: Annotated[
-            Literal["reversed", "balanced", "instance"], "classes of the partners: as n^-1, equally likely, as n (tau)"
-        ] = "reversed",
+            Literal["instance", "square_root", "balanced", "reversed"],
+            "classes of the partners: tau = 0, -.5 (authors' CIFAR-10; CIFAR-100: -.1), -1, -2",
+        ] = "square_root",
     ):
         super().__init__(counts, net, experts)
         self.alpha, self.partners = alpha, partners

@@ -17,6 +17,7 @@ def effective(n: int, rarity: float) -> float:
 EXPECTED = {
     "instance": [900, 90, 9, 0, 1],
     "balanced": [1, 1, 1, 0, 1],
+    "square_root": [30, 90**0.5, 3, 0, 1],
     "reversed": [1 / 900, 1 / 90, 1 / 9, 0, 1],
     "effective_number": [effective(900, 0.0), effective(90, 0.3385), effective(9, 0.6770), 0, effective(1, 1.0)],
 }

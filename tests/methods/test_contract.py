@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from longtail import methods, nets
 from longtail.api import train as train_model
@@ -63,14 +64,16 @@ def build(name: str, seed: int = 0, **options) -> methods.Method:
 
 
 def steps(method: methods.Method, n: int) -> list[float]:
-    """Total loss of n steps of SGD in each stage."""
+    """Total loss of n steps of SGD in each stage; as in training, what is drawn depends on the place alone."""
     losses = []
-    for stage in method.stages():
+    for number, stage in enumerate(method.stages()):
+        torch.manual_seed(number)
         own = enter(method, stage)
         if not own:
             continue
         optimiser = torch.optim.SGD(own, 0.05, 0.9)
         for step in range(n):
+            torch.manual_seed(step)
             total = sum(method(*batches_for(method, stage, step)).values())
             optimiser.zero_grad()
             total.backward()
@@ -128,6 +131,32 @@ def test_state_makes_a_round_trip_and_training_goes_on_equally(name):
     second = build(name, seed=5)
     second.load_state_dict(first.state_dict())
     assert steps(first, 3) == steps(second, 3)
+
+
+class Static(TorchDispatchMode):
+    """Forbids what a captured step cannot do: reading a value back, and shapes that depend on values."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name, masks = (
+            func.overloadpacket.__name__,
+            args[1] if len(args) > 1 and isinstance(args[1], list | tuple) else (),
+        )
+        assert name not in ("_local_scalar_dense", "nonzero", "masked_select", "_unique2"), f"{name} in a step"
+        assert not any(isinstance(m, torch.Tensor) and m.dtype == torch.bool for m in masks), (
+            f"{name} by a mask in a step"
+        )
+        return func(*args, **(kwargs or {}))
+
+
+@every_method
+def test_a_step_is_static(name):
+    method = build(name)
+    for stage in method.stages():
+        if enter(method, stage):
+            batches = batches_for(method, stage)
+            with Static():
+                sum(method(*batches).values()).backward()
+                method.after_step()
 
 
 @every_method

@@ -1,0 +1,58 @@
+"""Images made of two."""
+
+import pytest
+import torch
+
+from longtail import augment
+
+
+def images(value: float, size: int = 8) -> torch.Tensor:
+    return torch.full((5, 3, size, size), value)
+
+
+def test_mix_takes_one_share_for_all_or_one_for_each():
+    a, b = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4)
+    assert torch.allclose(augment.mix(a, b, torch.tensor(0.25)), 0.25 * a + 0.75 * b)
+    share = torch.rand(5)
+    found = augment.mix(a, b, share)
+    for i in range(5):
+        assert torch.allclose(found[i], share[i] * a[i] + (1 - share[i]) * b[i])
+
+
+def test_mixup_pairs_every_image_with_one_of_the_batch_and_says_which_label_it_has():
+    torch.manual_seed(0)
+    y = torch.arange(5)
+    x = y.float().reshape(5, 1, 1, 1).expand(5, 3, 8, 8)
+    mixed, other, share = augment.mixup(x, y, alpha=1.0)
+    assert sorted(other.tolist()) == list(range(5)) and share.shape == () and 0 <= share <= 1
+    assert torch.allclose(mixed[:, 0, 0, 0], share * y + (1 - share) * other)
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.0, 4.0])
+def test_beta_has_the_mean_and_the_spread_of_its_distribution(alpha):
+    torch.manual_seed(0)
+    drawn = augment.beta(alpha, (20_000,), torch.device("cpu"))
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert drawn.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_pasted_part_is_one_rectangle_whose_area_is_the_share_told(seed):
+    torch.manual_seed(seed)
+    asked = torch.rand(())
+    found, share = augment.cut_and_paste(images(0.0), images(1.0), asked)
+    assert torch.equal(found[0, 0], found[4, 2]) and set(found.unique().tolist()) <= {0.0, 1.0}
+    assert share.item() == pytest.approx(1 - found[0, 0].mean().item())
+    rows, columns = found[0, 0].amax(1), found[0, 0].amax(0)
+    assert torch.equal(found[0, 0], rows.unsqueeze(1) * columns)
+    assert share >= asked - 1e-6  # cut at the border and rounded down, never larger than asked
+
+
+def test_at_share_one_nothing_is_pasted_and_at_zero_the_rectangle_has_half_the_side_each_way():
+    found, share = augment.cut_and_paste(images(0.0), images(1.0), torch.tensor(1.0))
+    assert share == 1 and (found == 0).all()
+    areas = set()
+    for seed in range(60):
+        torch.manual_seed(seed)
+        areas.add(round(64 * (1 - augment.cut_and_paste(images(0.0), images(1.0), torch.tensor(0.0))[1].item())))
+    assert max(areas) == 64 and min(areas) == 16  # a centre in the corner leaves a quarter

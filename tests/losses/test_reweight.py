@@ -1,0 +1,111 @@
+"""Re-weighted losses against loops over plain numbers."""
+
+import math
+
+import pytest
+import torch
+
+from longtail import losses
+
+K, N, C = 2, 6, 4
+COUNTS = (50, 20, 5, 1)
+LABELS = torch.tensor([0, 3, 1, 1, 0, 0])
+
+
+@pytest.fixture
+def z() -> torch.Tensor:
+    return 3 * torch.randn(K, N, C, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.fixture
+def log_prior() -> torch.Tensor:
+    counts = torch.tensor(COUNTS, dtype=torch.float64)
+    return (counts / counts.sum()).log()
+
+
+def probability(z, label: int) -> float:
+    return math.exp(z[label]) / sum(math.exp(v) for v in z)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_is_cross_entropy_times_a_power_of_the_doubt(z, gamma):
+    found = losses.focal_loss(z, LABELS, gamma)
+    for k in range(K):
+        for i in range(N):
+            p = probability(z[k, i].tolist(), LABELS[i])
+            assert found[k, i].item() == pytest.approx(-((1 - p) ** gamma) * math.log(p), rel=1e-9)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_loss_has_a_finite_gradient_where_the_label_is_certain(gamma):
+    z = torch.tensor([[200.0, 0.0], [0.0, 200.0]], requires_grad=True)
+    losses.focal_loss(z, torch.tensor([0, 0]), gamma).sum().backward()
+    assert z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.99, 0.9999, 1.0])
+def test_class_weights_are_one_over_the_effective_number_and_sum_to_the_classes(beta):
+    effective = [sum(beta**j for j in range(n)) for n in COUNTS]  # (1 - beta^n) / (1 - beta), 0^0 being 1
+    expected = [C / e / sum(1 / f for f in effective) for e in effective]
+    assert losses.effective_number_weights(COUNTS, beta).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 1.2])
+def test_generalised_weights_are_a_power_of_the_inverse_frequency(rho):
+    shares = [n / sum(COUNTS) for n in COUNTS]
+    expected = [C * (1 / r) ** rho / sum((1 / q) ** rho for q in shares) for r in shares]
+    assert losses.inverse_frequency_weights(COUNTS, rho).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_unseen_class_has_a_finite_weight():
+    for weight in (losses.effective_number_weights((9, 0), 0.9999), losses.inverse_frequency_weights((9, 0), 1.2)):
+        assert weight.isfinite().all() and weight[1] > weight[0]
+
+
+def test_smoothed_cross_entropy_is_that_against_the_smoothed_target_of_the_label(z):
+    smoothing = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
+    found = losses.smoothed_cross_entropy(z, LABELS, smoothing)
+    for k in range(K):
+        for i in range(N):
+            e, expected = smoothing[LABELS[i]].item(), 0.0
+            for c in range(C):
+                target = 1 - e if c == LABELS[i] else e / (C - 1)
+                expected -= target * math.log(probability(z[k, i].tolist(), c))
+            assert found[k, i].item() == pytest.approx(expected, rel=1e-9)
+    assert torch.allclose(
+        losses.smoothed_cross_entropy(z, LABELS, torch.zeros(C).double()), losses.cross_entropy(z, LABELS)
+    )
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.1])
+def test_the_lade_regulariser_is_the_regularised_bound_of_each_class(z, log_prior, penalty):
+    found, prior = losses.lade_regulariser(z, LABELS, log_prior, penalty), log_prior.exp().tolist()
+    for k in range(K):
+        expected = 0.0
+        for c in range(C):
+            own = [z[k, i, c].item() for i in range(N) if LABELS[i] == c]
+            mean = sum(own) / len(own) if own else 0.0
+            weighted = [1 / C / prior[LABELS[i]] * math.exp(z[k, i, c]) for i in range(N)]
+            r = math.log(sum(weighted) / N)
+            expected += prior[c] * (-mean + r + penalty * r**2)
+        assert found[k].item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_lade_regulariser_is_least_at_the_log_ratio_it_estimates():
+    """Two points x, three classes in training shares; under equal classes f(x)[c] = log p(x | c) / p(x)."""
+    given = torch.tensor([[0.8, 0.2], [0.5, 0.5], [0.1, 0.9]], dtype=torch.float64)  # p(x | c)
+    repeats = {(c, x): int(10 * given[c, x] * n) for c, n in enumerate((8, 4, 2)) for x in range(2)}
+    labels = torch.tensor([c for (c, _), n in repeats.items() for _ in range(n)])
+    points = torch.tensor([x for (_, x), n in repeats.items() for _ in range(n)])
+    log_prior = (torch.tensor([8.0, 4.0, 2.0], dtype=torch.float64) / 14).log()
+    f = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([f], max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-14)
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        total = losses.lade_regulariser(f[points], labels, log_prior, 0.1)
+        total.backward()
+        return total
+
+    optimiser.step(loss)
+    assert torch.allclose(f.detach(), (given / given.mean(0)).log().T, atol=1e-4)

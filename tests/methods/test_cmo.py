@@ -1,0 +1,43 @@
+"""Context-rich minority over-sampling as a method."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from test_contract import batch_for, build
+
+from longtail.losses import cross_entropy
+
+
+def constant(method, value: float, label: int):
+    batch = batch_for(method)
+    return replace(batch, views=[torch.full((16, 3, 8, 8), value)], y=torch.full((16,), label))
+
+
+def test_labels_count_as_the_areas_of_image_and_patch(monkeypatch):
+    method, seen = build("cmo", probability=1.0), []
+    logits = method.logits
+    monkeypatch.setattr(method, "logits", lambda x: seen.append(x) or logits(x))
+    areas = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        found = method(constant(method, 0.0, 0), constant(method, 1.0, 3))["cutmix"]
+        x = seen[-1]
+        pasted = x[0, 0].mean()
+        z = logits(x)
+        own, other = (cross_entropy(z, torch.full((16,), c)).mean() for c in (0, 3))
+        assert torch.allclose(found, (1 - pasted) * own + pasted * other, atol=1e-5)
+        areas.append(pasted.item())
+    assert len(set(areas)) > 4
+
+
+@pytest.mark.parametrize("progress, probability", [(0.01, 1.0), (0.99, 1.0), (0.5, 0.0)])
+def test_nothing_is_pasted_at_either_end_of_training_nor_at_probability_0(progress, probability):
+    method, plain = build("cmo", probability=probability), build("ce")
+    batch = replace(batch_for(method), progress=torch.tensor(progress))
+    assert torch.allclose(method(batch, batch_for(method, 7))["cutmix"], plain(batch)["ce"])
+
+
+def test_patches_come_from_a_sampler_of_their_own():
+    assert build("cmo").stages()[0].samplers == ("instance", "balanced")
+    assert build("cmo", patches="reversed").stages()[0].samplers == ("instance", "reversed")

@@ -1,0 +1,25 @@
+"""Classifier re-training as a method."""
+
+import torch
+from test_contract import batch_for, build, enter
+
+
+def test_the_second_stage_begins_a_new_head_over_frozen_features_on_balanced_batches():
+    method = build("crt", experts=2)
+    features, head = method.stages()
+    assert features.samplers == ("instance",) and head.samplers == ("balanced",)
+    x = batch_for(method).views[0]
+    before, v = method.cls.weight.detach().clone(), method.eval().features(x)
+    assert set(enter(method, head)) == set(method.cls.parameters())
+    assert not torch.isclose(before, method.cls.weight).any()
+    assert torch.equal(v, method.features(x))  # computed as they are tested, and untouched
+
+
+def test_the_new_head_follows_the_seed():
+    heads = []
+    for seed in (0, 0, 1):
+        method = build("crt")
+        torch.manual_seed(seed)
+        enter(method, method.stages()[1])
+        heads.append(method.cls.weight.detach().clone())
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])

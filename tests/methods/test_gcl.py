@@ -1,0 +1,26 @@
+"""Gaussian clouded logit adjustment as a method."""
+
+import torch
+from test_contract import COUNTS, batch_for, build, enter
+
+from longtail.losses import cross_entropy
+
+
+def test_a_step_is_cross_entropy_of_cosines_lowered_by_clouds_of_log_n_max_over_n():
+    method = build("gcl")
+    batch = batch_for(method)
+    torch.manual_seed(3)
+    found = method(batch)["gcl"]
+    torch.manual_seed(3)
+    noise = (torch.randn(1, 16, 4) / 3).clamp(-1, 1).abs()
+    n = torch.tensor(COUNTS).float()
+    size = (n.max() / n).log() / (n.max() / n.min()).log()
+    z = method.logits(batch.views[0]) - 30 * 0.5 * size * noise
+    assert torch.allclose(found, cross_entropy(z, batch.y).mean(), atol=1e-5)
+
+
+def test_the_second_stage_draws_by_effective_number_and_trains_the_head_alone():
+    method = build("gcl")
+    first, second = method.stages()
+    assert first.samplers == ("instance",) and second.samplers == ("effective_number",)
+    assert set(enter(method, second)) == set(method.cls.parameters()) and not method.encoders.training

@@ -1,0 +1,16 @@
+"""LADE as a method."""
+
+import pytest
+import torch
+from test_contract import batch_for, build
+
+from longtail.losses import balanced_cross_entropy, lade_regulariser
+
+
+def test_it_is_cross_entropy_under_the_prior_and_a_tenth_of_the_regulariser():
+    method = build("lade", experts=2)
+    batch = batch_for(method)
+    z, terms = method.logits(batch.views[0]), method(batch)
+    assert torch.allclose(terms["bc"], balanced_cross_entropy(z, batch.y, method.log_prior).mean())
+    each = [lade_regulariser(z[k], batch.y, method.log_prior, 0.1).item() for k in range(2)]
+    assert terms["lader"].item() == pytest.approx(0.1 * sum(each) / 2, rel=1e-4)

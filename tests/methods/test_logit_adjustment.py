@@ -1,0 +1,14 @@
+"""Logit adjustment after training as a method."""
+
+import torch
+from test_contract import COUNTS, batch_for, build
+
+
+def test_it_trains_as_cross_entropy_does_and_is_tested_with_the_prior_taken_off():
+    method, plain = build("logit_adjustment", tau=1.5), build("ce")
+    batch = batch_for(method)
+    assert torch.equal(method(batch)["ce"], plain(batch)["ce"])
+    x = batch.views[0]
+    found, raw = method.logits(x), plain.logits(x)
+    for c, n in enumerate(COUNTS):
+        assert torch.allclose(found[..., c], raw[..., c] - 1.5 * torch.tensor(n / sum(COUNTS)).log(), atol=1e-5)

@@ -1,0 +1,20 @@
+"""Mixup as a method."""
+
+import torch
+from test_contract import batch_for, build
+
+from longtail.augment import mixup
+from longtail.losses import cross_entropy
+
+
+def test_its_loss_is_cross_entropy_of_mixed_images_against_both_labels_in_their_shares():
+    method = build("mixup")
+    batch = batch_for(method)
+    torch.manual_seed(4)
+    found = method(batch)["mixup"]
+    torch.manual_seed(4)
+    x, other, share = mixup(batch.views[0], batch.y, 1.0)
+    z = method.logits(x)
+    targets = share * torch.eye(4)[batch.y] + (1 - share) * torch.eye(4)[other]
+    assert torch.allclose(found, -(targets * z.log_softmax(-1)).sum(-1).mean(), atol=1e-5)
+    assert 0 < share < 1 and not torch.allclose(found, cross_entropy(z, batch.y).mean())

@@ -1,0 +1,18 @@
+"""The tau-normalised classifier as a method."""
+
+import pytest
+import torch
+from test_contract import build, enter
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.7, 1.0])
+def test_each_class_has_its_weights_over_a_power_of_their_norm_and_no_bias(tau):
+    method = build("tau_norm", tau=tau, experts=2)
+    before = method.cls.weight.detach().clone()
+    train, normalise = method.stages()
+    assert train.share == 1 and normalise.share == 0
+    enter(method, normalise)
+    for k in range(2):
+        for c in range(4):
+            assert torch.allclose(method.cls.weight[k, c], before[k, c] / before[k, c].norm() ** tau, atol=1e-6)
+    assert (method.cls.bias == 0).all()
