@@ -49,6 +49,8 @@ BAD = {
     "infinite weight decay": ("train digits-lt --weight-decay inf", "it must be finite"),
     "no experts": ("train digits-lt ecl --experts 0", "experts of ecl is 0; it must be at least 1"),
     "option outside its choices": ("train digits-lt ecl --kd-on cooked", "raw"),
+    "milestones beyond the end": ("train digits-lt --milestones 2", "milestones are (2.0,)"),
+    "an unknown schedule": ("train digits-lt --schedule linear", "steps"),
     "no GPU here": ("train digits-lt --device cuda:9", "GPU"),
     "unknown device": ("train digits-lt --device tpu", "device"),
     "missing root": ("train cifar10-lt --root /nowhere/at/all", "/nowhere/at/all is not a folder"),
@@ -104,6 +106,11 @@ def test_listings_show_every_method_recipe_and_option(capsys):
     text = capsys.readouterr().out
     for word in ("ecl", "bc", "digits", "cifar", "--alpha", "0.6", "weight_decay", "0.005"):
         assert word in text
+
+
+def test_the_choices_of_an_option_are_shown(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("methods", "ecl") == 0 and "z, or z + tau log prior: raw or balanced" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["", "train", "evaluate", "figure", "methods", "recipes"])

@@ -27,7 +27,7 @@ def batch(seed: int) -> Batch:
     return Batch(views, torch.randint(0, 4, (8,), generator=g), torch.arange(8), torch.zeros(()))
 
 
-@pytest.mark.parametrize("method", ["ce", "ecl"])
+@pytest.mark.parametrize("method", ["ce", "ecl", "ncl", "paco", "ride"])
 def test_the_step_over_static_buffers_equals_the_plain_one_after_20_steps(method):
     plain, static = make(Step, method=method), make(GraphStep, method=method)
     for i in range(20):
