@@ -9,9 +9,10 @@ from longtail.augment import family
 from longtail.console import ConsoleReport, Silent
 from longtail.data import name_of
 from longtail.errors import LongtailError
-from longtail.evaluate import Predictions, load_method, logits_of, predict
+from longtail.evaluate import LAST, Predictions, load_method, logits_of, predict
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
+from longtail.selection import SELECTED
 from longtail.train import train as train_run
 
 
@@ -52,16 +53,16 @@ def default_out(recipe) -> Path:
     return Path("runs") / f"{name_of(recipe.data)}-{recipe.method}{tail}-seed{recipe.seed}"
 
 
-def load(run: str | Path) -> "Model":
-    """The model of a finished run; raises LongtailError if the folder holds none."""
-    return Model(RunFolder.open(run))
+def load(run: str | Path, selected: bool = False) -> "Model":
+    """The model of a finished run, or that of the epoch that validation selected; raises LongtailError if there is none."""
+    return Model(RunFolder.open(run), SELECTED if selected else LAST)
 
 
 class Model:
     """A trained model: its classes, their training counts, its results, and logits for images."""
 
-    def __init__(self, run: RunFolder):
-        self.recipe, self.method = load_method(run)
+    def __init__(self, run: RunFolder, weights: str = LAST):
+        self.recipe, self.method = load_method(run, weights)
         with run.as_written("model.json"):
             described = run.read_json("model.json")
             self.classes, self.train_counts = described["classes"], described["train_counts"]

@@ -18,7 +18,7 @@ from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
-from longtail.selection import WEIGHTS, best_epoch, check_selection, selected_results
+from longtail.selection import SELECTED, best_epoch, check_selection, selected_results
 from longtail.step import Step
 from longtail.world import World, full_precision, start
 
@@ -227,7 +227,7 @@ class Training:
             row |= {f"test_{name}": value for name, value in measure(self.method, self.split, self.recipe).items()}
         self.rows.append(row)
         if self.recipe.select and best_epoch(self.rows, self.recipe.select) is row:
-            self.run.write_tensors(WEIGHTS, self.method.inference_state())
+            self.run.write_tensors(SELECTED, self.method.inference_state())
         place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)
