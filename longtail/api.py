@@ -10,7 +10,7 @@ from longtail.augment import family
 from longtail.console import Silent, reporter
 from longtail.data import name_of
 from longtail.errors import LongtailError
-from longtail.evaluate import Predictions, load_method, logits_of, predict
+from longtail.evaluate import LAST, Predictions, load_method, logits_of, predict
 from longtail.export import export
 from longtail.inputs import as_images
 from longtail.predict import Prediction, predictions_of
@@ -18,6 +18,7 @@ from longtail.prior import log_prior_of, moved
 from longtail.recipes import recipe_for
 from longtail.report import write_report
 from longtail.runs import RunFolder
+from longtail.selection import SELECTED
 from longtail.train import train as train_run
 from longtail.world import World, rank, start
 
@@ -71,16 +72,16 @@ def default_out(recipe) -> Path:
     return Path("runs") / f"{name_of(recipe.data)}-{recipe.method}{tail}-seed{recipe.seed}"
 
 
-def load(run: str | Path, *, device: str = "auto", threads: int | None = None) -> "Model":
-    """The model of a finished run; raises LongtailError if the folder holds none."""
-    return Model(RunFolder.open(run), start(device, threads))
+def load(run: str | Path, *, selected: bool = False, device: str = "auto", threads: int | None = None) -> "Model":
+    """The model of a finished run, or that of the epoch that validation selected; raises LongtailError if there is none."""
+    return Model(RunFolder.open(run), start(device, threads), SELECTED if selected else LAST)
 
 
 class Model:
     """A trained model: its classes, their training counts, its results, and logits for images."""
 
-    def __init__(self, run: RunFolder, world: World):
-        self.recipe, self.method = load_method(run)
+    def __init__(self, run: RunFolder, world: World, weights: str = LAST):
+        self.recipe, self.method = load_method(run, weights)
         self.method.to(world.device)
         with run.as_written("model.json"):
             described = run.read_json("model.json")

@@ -17,6 +17,7 @@ from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.world import ALONE, World
 
+LAST = "model.safetensors"  # the weights of the last epoch
 BATCH = (128, 1000)  # on a CPU, what stays in its cache; on a GPU
 
 
@@ -109,7 +110,7 @@ def write(
     views, results = family(recipe.views), predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
     run.write_csv("metrics.csv", rows)
-    run.write_tensors("model.safetensors", method.inference_state())
+    run.write_tensors(LAST, method.inference_state())
     run.write_json(
         "model.json",
         {
@@ -174,7 +175,7 @@ def write_predictions(run: RunFolder, predictions: Predictions) -> None:
         pq.write_table(table, temporary)
 
 
-def load_method(run: RunFolder) -> tuple[Recipe, Method]:
+def load_method(run: RunFolder, weights: str = LAST) -> tuple[Recipe, Method]:
     """The recipe and the trained method of a finished run; raises LongtailError if it is not finished or does not fit."""
     if not run.has("results.json"):
         raise LongtailError(
@@ -184,14 +185,12 @@ def load_method(run: RunFolder) -> tuple[Recipe, Method]:
         recipe = Recipe(**run.read_json("recipe.json"))
     with run.as_written("model.json"), torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away
         method = recipe.build(run.read_json("model.json")["train_counts"])
-    state = run.read_tensors("model.safetensors")
+    state = run.read_tensors(weights)
     wanted = method.inference_state()
     if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in wanted.items()}:
-        raise LongtailError(
-            f"{run.path / 'model.safetensors'} does not hold the weights of {recipe.method} on {recipe.net}"
-        )
+        raise LongtailError(f"{run.path / weights} does not hold the weights of {recipe.method} on {recipe.net}")
     broken = [name for name, value in state.items() if not value.isfinite().all()]
     if broken:
-        raise LongtailError(f"{run.path / 'model.safetensors'} holds numbers that are not finite, in {broken[0]}")
+        raise LongtailError(f"{run.path / weights} holds numbers that are not finite, in {broken[0]}")
     method.load_state_dict(state, strict=False)
     return recipe, method.eval()

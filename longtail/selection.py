@@ -12,7 +12,7 @@ from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.world import ALONE, World
 
-WEIGHTS = "selected.safetensors"
+SELECTED = "selected.safetensors"
 
 
 def check_selection(recipe: Recipe, split: Split) -> None:
@@ -44,7 +44,7 @@ def selected_results(
     """What `results.json` says of the selected epoch: which, its validation numbers, and its model's on the test images."""
     row, last = best_epoch(rows, recipe.select), method.inference_state()
     last = {name: value.clone() for name, value in last.items()}
-    method.load_state_dict(world.from_lead(lambda: run.read_tensors(WEIGHTS)), strict=False)
+    method.load_state_dict(world.from_lead(lambda: run.read_tensors(SELECTED)), strict=False)
     found = predict(method, split.test, family(recipe.views), world).results(split.classes.counts)
     method.load_state_dict(last, strict=False)
     val = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}

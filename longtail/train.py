@@ -20,7 +20,7 @@ from longtail.methods import Method, Stage
 from longtail.plan import Part, make_loader, plan
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
-from longtail.selection import WEIGHTS, best_epoch, check_selection, selected_results
+from longtail.selection import SELECTED, best_epoch, check_selection, selected_results
 from longtail.step import Step
 from longtail.track import Tracker
 from longtail.world import World, full_precision, start
@@ -232,7 +232,7 @@ class Training:
     def write(self, step: Step, part: Part, epoch: int) -> None:
         """Write the checkpoint, `metrics.csv`, and the weights if this epoch is selected."""
         if self.recipe.select and best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
-            self.run.write_tensors(WEIGHTS, self.method.inference_state())
+            self.run.write_tensors(SELECTED, self.method.inference_state())
         place = {"recipe": self.recipe.asdict(), "stage": part.number, "epoch": epoch + 1, "rows": self.rows}
         self.run.save_checkpoint(place | {"method": self.method.state_dict(), "optimiser": step.state()})
         self.run.write_csv("metrics.csv", self.rows)

@@ -72,9 +72,8 @@ def test_the_selected_epoch_is_the_best_on_validation_and_stands_beside_the_last
     selected, best = results["selected"], max(float(row["val_few"]) for row in rows)
     assert selected["by"] == "few" and selected["val"]["few"] == best and results["epochs"] == 3
     assert selected["epoch"] == next(int(row["epoch"]) for row in rows if float(row["val_few"]) == best)
-    model = longtail.load(out)
+    model = longtail.load(out, selected=True)
     split = model.recipe.load()
-    model.method.load_state_dict(load_file(out / "selected.safetensors"), strict=False)
     found = predict(model.method, split.test, model.views).results(model.train_counts)
     assert found["plain"] == selected["plain"]
     assert f"epoch {selected['epoch']}, best in few on the validation images: top-1" in selected_line(selected)
@@ -153,6 +152,12 @@ def test_bad_wishes_are_one_line(case, folder, capsys, tmp_path):
     assert run("train", folder, "ce", "--net", "conv4", "--out", tmp_path / "run", *words) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and not (tmp_path / "run").exists()
+
+
+def test_a_set_too_large_for_memory_is_refused_in_a_line(folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("longtail.data.memory.MEMORY_LIMIT", 10)
+    assert run("train", folder, *FAST, "--out", tmp_path / "run") == 2
+    assert "too large for memory at this size; ask for a smaller --size" in capsys.readouterr().err
 
 
 def test_known_sets_hold_out_a_validation_part_too():

@@ -282,3 +282,15 @@ def test_a_listing_reads_no_image(folder):
     listing = listing_of(str(folder))
     assert list(listing.parts) == ["train", "test"]
     assert listing.parts["train"].take([3, 1]).name(1) == listing.parts["train"].name(1)
+
+
+def test_parquet_may_hold_paths_beside_it_and_names_the_row_of_a_bad_image(tmp_path):
+    picture(tmp_path / "a.png", 5)
+    rows = [{"bytes": None, "path": "a.png"}, {"bytes": b"x", "path": "b.png"}, {"bytes": None, "path": None}]
+    for part in ("train", "test"):
+        pq.write_table(pa.table({"image": rows, "label": ["cat"] * 3}), tmp_path / f"{part}.parquet")
+    with pytest.raises(
+        LongtailError, match=r"4 of 6 .*train.parquet, row 1: not an image.*train.parquet, row 2: empty"
+    ):
+        load(tmp_path)
+    assert load(tmp_path, skip_bad=True).train.images[:, 0, 0, 0].tolist() == [5]
