@@ -6,13 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up import made_up, made_up_seeds
 
+import longtail.report
 from longtail import LongtailError, api, cli
 from longtail.console import Silent
 from longtail.metrics import METRICS
@@ -314,3 +317,11 @@ def test_importing_the_report_loads_nothing_slow():
     code = "import sys, longtail.report; print([m for m in ('matplotlib', 'jinja2', 'pyarrow', 'PIL') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_what_the_page_is_made_of_is_installed_with_the_package():
+    package = Path(longtail.report.__file__).parent
+    declared = tomllib.loads((package.parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    patterns = declared["longtail.report"]
+    for path in package.iterdir():
+        assert path.suffix in ("", ".py") or any(path.match(pattern) for pattern in patterns), path.name
