@@ -161,6 +161,13 @@ def test_what_cannot_be_measured_is_n_a_and_an_empty_group_has_no_bar(strange, t
     assert "2 classes of 3 to 5 images" in text and "Single network" in text and "Many" not in few.table("Every")[0]
 
 
+def test_runs_without_any_test_image_have_a_page_of_n_a(tmp_path):
+    runs = [made_up(tmp_path / n, ["u", "v"], [200, 5], untested=(0, 1), method=n).path for n in ("ce", "bc")]
+    page = read(write_report(runs, figures="none"))
+    assert "nothing was measured" in "".join(page.text)
+    assert set(page.table("Differences")[1][1:]) == {"n/a"} and page.table("Every class")[1][3:5] == ["n/a", "n/a"]
+
+
 def test_without_the_images_the_report_says_so_and_does_without(strange):
     text = "".join(read(write_report([strange], figures="none")).text)
     assert "No images:" in text and "was begun with other test images" in text
