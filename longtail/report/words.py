@@ -42,8 +42,10 @@ def schedule(subject: Subject) -> str:
 def noise(subjects: list[Subject]) -> str:
     """How far the numbers are to be trusted."""
     tested = subjects[0].split["test_images"]
+    if not tested:
+        return "There are no test images, so nothing was measured."
     top1 = max(subject.summary["plain"]["ensemble"]["top1"]["mean"] for subject in subjects) / 100
-    error = 100 * (top1 * (1 - top1) / max(tested, 1)) ** 0.5
+    error = 100 * (top1 * (1 - top1) / tested) ** 0.5
     chance = f"The choice of {tested:,} test images alone gives top-1 a standard error of {error:.1f} points"
     if len(subjects) == 1:
         more = "; that of weights and order comes on top" + (

@@ -6,13 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up_runs import made_up, made_up_seeds
 
+import longtail.report
 from longtail import LongtailError, api, cli
 from longtail.console import Silent
 from longtail.metrics import METRICS
@@ -156,6 +159,13 @@ def test_what_cannot_be_measured_is_n_a_and_an_empty_group_has_no_bar(strange, t
     )
     text = "".join(few.text)
     assert "2 classes of 3 to 5 images" in text and "Single network" in text and "Many" not in few.table("Every")[0]
+
+
+def test_runs_without_any_test_image_have_a_page_of_n_a(tmp_path):
+    runs = [made_up(tmp_path / n, ["u", "v"], [200, 5], untested=(0, 1), method=n).path for n in ("ce", "bc")]
+    page = read(write_report(runs, figures="none"))
+    assert "nothing was measured" in "".join(page.text)
+    assert set(page.table("Differences")[1][1:]) == {"n/a"} and page.table("Every class")[1][3:5] == ["n/a", "n/a"]
 
 
 def test_without_the_images_the_report_says_so_and_does_without(strange):
@@ -314,3 +324,11 @@ def test_importing_the_report_loads_nothing_slow():
     code = "import sys, longtail.report; print([m for m in ('matplotlib', 'jinja2', 'pyarrow') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_what_the_page_is_made_of_is_installed_with_the_package():
+    package = Path(longtail.report.__file__).parent
+    declared = tomllib.loads((package.parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    patterns = declared["longtail.report"]
+    for path in package.iterdir():
+        assert path.suffix in ("", ".py") or any(path.match(pattern) for pattern in patterns), path.name
