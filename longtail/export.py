@@ -103,8 +103,9 @@ def write_onnx(model: Exported, size: list[int], described: dict, path: Path) ->
             model, (images, torch.zeros_like(model.assumed)), dynamo=True, dynamic_shapes=free, verbose=False, **names
         )
     props = {f"longtail.{key}": json.dumps(value) for key, value in described.items()}
-    onnx.helper.set_model_props(program.model_proto, props)
-    path.write_bytes(program.model_proto.SerializeToString())
+    proto = program.model_proto  # made anew each time
+    onnx.helper.set_model_props(proto, props)
+    path.write_bytes(proto.SerializeToString())
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     images = torch.randint(0, 256, (7, 3, *size), dtype=torch.uint8, generator=generator)  # another number of them
     log_prior = torch.randn(len(model.assumed), generator=generator).log_softmax(-1)

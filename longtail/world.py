@@ -164,9 +164,8 @@ def attempt(make: Callable[[], T]) -> T | LongtailError:
 
 def full_precision(on: bool) -> None:
     """Whether a GPU multiplies float32 numbers whole, or rounds them to TF32, which is faster."""
-    how = "ieee" if on else "tf32"
-    torch.backends.cuda.matmul.fp32_precision = how
-    torch.backends.cudnn.conv.fp32_precision = how
+    torch.backends.cuda.matmul.allow_tf32 = not on  # the newer fp32_precision makes torch.export raise (torch 2.15)
+    torch.backends.cudnn.allow_tf32 = not on
 
 
 def keep_freed_memory() -> None:

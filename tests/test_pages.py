@@ -1,0 +1,72 @@
+"""The documentation pages on many machines and on use do what they say, in their order; the examples run the ordinary command."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from longtail import cli
+from longtail.data import load_split
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def commands(page: str) -> list[list[str]]:
+    """The words of every command of a page that is not marked as needing something."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.S)
+    lines = [line for block in blocks for line in block.splitlines() if "# needs" not in line]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder with the images, the list and the prior that docs/use.md speaks of."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name, image in zip(("one", "two"), load_split("digits-lt", 50.0).test.images, strict=False):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).resize((90, 60)).save(tmp_path / "photos" / f"{name}.png")
+    Image.open("photos/one.png").save("one.png")
+    (tmp_path / "list.txt").write_text("photos/two.png 7\n")
+    (tmp_path / "prior.csv").write_text("class,count\n" + "".join(f"{digit},{digit}\n" for digit in range(10)))
+    return tmp_path
+
+
+def test_use_works_as_written(photos, capsys):
+    for words in commands("docs/use.md"):
+        assert words[0] == "longtail"
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words[1:])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/use.md").read_text(), re.S)[1]
+    exec(code, {})
+    assert len((photos / "found.csv").read_text().splitlines()) == 5
+
+
+@pytest.mark.slow
+def test_many_machines_works_as_written(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    starts = {"longtail": ["-m", "longtail"], "torchrun": ["-m", "torch.distributed.run", "--standalone"]}
+    for words in commands("docs/many-machines.md"):
+        command = [sys.executable, *starts[words[0]], *words[1:]]
+        found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert found.returncode == 0, (words, found.stderr)
+    assert len(list(tmp_path.glob("runs/*/results.json"))) == 4
+
+
+@pytest.mark.parametrize("name", ["slurm.sh", "sky.yaml"])
+def test_an_example_ends_in_the_ordinary_command(name):
+    text = (ROOT / "examples" / name).read_text().replace("\\\n", " ")
+    (line,) = re.findall(r"torchrun .*-m longtail (.*)", text)
+    assert "--max-restarts" in text and "--resume" in line
+    words = shlex.split(line)
+    _, bound, _ = cli.application(words).parse_args(words, exit_on_error=False, print_error=False)
+    assert bound.args == ("cifar100-lt", "ecl") or bound.arguments["data"] == "cifar100-lt"
+
+
+def test_the_slurm_example_is_a_script():
+    assert subprocess.run(["bash", "-n", ROOT / "examples" / "slurm.sh"]).returncode == 0
