@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from longtail.data import ClassTable, Split, load_split
+from longtail.data import ClassTable, Split
 from longtail.errors import LongtailError
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
@@ -117,7 +117,7 @@ class Subject:
     def load_data(self, root: str | None = None) -> Split:
         """The images it was trained and tested on; raises LongtailError if they are not found or are others."""
         root = root or self.environments[0].get("root")
-        split = load_split(self.recipe.data, self.recipe.imbalance, root)
+        split = self.recipe.load(root)
         self.runs[0].check_images(split, "test")
         return split
 
