@@ -108,10 +108,16 @@ def figure(name: str) -> Figure:
 
 
 def compute(name: str, evidences: Sequence[Evidence]) -> dict[str, Arrays]:
-    """The arrays of each panel by its label: a panel for each run, or one for all where the figure is drawn of many."""
+    """The arrays of each panel by its label: a panel for each run, or one for all where the figure is drawn of many.
+
+    Raises LongtailError for runs of one label.
+    """
     module = figure(name).module
     if figure(name).runs == "many":
         return {"": module.compute(module.points(evidences))}
+    labels = [evidence.label for evidence in evidences]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise LongtailError(f"two runs are called {twice[0]}; a picture of several needs a label for each")
     return {evidence.label: module.compute(evidence) for evidence in evidences}
 
 

@@ -131,16 +131,25 @@ def gather(runs: Sequence[str | Path]) -> list[Evidence]:
     Raises LongtailError for a run of other data than the first.
     """
     found = [Evidence.of(run) for run in runs]
-    first = found[0].run.read_json("split.json")
     for evidence in found[1:]:
-        other = evidence.run.read_json("split.json")
-        if differing := [key for key in ("classes", "train_counts", "test_sha256") if first[key] != other[key]]:
+        if differing := difference(found[0].run, evidence.run):
             raise LongtailError(
-                f"{evidence.run.path} is a run of other data than {found[0].run.path} ({differing[0]} differs); "
+                f"{evidence.run.path} is a run of other data than {found[0].run.path} ({differing} differs); "
                 "compare runs of the same data and imbalance"
             )
-    methods = [evidence.label for evidence in found]
-    for evidence in found:
-        if methods.count(evidence.label) > 1:
-            evidence.label = evidence.run.path.resolve().name
+    for names in ([e.run.path.resolve().name for e in found], [str(e.run.path) for e in found]):
+        labels = [evidence.label for evidence in found]
+        for evidence, name in zip(found, names, strict=True):
+            if labels.count(evidence.label) > 1:
+                evidence.label = name
     return found
+
+
+def difference(run: RunFolder, other: RunFolder) -> str | None:
+    """What two runs' class tables and test images differ in, if they do; raises LongtailError for a damaged split.json."""
+    tables = []
+    for folder in (run, other):
+        with folder.as_written("split.json"):
+            table = folder.read_json("split.json")
+            tables.append({key: table[key] for key in ("classes", "train_counts", "test_sha256")})
+    return next((key for key, value in tables[0].items() if value != tables[1][key]), None)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from longtail.analysis.evidence import Evidence
-from longtail.analysis.points import Point, check_alike, point, seeds_text, summary
+from longtail.analysis.points import Point, check_alike, number_of_experts, point, seeds_text, summary
 from longtail.analysis.style import ALL, EXPERTS, GROUP, Panels, legend_above, nothing_to_draw, percent
 
 LAYOUT = Panels(size=(7.6, 3.1), widths=(1, 1))
@@ -15,7 +15,7 @@ PANELS = {"all": "accuracy, all classes (%)", "few": "accuracy, few-shot classes
 def points(evidences: Sequence[Evidence]) -> list[Point]:
     """A point for each run, its method being the series and K the number of its experts; raises LongtailError if more differs."""
     check_alike(evidences, free=("experts",))
-    return [point(e.recipe.method, len(e.results["plain"]["experts"]), e) for e in evidences]
+    return [point(e.recipe.method, number_of_experts(e), e) for e in evidences]
 
 
 def compute(points: Iterable[Point]) -> dict[str, np.ndarray]:

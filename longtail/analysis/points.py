@@ -26,6 +26,12 @@ def point(series: str, x: float, evidence: Evidence) -> Point:
         return Point(series, x, found["top1"], found["few"])
 
 
+def number_of_experts(evidence: Evidence) -> int:
+    """K of a run, as its results have it."""
+    with evidence.run.as_written("results.json"):
+        return len(evidence.results["plain"]["experts"])
+
+
 def summary(points: Iterable[Point]) -> dict[str, np.ndarray]:
     """A row for each series and x, sorted: mean and (sample) deviation over seeds, nan for the deviation of one seed."""
     cells: dict[tuple[str, float], list[Point]] = {}

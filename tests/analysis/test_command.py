@@ -47,6 +47,15 @@ def test_runs_of_different_data_are_refused(capsys, ecl_run, tmp_path):
     refused(capsys, "other is a run of other data than", "figure", "tau", ecl_run, tmp_path / "other")
 
 
+def test_runs_of_one_method_are_told_apart_and_one_run_is_not_compared_with_itself(capsys, ecl_run, ce_run, tmp_path):
+    for place in ("a", "b"):
+        shutil.copytree(ce_run, tmp_path / place / "run")
+    assert run("figure", "tau", tmp_path / "a" / "run", tmp_path / "b" / "run", ecl_run) == 0
+    text = "".join(capsys.readouterr().out.split())
+    assert f"{tmp_path}/a/run:As" in text and f"{tmp_path}/b/run:As" in text and "ecl:As" in text
+    refused(capsys, "two runs are called", "figure", "tau", ce_run, ce_run)
+
+
 def test_a_file_that_is_not_the_figure_and_a_name_that_is_no_picture_are_left_alone(capsys, ecl_run, tmp_path):
     (tmp_path / "mine.svg").write_text("<svg>my own drawing</svg>")
     refused(capsys, "is not this figure", "figure", "tau", ecl_run, "--out", tmp_path / "mine.svg")
