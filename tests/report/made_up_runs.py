@@ -25,7 +25,7 @@ def made_up(
 ) -> RunFolder:
     """A finished run of digits-lt's recipe whose images are of other classes, right in about three of five cases."""
     rng, classes = np.random.default_rng(seed), len(names)
-    labels = torch.tensor([c for c in range(classes) for _ in range(tested) if c not in untested])
+    labels = torch.tensor([c for c in range(classes) for _ in range(tested) if c not in untested], dtype=torch.int64)
     guesses = torch.where(torch.tensor(rng.random(len(labels)) < 0.6), labels, (labels * 7 + 1) % classes)
     logits = 3 * torch.nn.functional.one_hot(guesses, classes) + torch.tensor(
         rng.random((experts, len(labels), classes))
