@@ -1,6 +1,6 @@
 """Losses as pure functions of tensors; they take any leading axes, so K experts need no loop."""
 
-from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy
+from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy, one_hot
 from longtail.losses.contrastive import info_nce
 from longtail.losses.distillation import pairwise_kl, transfer_weight
 from longtail.losses.margin import cloud_sizes, clouded, ldam_margins, subtract_margin
@@ -25,6 +25,7 @@ __all__ = [
     "inverse_frequency_weights",
     "lade_regulariser",
     "ldam_margins",
+    "one_hot",
     "pairwise_kl",
     "smoothed_cross_entropy",
     "subtract_margin",
