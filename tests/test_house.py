@@ -94,7 +94,10 @@ def commands(page: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if re.match(r"(longtail|python -m) ", line)]
 
 
-@pytest.mark.parametrize("line", commands("README.md"))
+PAGES = ("README.md", "docs/methods.md", "docs/reproduction.md")  # the other pages have tests of their own
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(line for page in PAGES for line in commands(page)))
 def test_every_readme_command_runs(line, tmp_path, monkeypatch):
     if "# needs" in line or "# slow" in line:
         pytest.skip(f"marked: {line.partition('#')[2].strip()}")
