@@ -1,13 +1,13 @@
 """From a model to predictions, and from predictions to the numbers and files of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from longtail.augment import Family, family, mirror
-from longtail.data import Images, Split
+from longtail.data import Batch, Images, Split
 from longtail.errors import LongtailError
 from longtail.methods import Method
 from longtail.metrics import class_accuracy, summarise
@@ -34,6 +34,14 @@ class Predictions:
             return {"ensemble": ensemble, "experts": [summarise(expert, self.labels, counts) for expert in logits]}
 
         return {"plain": both(self.plain), "flip": both(self.flip)}
+
+
+def batches_of(images: Images, views: Family, device: torch.device) -> Iterator[Batch]:
+    """All images once, in their order and without augmentation, for the post-hoc steps of a method."""
+    normalise, index = views.normaliser(device), torch.arange(len(images))
+    for rows in index.split(BATCH[device.type == "cuda"]):
+        x, y = images.images[rows].to(device), images.labels[rows].to(device)
+        yield Batch([normalise(x)], y, rows.to(device), torch.ones((), device=device))
 
 
 @torch.no_grad()

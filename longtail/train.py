@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from longtail.augment import family
 from longtail.data import SOURCES, Images, Loader, Split
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
-from longtail.evaluate import finish, measure
+from longtail.evaluate import batches_of, finish, measure
 from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
 from longtail.recipe import Recipe
@@ -166,11 +166,15 @@ class Training:
         """The epochs of one stage, each kept as soon as it is done."""
         torch.manual_seed(mix(self.recipe.seed, 1, part.number))
         self.method.begin_stage(part.stage, self.split)
+        views = family(self.recipe.views)
         if not part.epochs:
+            with torch.no_grad():
+                self.method.eval().post_hoc(part.stage, batches_of(self.split.train, views, self.world.device))
             return
-        lr = self.recipe.lr if part.stage.lr is None else part.stage.lr
+        own = {"lr": part.stage.lr, "weight_decay": part.stage.weight_decay}
+        recipe = replace(self.recipe, **{name: value for name, value in own.items() if value is not None})
         kind = GraphStep if self.world.device.type == "cuda" else Step
-        step = kind(self.method, self.choose(part.stage), self.recipe, lr, family(self.recipe.views))
+        step = kind(self.method, self.choose(part.stage), recipe, recipe.lr, views)
         first = self.restore(step, part, checkpoint) if checkpoint else 0
         for epoch in range(first, part.epochs):
             torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch))
@@ -186,9 +190,15 @@ class Training:
             )
         return [parameter for parameter in self.parameters.values() if parameter.requires_grad]
 
+    def awaken(self, stage: Stage) -> None:
+        """Training mode for what a stage trains or adapts; the rest computes as it will when tested."""
+        self.method.train(stage.trains is None)
+        for name in (stage.trains or ()) + stage.adapts:
+            self.method.get_submodule(name).train()
+
     def go_epoch(self, step: Step, part: Part, epoch: int) -> Generator[None, None, dict[str, float]]:
         """One pass over the training images; returns the mean of each loss term and of their sum."""
-        self.method.train()
+        self.awaken(part.stage)
         totals: dict[str, float] = {}
         done, all_steps = epoch * self.loader.steps, part.epochs * self.loader.steps
         for chunks in self.loader.epoch(epoch, part.number, part.stage.samplers):

@@ -303,3 +303,60 @@ def test_a_file_in_the_place_of_a_run_folder_is_refused(tmp_path):
 def test_an_unknown_word_in_python_offers_the_nearest_field_or_option():
     with pytest.raises(LongtailError, match="did you mean 'epochs'"):
         recipe_for("digits-lt", epocs=3)
+
+
+def test_what_a_stage_does_not_train_computes_as_when_tested_unless_it_adapts(tmp_path, monkeypatch):
+    from longtail.methods.ce import CrossEntropy
+
+    stages = [Stage("a", 0.4), Stage("b", 0.3, trains=("cls",)), Stage("c", 0.3, trains=("cls",), adapts=("encoders",))]
+    forward, seen = CrossEntropy.forward, {}
+
+    def watch(self, batch):
+        norm = next(m for m in self.encoders.modules() if isinstance(m, torch.nn.BatchNorm2d))
+        seen.setdefault(self.stage, (self.encoders.training, norm.running_mean.clone()))
+        return forward(self, batch)
+
+    monkeypatch.setattr(CrossEntropy, "stages", lambda self: stages)
+    monkeypatch.setattr(CrossEntropy, "forward", watch)
+    model = train_model("digits-lt", "ce", out=tmp_path / "run", epochs=3, eval_every=1)
+    assert [seen[name][0] for name in "abc"] == [True, False, True]
+    norm = next(m for m in model.method.encoders.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert torch.equal(seen["b"][1], seen["c"][1]) and not torch.equal(seen["c"][1], norm.running_mean)
+
+
+def test_a_stage_may_have_its_own_learning_rate_and_weight_decay(tmp_path, monkeypatch):
+    from longtail.methods.ce import CrossEntropy
+
+    loop, made = sys.modules["longtail.train"], []
+    step = loop.Step
+
+    def note(method, parameters, recipe, lr, views):
+        made.append((lr, recipe.weight_decay))
+        return step(method, parameters, recipe, lr, views)
+
+    monkeypatch.setattr(loop, "Step", note)
+    monkeypatch.setattr(CrossEntropy, "stages", lambda self: [Stage("a"), Stage("b", lr=0.03, weight_decay=0.0)])
+    train_model("digits-lt", "ce", out=tmp_path / "run", epochs=2, lr=0.1, weight_decay=0.01, device="cpu")
+    assert made == [(0.1, 0.01), (0.03, 0.0)]
+
+
+def test_a_post_hoc_stage_sees_every_training_image_once_as_it_is_tested(tmp_path, monkeypatch):
+    from longtail.methods.ce import CrossEntropy
+
+    def look(self, stage, batches):
+        assert stage.name == self.stage == "after" and not self.training and not torch.is_grad_enabled()
+        found = list(batches)
+        y, index = torch.cat([b.y for b in found]), torch.cat([b.index for b in found])
+        assert torch.equal(index, torch.arange(len(index))) and torch.bincount(y).tolist() == list(self.counts)
+        self.cls.bias.copy_(self.logits(found[0].views[0])[0, 0])
+
+    monkeypatch.setattr(CrossEntropy, "stages", lambda self: [Stage("train"), Stage("after", 0.0)])
+    monkeypatch.setattr(CrossEntropy, "post_hoc", look)
+    model = train_model("digits-lt", "ce", out=tmp_path / "run", epochs=1)
+    split = longtail.data.load_split("digits-lt", 50)
+    z = model.logits(split.train.images[:1])[0, 0]
+    bias = model.method.cls.bias[0].clone()
+    with torch.no_grad():
+        model.method.cls.bias.zero_()
+        before = model.logits(split.train.images[:1])[0, 0]
+    assert torch.allclose(z - bias, before, atol=1e-5) and len(bias.unique()) == 10

@@ -1,7 +1,7 @@
 """What a method is: how a batch becomes loss terms, and an image becomes logits."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -15,9 +15,11 @@ from longtail.nets import Experts, Heads, Net
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of training: its share of the epochs, a sampler for each batch of a step, what is trained, its learning rate.
+    """A part of training: its share of the epochs, a sampler for each batch of a step, what is trained, its own recipe.
 
-    `trains` names submodules (None: everything); `lr` replaces the recipe's. A share of 0 is a post-hoc step only.
+    `trains` names submodules (None: everything); the others compute as they do when tested, but batch norm of those that
+    `adapts` names goes on following its batches. `lr` and `weight_decay` replace the recipe's. A share of 0 is a post-hoc
+    step only.
     """
 
     name: str
@@ -25,6 +27,8 @@ class Stage:
     samplers: tuple[str, ...] = ("instance",)
     trains: tuple[str, ...] | None = None
     lr: float | None = None
+    weight_decay: float | None = None
+    adapts: tuple[str, ...] = ()
 
 
 class Method(nn.Module):
@@ -32,7 +36,7 @@ class Method(nn.Module):
 
     Options are typed keyword arguments of `__init__`, each annotated with one line of help and its source. `views` names the
     views of a batch, `inference` the submodules that logits need (all that a finished model keeps), `notes` what the run
-    should tell its user.
+    should tell its user; `stage` is the name of the stage under way, empty before the first.
     """
 
     views: tuple[str, ...] = ("strong",)
@@ -44,13 +48,24 @@ class Method(nn.Module):
         prior = torch.tensor(counts, dtype=torch.float64).clamp_min(1)  # an unseen class keeps a finite prior
         self.register_buffer("log_prior", (prior / prior.sum()).log().float(), persistent=False)
         self.notes: list[str] = []
+        self.stage = ""
 
     def stages(self) -> list[Stage]:
         """The parts of training, in order."""
         return [Stage("train")]
 
     def begin_stage(self, stage: Stage, split: Split) -> None:
-        """Called before the first step of a stage, and as the whole of a stage of share 0."""
+        """Called before the first step of a stage, whose name it notes, and before `post_hoc` of a stage of share 0.
+
+        After a checkpoint it is called again before the state is loaded: what later steps need of it belongs in the state.
+        """
+        self.stage = stage.name
+
+    def post_hoc(self, stage: Stage, batches: Iterator[Batch]) -> None:
+        """The whole of a stage of share 0, in evaluation mode and without gradients.
+
+        The batches are all training images once, one view each, as a test image is seen; they cost nothing unless read.
+        """
 
     def forward(self, *batches: Batch) -> dict[str, Tensor]:
         """Weighted loss terms, each (); training minimises their sum. One batch for each sampler of the stage."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 
 class Experts(nn.Module):
@@ -43,6 +44,17 @@ class Heads(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         return torch.baddbmm(self.bias.unsqueeze(1), v, self.weight.transpose(1, 2))
+
+
+class CosineHeads(nn.Module):
+    """K heads without bias, scale times the cosine of features and class vectors: (K, N, d) -> (K, N, C)."""
+
+    def __init__(self, experts: int, inputs: int, outputs: int, scale: float):
+        super().__init__()
+        self.weight, self.scale = nn.Parameter(normalize(torch.randn(experts, outputs, inputs), dim=-1)), scale
+
+    def forward(self, v: Tensor) -> Tensor:
+        return self.scale * normalize(v, dim=-1) @ normalize(self.weight, dim=-1).transpose(1, 2)
 
 
 class Projectors(nn.Sequential):

@@ -1,7 +1,8 @@
-"""What every method keeps."""
+"""What every method keeps, in each of its stages."""
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from longtail import methods, nets
-from longtail.data import Batch
+from longtail.api import train as train_model
+from longtail.console import Silent
+from longtail.data import Batch, ClassTable, Images, Split
+from longtail.evaluate import load_method
+from longtail.recipes import recipe_for
+from longtail.runs import RunFolder
+from longtail.train import plan, train
 
 COUNTS = (40, 20, 10, 5)
 
@@ -22,21 +29,54 @@ def batch_for(method: methods.Method, seed: int = 0) -> Batch:
     return Batch(views, y, torch.arange(16), torch.tensor(0.5))
 
 
+def batches_for(method: methods.Method, stage: methods.Stage, seed: int = 0) -> list[Batch]:
+    """A step's batches: one for each sampler of the stage."""
+    return [batch_for(method, seed + 1000 * place) for place in range(len(stage.samplers))]
+
+
+def split_for(counts=COUNTS) -> Split:
+    """As many uint8 images of 8 x 8 as the counts say."""
+    y = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    part = Images(torch.randint(0, 256, (len(y), 3, 8, 8), dtype=torch.uint8), y)
+    return Split("made up", ClassTable(tuple("abcd"), tuple(counts)), part, part)
+
+
+def enter(method: methods.Method, stage: methods.Stage) -> list[torch.nn.Parameter]:
+    """Begin a stage as the training loop does; returns what it trains."""
+    method.begin_stage(stage, split_for(method.counts))
+    if not stage.share:
+        with torch.no_grad():
+            method.eval().post_hoc(stage, (batch_for(method, seed) for seed in range(3)))
+        return []
+    method.train(stage.trains is None)
+    for name in (stage.trains or ()) + stage.adapts:
+        method.get_submodule(name).train()
+    own = [p for p in method.parameters() if p.requires_grad]
+    if stage.trains is not None:
+        own = [p for name in stage.trains for p in method.get_submodule(name).parameters() if p.requires_grad]
+    return own
+
+
 def build(name: str, seed: int = 0, **options) -> methods.Method:
     torch.manual_seed(seed)
     return methods.method_class(name)(COUNTS, nets.Net("conv4"), **options)
 
 
 def steps(method: methods.Method, n: int) -> list[float]:
-    """Total loss of n steps of SGD."""
-    optimiser, losses = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], 0.05, 0.9), []
-    for step in range(n):
-        total = sum(method(batch_for(method, step)).values())
-        optimiser.zero_grad()
-        total.backward()
-        optimiser.step()
-        method.after_step()
-        losses.append(total.item())
+    """Total loss of n steps of SGD in each stage."""
+    losses = []
+    for stage in method.stages():
+        own = enter(method, stage)
+        if not own:
+            continue
+        optimiser = torch.optim.SGD(own, 0.05, 0.9)
+        for step in range(n):
+            total = sum(method(*batches_for(method, stage, step)).values())
+            optimiser.zero_grad()
+            total.backward()
+            optimiser.step()
+            method.after_step()
+            losses.append(total.item())
     return losses
 
 
@@ -46,13 +86,16 @@ every_method = pytest.mark.parametrize("name", methods.METHODS)
 @every_method
 def test_terms_are_finite_scalars_and_every_trained_parameter_gets_a_gradient(name):
     method = build(name)
-    terms = method(batch_for(method))
-    assert terms and all(t.shape == () and t.isfinite() for t in terms.values())
-    sum(terms.values()).backward()
-    missing = [
-        n for n, p in method.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.isfinite().all())
-    ]
-    assert not missing
+    for stage in method.stages():
+        own = enter(method, stage)
+        if not own:
+            continue
+        terms = method(*batches_for(method, stage))
+        assert terms and all(t.shape == () and t.isfinite() for t in terms.values())
+        method.zero_grad()
+        sum(terms.values()).backward()
+        names = {p: n for n, p in method.named_parameters()}
+        assert not [names[p] for p in own if p.grad is None or not p.grad.isfinite().all()]
 
 
 @every_method
@@ -111,7 +154,10 @@ def test_a_class_without_training_images_keeps_everything_finite(name):
     torch.manual_seed(0)
     method = methods.method_class(name)((40, 0, 10, 5), nets.Net("conv4"))
     assert method.log_prior.isfinite().all()
-    assert all(t.isfinite() for t in method(batch_for(method)).values())
+    for stage in method.stages():
+        if enter(method, stage):
+            assert all(t.isfinite() for t in method(*batches_for(method, stage)).values())
+    assert method.eval().logits(batch_for(method).views[0]).isfinite().all()
 
 
 @every_method
@@ -120,6 +166,42 @@ def test_views_exist_in_every_family(name):
 
     for family in FAMILIES.values():
         assert set(methods.method_class(name).views) <= set(family.views)
+
+
+class Killed(Exception):
+    pass
+
+
+class KillAt(Silent):
+    """Dies in the middle of an epoch, as a killed process would."""
+
+    def __init__(self, epoch: int):
+        self.at = epoch
+
+    def advance(self, seed, epoch, steps, terms):
+        if terms and epoch == self.at:
+            raise Killed
+
+
+@every_method
+def test_it_trains_on_digits_and_resumes_across_its_stages_to_the_same_saved_model(name, tmp_path):
+    """Killed in the first epoch of every stage but the first, whose checkpoint is then of the stage before."""
+    recipe = recipe_for("digits-lt", method=name, epochs=3, eval_every=0)
+    whole = train_model("digits-lt", name, out=tmp_path / "whole", epochs=3, eval_every=0)
+    parts = [part for part in plan(whole.method.stages(), 3) if part.epochs]
+    for part in parts[1:] or [plan_of_one(parts)]:
+        out = tmp_path / part.stage.name
+        with pytest.raises(Killed):
+            train(recipe, out, KillAt(part.before + 1))
+        train(recipe, out, Silent(), resume=True)
+        kept, again = (load_method(RunFolder.open(run))[1].inference_state() for run in (whole.path, out))
+        assert kept.keys() == again.keys() and all(torch.equal(kept[k], again[k]) for k in kept)
+        assert (out / "results.json").read_text() == (whole.path / "results.json").read_text()
+
+
+def plan_of_one(parts):
+    """A method of one stage is killed in its second epoch."""
+    return replace(parts[0], before=1)
 
 
 def test_the_method_in_ten_lines_of_contributing_works_as_printed(tmp_path, monkeypatch):

@@ -130,3 +130,14 @@ def test_folding_batch_norm_changes_nothing_but_the_speed(name):
         assert not any(isinstance(m, nn.BatchNorm2d) for m in experts.modules())
         assert torch.allclose(experts(x), plain, rtol=1e-4, atol=1e-4)
     assert [e.body for e in experts.experts] == bodies and torch.equal(experts(x), plain)
+
+
+def test_cosine_heads_give_the_scaled_cosine_of_every_expert():
+    torch.manual_seed(0)
+    heads, v = nets.CosineHeads(2, 5, 3, scale=30.0), torch.randn(2, 4, 5)
+    z = heads(v)
+    for k in range(2):
+        for i in range(4):
+            for c in range(3):
+                cosine = torch.nn.functional.cosine_similarity(v[k, i], heads.weight[k, c], dim=0)
+                assert z[k, i, c].item() == pytest.approx(30 * cosine.item(), abs=1e-4)
