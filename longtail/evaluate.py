@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment import Family, family, mirror
-from longtail.data import Batch, Images, Split
+from longtail.augment import Family, mirror
+from longtail.data import Batch, Files, Images, Split, pixels
 from longtail.errors import LongtailError
 from longtail.methods import Method
 from longtail.metrics import class_accuracy, summarise
@@ -16,6 +16,7 @@ from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 
 BATCH = (128, 1000)  # on a CPU, what stays in its cache; on a GPU
+LARGE = 64  # pixels; above it a quarter as many
 
 
 @dataclass(frozen=True)
@@ -36,37 +37,53 @@ class Predictions:
         return {"plain": both(self.plain), "flip": both(self.flip)}
 
 
-def batches_of(images: Images, views: Family, device: torch.device) -> Iterator[Batch]:
+def batch_size(views: Family, device: torch.device) -> int:
+    """Images computed at once."""
+    return BATCH[device.type == "cuda"] // (1 if views.size <= LARGE else 4)
+
+
+def parts_of(images: Tensor | Images | Files, views: Family, device: torch.device) -> Iterator[Tensor]:
+    """The images a batch at a time, (N, 3, H, W) uint8; files are decoded on the way."""
+    n = batch_size(views, device)
+    if isinstance(images, Files):
+        yield from pixels(images, views, n)
+    else:
+        yield from (images.images if isinstance(images, Images) else images).split(n)
+
+
+def batches_of(images: Images | Files, views: Family, device: torch.device) -> Iterator[Batch]:
     """All images once, in their order and without augmentation, for the post-hoc steps of a method."""
-    normalise, index = views.normaliser(device), torch.arange(len(images))
-    for rows in index.split(BATCH[device.type == "cuda"]):
-        x, y = images.images[rows].to(device), images.labels[rows].to(device)
-        yield Batch([normalise(x)], y, rows.to(device), torch.ones((), device=device))
+    normalise, start = views.normaliser(device), 0
+    for part in parts_of(images, views, device):
+        rows = torch.arange(start, start := start + len(part))
+        y, progress = images.labels[rows].to(device), torch.ones((), device=device)
+        yield Batch([normalise(part.to(device))], y, rows.to(device), progress)
 
 
 @torch.no_grad()
-def logits_of(method: Method, images: Tensor, views: Family) -> Tensor:
+def logits_of(method: Method, images: Tensor | Images | Files, views: Family, mirrored: bool = False) -> Tensor:
     """(N, 3, H, W) uint8 -> (K, N, C) float32 on the CPU, in evaluation mode; a single network has K = 1."""
     was_training, device = method.training, method.log_prior.device
-    normalise, batch = views.normaliser(device), BATCH[device.type == "cuda"]
+    normalise, see = views.normaliser(device), mirror if mirrored else lambda x: x
     method.eval()
     with folded(*(getattr(method, name) for name in method.inference)):
-        parts = [method.logits(normalise(part.to(device))).float().cpu() for part in images.split(batch)]
+        found = (see(part.to(device)) for part in parts_of(images, views, device))
+        parts = [method.logits(normalise(x)).float().cpu() for x in found]
     method.train(was_training)
     logits = torch.cat(parts, dim=-2)
     return logits if logits.dim() == 3 else logits.unsqueeze(0)
 
 
-def predict(method: Method, test: Images, views: Family) -> Predictions:
+def predict(method: Method, test: Images | Files, views: Family) -> Predictions:
     """Logits of the test images, with and without their mirror images."""
-    plain = logits_of(method, test.images, views)
-    return Predictions(plain, (plain + logits_of(method, mirror(test.images), views)) / 2, test.labels)
+    plain = logits_of(method, test, views)
+    return Predictions(plain, (plain + logits_of(method, test, views, mirrored=True)) / 2, test.labels)
 
 
 def measure(method: Method, split: Split, recipe: Recipe, part: str = "test") -> dict[str, float | None]:
     """The ensemble's seven numbers on a part as it stands: the test part for curves, only the val part for choosing."""
     images = split.parts[part]
-    logits = logits_of(method, images.images, family(recipe.views))
+    logits = logits_of(method, images, recipe.family)
     return summarise(logits.mean(0), images.labels, split.classes.counts)
 
 
@@ -74,7 +91,7 @@ def finish(
     run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], selected: dict | None = None
 ) -> None:
     """Write what a finished run keeps: the model, predictions, per-class table, and last of all `results.json`."""
-    views = family(recipe.views)
+    views = recipe.family
     predictions = predict(method, split.test, views)
     results = predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
@@ -89,18 +106,19 @@ def finish(
             "options": recipe.options,
             "classes": list(split.classes.names),
             "train_counts": list(split.classes.counts),
-            "transform": {
-                "size": list(split.test.images.shape[-2:]),
-                "mean": views.mean,
-                "std": views.std,
-                "views": views.name,
-            },
+            "transform": transform(views),
         },
     )
     run.write_csv("per_class.csv", per_class(predictions, split))
     write_predictions(run, predictions)
     head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
     run.write_json("results.json", head | results | ({"selected": selected} if selected else {}))
+
+
+def transform(views: Family) -> dict:
+    """How an image becomes a network's input: shorter side to `resize`, centre of `size`, / 255, - mean, / std."""
+    size, resize = [views.size] * 2, views.test.resize if views.test else views.size
+    return {"size": size, "resize": resize, "mean": views.mean, "std": views.std, "views": views.name}
 
 
 def per_class(predictions: Predictions, split: Split) -> list[dict]:
@@ -153,7 +171,7 @@ def load_method(run: RunFolder) -> tuple[Recipe, Method]:
     with run.as_written("recipe.json"):
         recipe = Recipe(**run.read_json("recipe.json"))
     with run.as_written("model.json"), torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away
-        method = recipe.build(run.read_json("model.json")["train_counts"])
+        method = recipe.change(weights=None).build(run.read_json("model.json")["train_counts"])
     state = run.read_tensors("model.safetensors")
     wanted = method.inference_state()
     if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in wanted.items()}:

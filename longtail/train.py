@@ -9,8 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from longtail.augment import family
-from longtail.data import SOURCES, Images, Loader, Split
+from longtail.data import SOURCES, Files, Loader, Split, StreamLoader, worker_count
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.evaluate import batches_of, finish, measure
@@ -52,6 +51,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    workers: int | None = None,
 ) -> RunFolder:
     """Train, evaluate and keep one run in the folder `out`; with resume, continue the one there, or begin it.
 
@@ -59,17 +59,23 @@ def train(
     """
     world = start(device, threads)
     with world.fork_random():
-        training = prepare(recipe, out, report, world, root, resume)
+        training = prepare(recipe, out, report, world, root, resume, workers)
         for _ in training.go():
             pass
     return training.run
 
 
 def prepare(
-    recipe: Recipe, out: str | Path, report: Report, world: World, root: str | None = None, resume: bool = False
+    recipe: Recipe,
+    out: str | Path,
+    report: Report,
+    world: World,
+    root: str | None = None,
+    resume: bool = False,
+    workers: int | None = None,
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
-    split = recipe.load(root)
+    split = recipe.load(root, workers)
     recipe = with_steps(recipe, split)
     check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
@@ -84,9 +90,14 @@ def prepare(
 
 def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
     """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
-    if not isinstance(split.train, Images):
-        raise LongtailError(f"{split.name} is too large for memory at this size; ask for a smaller --size")
-    views, size = family(recipe.views), tuple(split.train.images.shape[-2:])
+    views = recipe.family
+    if isinstance(split.train, Files):
+        return StreamLoader(split, views, method.views, recipe.batch_size, recipe.seed, world.device)
+    if views.test:
+        raise LongtailError(
+            f"views '{recipe.views}' are cut from files, and {split.name} is in memory; leave --views out"
+        )
+    size = tuple(split.train.images.shape[-2:])
     if size != (views.size, views.size):
         raise LongtailError(
             f"views '{recipe.views}' are for {views.size} x {views.size} images, those of {split.name} are "
@@ -94,6 +105,14 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
         )
     chosen = [views.views[name] for name in method.views]
     return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
+
+
+def path_of(split: Split) -> str:
+    """What a title says of images that are not in memory."""
+    if not isinstance(split.train, Files):
+        return ""
+    workers = worker_count(split.train.workers)
+    return f"; streamed from files by {workers} worker{'' if workers == 1 else 's'}"
 
 
 def with_steps(recipe: Recipe, split: Split) -> Recipe:
@@ -159,14 +178,14 @@ class Training:
         return (
             f"{recipe.method} on {self.split.name}: {len(self.split.train):,} training images, {len(groups)} classes "
             f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} {epochs} of "
-            f"{self.loader.steps} steps, {self.world.device}, {recipe.precision}"
+            f"{self.loader.steps} steps, {self.world.device}, {recipe.precision}{path_of(self.split)}"
         )
 
     def go_stage(self, part: Part, checkpoint: dict | None) -> Iterator[None]:
         """The epochs of one stage, each kept as soon as it is done."""
         torch.manual_seed(mix(self.recipe.seed, 1, part.number))
         self.method.begin_stage(part.stage, self.split)
-        views = family(self.recipe.views)
+        views = self.recipe.family
         if not part.epochs:
             with torch.no_grad():
                 self.method.eval().post_hoc(part.stage, batches_of(self.split.train, views, self.world.device))

@@ -4,8 +4,9 @@ from longtail.augment.affine import RandomRotation
 from longtail.augment.autoaugment import AutoAugment
 from longtail.augment.blur import GaussianBlur
 from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop, mirror
-from longtail.augment.family import FAMILIES, Family, Normalise, family, resized
+from longtail.augment.family import FAMILIES, Family, Normalise, family, resized, sized
 from longtail.augment.jitter import ColorJitter, Grayscale
+from longtail.augment.photo import PhotoView
 from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import Transform, View
 
@@ -19,6 +20,7 @@ __all__ = [
     "Grayscale",
     "HorizontalFlip",
     "Normalise",
+    "PhotoView",
     "RandomCrop",
     "RandomResizedCrop",
     "RandomRotation",
@@ -27,4 +29,5 @@ __all__ = [
     "family",
     "mirror",
     "resized",
+    "sized",
 ]

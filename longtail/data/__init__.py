@@ -6,6 +6,8 @@ from longtail.data.loader import Batch, Chunk, Loader
 from longtail.data.own import Reading
 from longtail.data.sources import SOURCES, is_path, load_split, name_of
 from longtail.data.split import ClassTable, Images, Split
+from longtail.data.stream import StreamLoader
+from longtail.data.workers import pixels, worker_count
 
 __all__ = [
     "SOURCES",
@@ -17,10 +19,13 @@ __all__ = [
     "Loader",
     "Reading",
     "Split",
+    "StreamLoader",
     "exponential_counts",
     "is_path",
     "load_split",
     "long_tailed_indices",
     "name_of",
     "pareto_counts",
+    "pixels",
+    "worker_count",
 ]

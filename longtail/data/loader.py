@@ -8,7 +8,7 @@ from torch import Tensor
 
 from longtail.augment import View
 from longtail.data.samplers import SAMPLERS
-from longtail.data.split import Split
+from longtail.data.split import Images, Split
 from longtail.errors import LongtailError
 
 
@@ -56,10 +56,16 @@ class Loader:
                 "ask for a smaller --batch-size"
             )
         self.counts, self.labels = split.classes.counts, split.train.labels
-        self.images, self.y = split.train.images.to(device), split.train.labels.to(device)
+        self.y = split.train.labels.to(device)
         self.views, self.batch_size, self.seed, self.device = list(views), batch_size, seed, device
         self.steps = len(split.train) // batch_size
+        self.own = torch.arange(self.steps * batch_size)
+        self.hold(split.train)
         self.chunk = max(chunk // batch_size, 1) * batch_size
+
+    def hold(self, train: Images) -> None:
+        """Put the images where batches are made of them."""
+        self.images, self.size = train.images.to(self.device), tuple(train.images.shape[-2:])
 
     def epoch(self, epoch: int, stage: int = 0, samplers: Sequence[str] = ("instance",)) -> Iterator[tuple[Chunk, ...]]:
         """The epoch's chunks, a tuple with one chunk for each sampler."""
@@ -72,8 +78,7 @@ class Loader:
     def _plan(self, sampler: str, key: tuple[int, ...]) -> tuple[Tensor, list]:
         generator = torch.Generator().manual_seed(mix(*key))
         order = SAMPLERS[sampler](self.labels, self.counts, generator)[: self.steps * self.batch_size]
-        size = tuple(self.images.shape[-2:])
-        return order, [view.draw(len(order), size, generator) for view in self.views]
+        return order, [view.draw(len(order), self.size, generator) for view in self.views]
 
     def _chunk(self, order: Tensor, draws: list, rows: slice) -> Chunk:
         index = order[rows].to(self.device)

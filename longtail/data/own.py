@@ -15,7 +15,9 @@ from longtail.errors import LongtailError
 
 @dataclass(frozen=True)
 class Reading:
-    """How own images are read: the side they are brought to, where further parts are, or what share of each class is held out."""
+    """How own images are read: the side they are brought to (None: they stay in files), where further parts are, or what
+    share of each class is held out, and how many processes decode what stays in files (None: as many as there are cores).
+    """
 
     size: int | None = None
     val: str | None = None
@@ -23,6 +25,7 @@ class Reading:
     val_share: float = 0.0
     test_share: float = 0.0
     skip_bad: bool = False
+    workers: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a method is: how a batch becomes loss terms, and an image becomes logits."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -89,12 +89,12 @@ class Method(nn.Module):
 
 
 class Classifier(Method):
-    """K separate networks with a linear head each; (K, N, C) logits."""
+    """K separate networks with a head each, linear or what `heads` makes of (experts, d, C); (K, N, C) logits."""
 
-    def __init__(self, counts: Sequence[int], net: Net, experts: int = 1):
+    def __init__(self, counts: Sequence[int], net: Net, experts: int = 1, heads: Callable[..., nn.Module] = Heads):
         super().__init__(counts)
         self.encoders = Experts(net.encoder, experts)
-        self.cls = Heads(experts, net.width, self.classes)
+        self.cls = heads(experts, net.width, self.classes)
 
     def features(self, x: Tensor) -> Tensor:
         return self.encoders(x)
