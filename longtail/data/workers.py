@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,15 +101,17 @@ def decoded(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[
     Raises LongtailError with the path of an image that cannot be read, and if a worker is killed.
     """
     workers = worker_count(decoder.files.workers)
-    loader = DataLoader(
-        decoder,
-        batch_size=None,
-        sampler=jobs,
-        num_workers=workers,
-        collate_fn=as_it_is,
-        pin_memory=pin,
-        generator=torch.Generator(),  # its draw is not to be torch's own
-    )
+    with warnings.catch_warnings():  # about more workers than cores, which is the user's choice
+        warnings.simplefilter("ignore")
+        loader = DataLoader(
+            decoder,
+            batch_size=None,
+            sampler=jobs,
+            num_workers=workers,
+            collate_fn=as_it_is,
+            pin_memory=pin,
+            generator=torch.Generator(),  # its draw is not to be torch's own
+        )
     try:
         for found in loader:
             if isinstance(found, str):

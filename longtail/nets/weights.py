@@ -2,7 +2,6 @@
 
 import pickle
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -14,7 +13,6 @@ WRAPPINGS = ("state_dict", "model", "model_state_dict")  # under which training 
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 
 
-@lru_cache(maxsize=1)  # every expert begins with them
 def read_weights(path: str) -> dict[str, Tensor]:
     """The tensors of a file by name; raises LongtailError if it holds none, or more than tensors."""
     from safetensors import SafetensorError
