@@ -1,6 +1,7 @@
 """The command line: each command is a function, and bad input is one line and exit code 2."""
 
 import inspect
+import os
 import signal
 import sys
 from dataclasses import fields
@@ -14,6 +15,7 @@ from rich.table import Table
 from longtail import __version__, api
 from longtail.console import ConsoleReport, results_table, show_run
 from longtail.errors import LongtailError, unknown
+from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
 from longtail.recipes import DEFAULT, RECIPES, recipe_for
@@ -79,11 +81,13 @@ def evaluate(
     root: Annotated[
         str | None, Parameter(help="folder with the data set's files; that of the training if left out")
     ] = None,
+    data: Annotated[str | None, Parameter(help="where own data lie now, if they were moved")] = None,
 ) -> None:
     """Test a finished run's model again, and print its table; nothing is written."""
     model = api.load(run)
     root = root or model.run.read_json("environment.json").get("root")
-    split = model.recipe.load(root)
+    recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
+    split = recipe.load(root)
     model.run.check_images(split, "test")
     results = model.evaluate(split).results(model.train_counts)
     with model.run.as_written("results.json"):
@@ -182,6 +186,7 @@ def application(words: list[str]) -> App:
     app.command(with_options(method), name="train")
     for command in (evaluate, methods, recipes):
         app.command(command)
+    app.command(inspect_data, name="inspect")
     return app
 
 

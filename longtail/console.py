@@ -111,6 +111,13 @@ def cells(measured: dict[str, float | dict | None], part: str) -> list[str]:
     return ["n/a" if number is None else f"{number:.1f}" for number in numbers]
 
 
+def selected_line(selected: dict) -> str:
+    """The epoch that validation chose, and the ensemble's seven numbers on the test images there."""
+    measured = selected["plain"]["ensemble"]
+    numbers = ", ".join(f"{LABELS[name]} {cell}" for name, cell in zip(METRICS, cells(measured, "mean"), strict=True))
+    return f"epoch {selected['epoch']}, best in {LABELS[selected['by']]} on the validation images: {numbers}\n"
+
+
 WRITTEN = {
     "results.json": "the numbers above",
     "per_class.csv": "accuracy of every class",
@@ -124,6 +131,9 @@ WRITTEN = {
 def show_run(console: Console, run: RunFolder) -> None:
     """The table of a finished run, and the paths of what it wrote."""
     with run.as_written("results.json"):
-        console.print(results_table(run.read_json("results.json")))
+        results = run.read_json("results.json")
+        console.print(results_table(results))
+        if "selected" in results:
+            console.print(selected_line(results["selected"]), highlight=False)
     for name, what in WRITTEN.items():
         console.print(f"{run.path / name}  [dim]{what}[/]", highlight=False, soft_wrap=True)

@@ -96,6 +96,14 @@ class Recipe:
         reading = Reading(size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers)
         return load_split(self.data, self.imbalance, root, reading)
 
+    def fitted(self, split: Split) -> "Recipe":
+        """With a batch of at most a quarter of a person's own training images, so that an epoch of a tiny set has steps."""
+        most = max(len(split.train) // 4, 2)
+        if self.data in SOURCES or self.batch_size <= most:
+            return self
+        split.notes.append(f"the batch of {self.batch_size} is cut to {most}, a quarter of the training images")
+        return self.change(batch_size=most)
+
     def build(self, counts: Sequence[int]) -> Method:
         """The method, freshly initialised from torch's generator, for C classes with so many training images."""
         net = Net(self.net, self.precision == "bf16", family(self.views).size, self.weights)

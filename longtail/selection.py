@@ -25,7 +25,8 @@ def check_selection(recipe: Recipe, split: Split) -> None:
     any_logits = torch.zeros(len(split.val), len(split.classes))
     if summarise(any_logits, split.val.labels, split.classes.counts)[recipe.select] is None:
         raise LongtailError(
-            f"--select {recipe.select}: no class with validation images is {recipe.select}-shot; select by balanced"
+            f"--select {recipe.select}: there is no such number, as none of its classes has validation images; "
+            "--select balanced always has one"
         )
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from longtail.data import SOURCES, Files, Loader, Split, StreamLoader, worker_count
+from longtail.data import Files, Loader, Split, StreamLoader, worker_count
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.evaluate import batches_of, finish, measure
@@ -76,7 +76,7 @@ def prepare(
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
     split = recipe.load(root, workers)
-    recipe = with_steps(recipe, split)
+    recipe = recipe.fitted(split)
     check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))
@@ -113,15 +113,6 @@ def path_of(split: Split) -> str:
         return ""
     workers = worker_count(split.train.workers)
     return f"; streamed from files by {workers} worker{'' if workers == 1 else 's'}"
-
-
-def with_steps(recipe: Recipe, split: Split) -> Recipe:
-    """Where one's own set is tiny, the recipe with a batch of at most a quarter of it, so that an epoch has steps."""
-    most = max(len(split.train) // 4, 2)
-    if recipe.data in SOURCES or recipe.batch_size <= most:
-        return recipe
-    split.notes.append(f"the batch of {recipe.batch_size} is cut to {most}, a quarter of the training images")
-    return recipe.change(batch_size=most)
 
 
 def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:

@@ -31,6 +31,7 @@ def test_every_benchmark_imports_and_says_what_it_is():
 SHORT = {
     "update": ["--rounds", "1"],
     "evaluate": ["--images", "64", "--rounds", "1"],
+    "listing": ["--lines", "2000"],
 }
 LONG = {
     "experts": ["--rounds", "1", "--device", "cpu"],

@@ -33,7 +33,7 @@ LAYERS = [
     ["train"],
     ["console", "seeds"],
     ["analysis"],
-    ["report"],
+    ["report", "inspection"],
     ["api"],
     ["reproduce"],
     ["cli"],

@@ -17,7 +17,8 @@ def folder_parts(folder: Path) -> tuple[dict[str, Part], list[str]]:
     folders = [name for name, is_folder in inside.items() if is_folder]
     if not folders:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
-    if "train" not in [name.lower() for name in folders]:
+    train = next((name for name in folders if name.lower() == "train"), None)
+    if train is None or not any(is_folder for _, is_folder in listed(folder / train)):  # a class may be called train
         return {"train": class_folders(folder)}, ignored(folder, [name for name in inside if not inside[name]])
     found = {}
     for name in folders:
@@ -46,19 +47,24 @@ def below(folder: Path, inside: str) -> Iterator[str]:
     """Paths of all files at any depth, relative to `folder`; a link that leads back to a folder above it is not followed."""
 
     def walk(relative: str, above: frozenset) -> Iterator[str]:
-        here = os.stat(os.path.join(folder, relative))
-        if (here.st_dev, here.st_ino) in above:
+        here = identity(folder / relative)
+        if here in above:
             return
-        above |= {(here.st_dev, here.st_ino)}
         for name, is_folder in sorted(listed(folder / relative), key=lambda entry: natural(entry[0])):
             path = os.path.join(relative, name)
             if is_folder:
-                yield from walk(path, above)
+                yield from walk(path, above | {here})
             else:
                 yield path
 
-    top = os.stat(folder)
-    return walk(inside, frozenset({(top.st_dev, top.st_ino)}))
+    top = folder.resolve()
+    return walk(inside, frozenset(map(identity, (top, *top.parents))))
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    """What all names of a folder share."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def listed(folder: Path) -> list[tuple[str, bool]]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,26 @@ from longtail.errors import LongtailError
 
 MEMORY_LIMIT = 4 << 30  # bytes of images; sets above it stay in their files
 BLOCK = 64  # images that a thread takes at a time
-SHOWN = 20  # unreadable images named in a message
+SHOWN, KEPT = 20, 1000  # unreadable images named in a message, and remembered
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How many images cannot be used, and the errors of the first of them."""
+
+    count: int = 0
+    first: tuple[BadImage, ...] = ()
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def all_missing(self) -> bool:
+        """Whether the images are not where they were looked for, rather than bad."""
+        return all(error.reason == "no such file" for error in self.first)
+
+    def __add__(self, other: "Faults") -> "Faults":
+        return Faults(self.count + other.count, (self.first + other.first)[:KEPT])
 
 
 def fits(split: Split, size: int) -> bool:
@@ -34,22 +53,22 @@ def left_in_files(split: Split, skip_bad: bool, workers: int | None = None) -> S
     return settled(split, {name: glance(part) for name, part in parts.items()}, skip_bad)
 
 
-def settled(split: Split, found: dict[str, tuple[Images | Files, list[BadImage]]], skip_bad: bool) -> Split:
+def settled(split: Split, found: dict[str, tuple[Images | Files, Faults]], skip_bad: bool) -> Split:
     """The split of what can be used; raises LongtailError naming the unusable images of all parts, unless to be left out."""
-    bad = [error for _, errors in found.values() for error in errors]
+    bad = sum((faults for _, faults in found.values()), Faults())
     if bad and not skip_bad:
         raise unreadable(bad, sum(map(len, split.parts.values())), split.name)
     parts = {name: part for name, (part, _) in found.items()}
     empty = [name for name, part in parts.items() if not len(part)]
     if empty:
         raise LongtailError(f"{split.name} has no readable image in its {empty[0]} part")
-    notes = [f"{len(bad):,} unreadable images left out, the first {bad[0]}"] if bad else []
+    notes = [f"{len(bad):,} unreadable images left out, the first {bad.first[0]}"] if bad else []
     table = ClassTable.of(list(split.classes.names), parts["train"].labels)
     return replace(split, classes=table, notes=split.notes + notes, **parts)
 
 
-def load(files: Files, size: int) -> tuple[Images, list[BadImage]]:
-    """Decode all images; -> those that can be, (N, 3, size, size) uint8, and an error for each other."""
+def load(files: Files, size: int) -> tuple[Images, Faults]:
+    """Decode all images; -> those that can be, (N, 3, size, size) uint8, and what is wrong with the others."""
     out = np.empty((len(files), 3, size, size), dtype=np.uint8)
 
     def read(i: int) -> None:
@@ -60,36 +79,38 @@ def load(files: Files, size: int) -> tuple[Images, list[BadImage]]:
     return images.take(good) if bad else images, bad
 
 
-def glance(files: Files) -> tuple[Files, list[BadImage]]:
-    """Look at all images; -> those that can be read as far as that tells, and an error for each other."""
+def glance(files: Files) -> tuple[Files, Faults]:
+    """Look at all images; -> those that can be read as far as that tells, and what is wrong with the others."""
     good, bad = tried(files.look, len(files))
     return files.take(good) if bad else files, bad
 
 
-def tried(action: Callable[[int], object], n: int) -> tuple[np.ndarray, list[BadImage]]:
-    """Do something with each of n images, in as many threads as cores; -> positions where it went well, the other errors."""
+def tried(action: Callable[[int], object], n: int) -> tuple[np.ndarray, Faults]:
+    """Do something with each of n images, in as many threads as cores; -> positions where it went well, the faults."""
     good = np.ones(n, dtype=bool)
 
-    def run(rows: range) -> list[BadImage]:
+    def run(start: int) -> list[BadImage]:
         bad = []
-        for i in rows:
+        for i in range(start, min(start + BLOCK, n)):
             try:
                 action(i)
             except BadImage as error:
                 good[i] = False
-                bad.append(error)
+                bad.append(BadImage(error.where, error.reason))  # without the frames that the first holds on to
         return bad
 
+    first: list[BadImage] = []
     with quietly(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(run, [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]))
-    return np.flatnonzero(good), [error for errors in found for error in errors]
+        for errors in pool.map(run, range(0, n, BLOCK)):
+            first += errors[: KEPT - len(first)]
+    return np.flatnonzero(good), Faults(n - int(good.sum()), tuple(first))
 
 
-def unreadable(bad: list[BadImage], total: int, name: str) -> LongtailError:
+def unreadable(bad: Faults, total: int, name: str) -> LongtailError:
     """The one message about all images that cannot be used."""
-    shown = "; ".join(map(str, bad[:SHOWN]))
+    shown = "; ".join(map(str, bad.first[:SHOWN]))
     more = f"; and {len(bad) - SHOWN:,} more, which `longtail inspect` lists" if len(bad) > SHOWN else ""
-    if all(error.reason == "no such file" for error in bad):
+    if bad.all_missing:
         return LongtailError(
             f"{len(bad):,} of {total:,} images of {name} are not where listed: {shown}{more}. Is --root right?"
         )

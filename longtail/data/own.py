@@ -12,6 +12,8 @@ from longtail.data.split import ClassTable, Split
 from longtail.data.table import LISTS, TABLES, table_parts
 from longtail.errors import LongtailError
 
+SUFFIXES = (*TABLES, *LISTS, ".parquet")
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -43,16 +45,21 @@ def listing_of(data: str, root: str | None = None, reading: Reading = Reading())
     if "train" not in parts:
         raise LongtailError(f"{data} has no train part, only {' and '.join(parts)}")
     names, files, more = unite(parts)
-    for part, share in (("test", reading.test_share), ("val", reading.val_share)):
-        if share and part in files:
-            raise LongtailError(f"{data} has a {part} part of its own; leave --{part}-share out")
-        if share:
-            kept, held = held_out(files["train"].labels, share)
-            files["train"], files[part] = files["train"].take(kept), files["train"].take(held)
-    if "test" not in files and "val" in files and not reading.val_share:
+    hold_out(files, "test", reading.test_share, data)
+    if "test" not in files and "val" in files:
         files["test"] = files.pop("val")
-        more.append("no test part: the val part is tested on, once and at the end, and chooses nothing")
-    return Listing(names, files, notes + more)
+        more.append("no test part: the val part is tested on, and chooses nothing")
+    hold_out(files, "val", reading.val_share, data)
+    return Listing(names, {part: files[part] for part in ("train", "val", "test") if part in files}, notes + more)
+
+
+def hold_out(files: dict[str, Files], part: str, share: float, data: str) -> None:
+    """Move a share of every class from the training part to a new one; raises LongtailError if it is there already."""
+    if share and part in files:
+        raise LongtailError(f"{data} has a {part} part of its own; leave --{part}-share out")
+    if share:
+        kept, held = held_out(files["train"].labels, share)
+        files["train"], files[part] = files["train"].take(kept), files["train"].take(held)
 
 
 def split_of(name: str, listing: Listing, imbalance: float | None) -> Split:
@@ -60,10 +67,10 @@ def split_of(name: str, listing: Listing, imbalance: float | None) -> Split:
     train, parts = listing.parts["train"], listing.parts
     if "test" not in parts:
         raise LongtailError(
-            f"{name} has no test part; --test-share 0.2 holds a fifth of every class out, --test names a list or folder"
+            f"data set '{name}' has no test part; --test-share 0.2 holds a fifth of every class out, --test names one"
         )
     if imbalance is not None:
-        train = train.take(long_tail(train.labels, listing.names, imbalance))
+        train = train.take(sorted(long_tail(train.labels, listing.names, imbalance)))
     table = ClassTable.of(listing.names, train.labels)
     return Split(name, table, train, parts["test"], listing.notes, parts.get("val"))
 
@@ -98,8 +105,7 @@ def parts_at(path: Path, part: str, root: Path | None) -> tuple[dict[str, Part],
         return table_parts(path, part, root), []
     if kind == ".parquet":
         return {part: part_of([path])}, []
-    known = ", ".join((*TABLES, *LISTS, ".parquet"))
-    raise LongtailError(f"{path} is neither a folder nor one of {known}")
+    raise LongtailError(f"{path} is neither a folder nor one of {', '.join(SUFFIXES)}")
 
 
 def parquet_files(folder: Path) -> dict[str, list[Path]]:

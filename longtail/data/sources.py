@@ -11,7 +11,7 @@ from longtail.data.cifar import cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take
 from longtail.data.holdout import held_out
 from longtail.data.memory import fits, in_memory, left_in_files
-from longtail.data.own import Listing, Reading, listing_of, split_of
+from longtail.data.own import SUFFIXES, Listing, Reading, listing_of, split_of
 from longtail.data.published import LISTS, published_listing
 from longtail.data.split import ClassTable, Images, Split
 from longtail.errors import LongtailError, unknown
@@ -59,7 +59,10 @@ def is_path(data: str) -> bool:
 
 def name_of(data: str) -> str:
     """A short name: of a path, its last part, blanks as dashes."""
-    return "-".join(Path(data).stem.split()) if is_path(data) else data
+    if not is_path(data):
+        return data
+    path = Path(os.path.abspath(data))
+    return "-".join((path.stem if path.suffix.lower() in SUFFIXES else path.name).split())
 
 
 def refuse_own(data: str, reading: Reading) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torchvision.transforms import functional as F
 
-from longtail.augment import FAMILIES, HorizontalFlip, family, mirror
+from longtail import LongtailError
+from longtail.augment import FAMILIES, HorizontalFlip, family, mirror, resized
 
 IMAGES = torch.randint(256, (16, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -52,3 +53,25 @@ def test_normalise_keeps_the_memory_format():
 def test_mirror_twice_is_the_image():
     assert torch.equal(mirror(mirror(IMAGES)), IMAGES)
     assert torch.equal(mirror(IMAGES)[..., 0], IMAGES[..., -1])
+
+
+@pytest.mark.parametrize("name", ["own-8", "own-64", "own-unmirrored-20"])
+def test_own_images_have_views_at_any_size_with_and_without_mirroring(name):
+    found = family(name)
+    assert found is family(name) and found.name == name and found.views.keys() == family("cifar").views.keys()
+    images = torch.randint(0, 256, (4, 3, found.size, found.size), dtype=torch.uint8)
+    for view in found.views.values():
+        assert view(images, torch.Generator().manual_seed(0)).shape == images.shape
+        assert any(isinstance(step, HorizontalFlip) for step in view) == ("unmirrored" not in name)
+
+
+def test_a_size_changes_the_views_of_own_images_only():
+    assert resized("own-64", 32) == "own-32" and resized("own-unmirrored-64", 96) == "own-unmirrored-96"
+    assert resized("cifar", 32) == "cifar"
+    with pytest.raises(LongtailError, match="views 'digits' are for 8 x 8 images; leave --size out"):
+        resized("digits", 32)
+    for name in ("own-4", "own-4096"):
+        with pytest.raises(LongtailError, match="the side must be 8 to 1024"):
+            family(name)
+    with pytest.raises(LongtailError, match="unknown views 'own'; did you mean 'own-64'"):
+        family("own")

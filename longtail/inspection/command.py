@@ -1,0 +1,87 @@
+"""The command `longtail inspect DATA`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from longtail.data import LONG_TAILED, Reading, listing, name_of
+from longtail.errors import LongtailError
+from longtail.inspection.advice import advice
+from longtail.inspection.facts import Facts, facts_of
+from longtail.inspection.page import MARK, page
+from longtail.inspection.summary import faults, overview
+from longtail.recipes import recipe_for
+
+SHOWN = 5  # of each list in the terminal
+
+
+def inspect(
+    data: str,
+    /,
+    *,
+    root: Annotated[
+        str | None, Parameter(help="folder with a known set's files, or that a table's paths start from")
+    ] = None,
+    val: Annotated[
+        str | None, Parameter(help="list, table or folder of validation images, where DATA has none")
+    ] = None,
+    test: Annotated[str | None, Parameter(help="list, table or folder of test images, where DATA has none")] = None,
+    imbalance: Annotated[float | None, Parameter(help="of a known long-tailed set; its recipe's if left out")] = None,
+    every: Annotated[
+        bool, Parameter(help="decode every image to its end, however many there are", negative="")
+    ] = False,
+    out: Annotated[str | None, Parameter(help="page to write; inspect-NAME.html if left out")] = None,
+) -> None:
+    """Look at a data set without training: counts, faults, duplicates, advice; in the terminal and as a page."""
+    console, target = Console(), page_path(out, data)
+    facts = look_into(data, root, val, test, imbalance, every)
+    lines = advice(facts)
+    console.print(f"[bold]{escape(facts.name)}[/]  [dim]{escape(facts.data)}[/]", highlight=False, soft_wrap=True)
+    width = max(len(what) for what, _ in overview(facts))
+    for what, value in overview(facts):
+        console.print(f"  [dim]{what:<{width}}[/]  {escape(value)}", highlight=False, soft_wrap=True)
+    for title, total, shown in faults(facts, SHOWN):
+        console.print(f"[bold]{title}[/]: {total:,}", highlight=False)
+        more = [f"and {total - SHOWN:,} more, in {target}"] if total > SHOWN else []
+        console.print(*(f"  {line}" for line in shown + more), sep="\n", markup=False, highlight=False, soft_wrap=True)
+    console.print("[bold]Advice[/]")
+    console.print(*(f"- {line}" for line in lines), sep="\n", markup=False, highlight=False, soft_wrap=True)
+    write(target, page(facts, lines))
+    console.print(
+        f"{target}  the same with every class and its histogram", markup=False, highlight=False, soft_wrap=True
+    )
+
+
+def look_into(
+    data: str, root: str | None, val: str | None, test: str | None, imbalance: float | None, every: bool
+) -> Facts:
+    """The facts of a named set, or of one's own at a path; raises LongtailError for what cannot be listed at all."""
+    if data in LONG_TAILED:
+        split = recipe_for(data, **({} if imbalance is None else {"imbalance": imbalance})).load(root)
+        return facts_of(split.name, data, list(split.classes.names), split.parts, split.notes, every)
+    found = listing(os.path.abspath(data) if os.path.exists(data) else data, root, Reading(val=val, test=test))
+    return facts_of(name_of(data), data, found.names, found.parts, found.notes, every)
+
+
+def page_path(out: str | None, data: str) -> Path:
+    """Where the page goes; raises LongtailError if something else is there already."""
+    path = Path(out).expanduser() if out else Path(f"inspect-{name_of(data)}.html")
+    if path.is_dir() or (path.exists() and MARK not in path.read_text(errors="replace")[:200]):
+        raise LongtailError(f"{path} is there already and is no page of `longtail inspect`; choose another --out")
+    return path
+
+
+def write(path: Path, text: str) -> None:
+    """Write the page whole or not at all; raises LongtailError where that fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise LongtailError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)

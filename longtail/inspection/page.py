@@ -1,0 +1,101 @@
+"""inspect.html: one file with no scripts and no links outside, in light and dark."""
+
+import math
+from collections.abc import Sequence
+
+from longtail.inspection.facts import Facts
+from longtail.inspection.summary import faults, overview
+from longtail.metrics.accuracy import GROUPS
+
+MARK = "<!-- written by longtail inspect -->"  # by which a page of ours is known
+WIDTH, HEIGHT, MARGIN = 640, 180, 52
+MOST_CLASSES = 2000  # rows of the class table, the smallest classes first
+
+TEMPLATE = """<!doctype html>
+{{ mark }}
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ facts.name }}: inspection</title>
+<style>
+:root { color-scheme: light dark; --ink: #1c1c1e; --quiet: #63636a; --line: #d9d9de; --page: #fff;
+  --many: #2f6db3; --medium: #c07a1c; --few: #b8354a }
+@media (prefers-color-scheme: dark) { :root { --ink: #ececf0; --quiet: #a0a0a8; --line: #3a3a40; --page: #17171a;
+  --many: #6ba6e8; --medium: #e0a34e; --few: #ee7586 } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 62rem;
+  margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem } p, li { max-width: 46rem }
+.quiet, figcaption { color: var(--quiet) } figure { margin: 0 } svg { width: 100%; height: auto; display: block }
+.key { display: inline-block; width: .7em; height: .7em }
+svg text { font: 13px system-ui, sans-serif; fill: var(--quiet) } svg line { stroke: var(--line) }
+.many { fill: var(--many); background: var(--many) } .medium { fill: var(--medium); background: var(--medium) }
+.few { fill: var(--few); background: var(--few) }
+.scroll { overflow: auto; max-height: 32rem } table { border-collapse: collapse }
+th, td { text-align: left; padding: .15rem 1.5rem .15rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { overflow-wrap: anywhere; font-size: .9rem }
+</style></head><body><main>
+<h1>{{ facts.name }}</h1><p class="quiet list">{{ facts.data }}</p>
+<table>{% for what, value in overview %}<tr><th scope="row">{{ what }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
+<h2>Training images of each class</h2>
+<figure>{{ histogram }}<figcaption>Classes from the largest to the smallest, logarithmic scale.
+<b class="key many"></b> many (over 100), <b class="key medium"></b> medium (20 to 100),
+<b class="key few"></b> few (below 20).</figcaption></figure>
+<h2>Advice</h2><ul>{% for line in advice %}<li>
+{%- for piece in line.split("`") %}{% if loop.index0 % 2 %}<code>{{ piece }}</code>{% else %}{{ piece }}{% endif %}{% endfor -%}
+</li>{% endfor %}</ul>
+{% for title, total, lines in faults %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
+<ul class="list">{% for line in lines %}<li>{{ line }}</li>{% endfor %}</ul>
+{% if total > lines | length %}<p class="quiet">The first {{ lines | length }} are shown.</p>{% endif %}{% endfor %}
+<h2>Classes</h2>
+{% if shown < facts.classes | length %}<p class="quiet">The {{ shown }} smallest are shown.</p>{% endif %}
+<div class="scroll" tabindex="0" role="region" aria-label="Classes">
+<table><thead><tr><th scope="col">class</th><th scope="col">group</th>
+{% for part in facts.counts %}<th scope="col" class="n">{{ part }}</th>{% endfor %}</tr></thead><tbody>
+{% for name, group, counts in classes %}<tr><td>{{ name }}</td><td>{{ group }}</td>
+{% for count in counts %}<td class="n">{{ "{:,}".format(count) if count else "n/a" }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></div>
+</main></body></html>
+"""
+
+
+def page(facts: Facts, advice: list[str]) -> str:
+    """The whole page; everything that comes from the data is escaped."""
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    order = sorted(range(len(facts.classes)), key=lambda c: facts.classes.counts[c])[:MOST_CLASSES]
+    groups = facts.classes.groups
+    classes = [(facts.classes.names[c], groups[c], [counts[c] for counts in facts.counts.values()]) for c in order]
+    template = Environment(autoescape=True).from_string(TEMPLATE)
+    return template.render(
+        mark=Markup(MARK),
+        facts=facts,
+        overview=overview(facts),
+        histogram=Markup(histogram(facts.classes.counts, groups)),
+        advice=advice,
+        faults=faults(facts, most=1000),
+        classes=classes,
+        shown=len(order),
+    )
+
+
+def histogram(counts: Sequence[int], groups: Sequence[str]) -> str:
+    """Sorted training counts as an inline SVG, a path for each group; a class without images leaves a gap."""
+    pairs = sorted(zip(counts, groups, strict=True), reverse=True)
+    top = math.log10(max(max(counts), 1) * 2)  # a bar of one image has a height, too
+    wide, gap = WIDTH / len(pairs), 0.15 if len(pairs) <= 200 else 0
+
+    def bar(place: int, count: int) -> str:
+        high = HEIGHT * math.log10(2 * count) / top if count else 0
+        return f"M{place * wide:.2f} {HEIGHT}v-{high:.2f}h{wide * (1 - gap):.2f}v{high:.2f}z"
+
+    paths = {
+        group: "".join(bar(place, count) for place, (count, of) in enumerate(pairs) if of == group) for group in GROUPS
+    }
+    ticks = [10**power for power in range(int(math.log10(max(max(counts), 1))) + 1)]
+    lines = "".join(
+        f'<line x1="0" x2="{WIDTH}" y1="{(y := HEIGHT * (1 - math.log10(2 * tick) / top)):.1f}" y2="{y:.1f}"/>'
+        f'<text x="-8" y="{y + 4:.1f}" text-anchor="end">{tick:,}</text>'
+        for tick in ticks
+    )
+    label = f"Training images of {len(pairs)} classes, from {pairs[0][0]:,} to {pairs[-1][0]:,}"
+    bars = "".join(f'<path class="{group}" d="{path}"/>' for group, path in paths.items() if path)
+    return f'<svg viewBox="{-MARGIN} -10 {WIDTH + MARGIN} {HEIGHT + 12}" role="img" aria-label="{label}">{lines}{bars}</svg>'

@@ -1,0 +1,129 @@
+"""`longtail inspect`: the facts, the advice, the page, the command."""
+
+import math
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longtail import LongtailError, cli
+from longtail.inspection.advice import advice, group_error
+from longtail.inspection.command import look_into
+from longtail.inspection.facts import Facts
+from longtail.inspection.page import HEIGHT, histogram, page
+from tests.data.pictures import bad_files, class_folders
+
+
+def facts(data, **named) -> Facts:
+    return look_into(str(data), **{"root": None, "val": None, "test": None, "imbalance": None, "every": False} | named)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Classes of 120, 30, 2 and 0 training images; leaks, a conflict and bad files."""
+    folder = tmp_path / "<my> [set]"
+    class_folders(folder / "train", {"many": 120, "medium": 30, "few & <b>far": 2, "none": 0})
+    class_folders(folder / "test", {"many": 5, "medium": 5}, first=300)
+    shutil.copy(folder / "train" / "many" / "0.png", folder / "test" / "many" / "leak.png")
+    shutil.copy(folder / "train" / "many" / "1.png", folder / "train" / "medium" / "conflict.png")
+    bad_files(folder / "train" / "few & <b>far")
+    return folder
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(list(words))
+    return stop.value.code
+
+
+def test_everything_wrong_with_a_folder_is_found(folder):
+    found = facts(folder)
+    assert found.counts == {"train": [10, 120, 31, 0], "test": [0, 6, 5, 0]} and found.imbalance == 12
+    assert found.classes.names == ("few & <b>far", "many", "medium", "none")
+    assert len(found.looks.bad) == 8 and found.looks.whole and found.looks.kinds == {"PNG RGB": 164}
+    assert found.absent("test") == ["few & <b>far", "none"] and found.smallest(1) == [("none", 0)]
+    said = " ".join(advice(found))
+    for part in (
+        "8 unreadable",
+        "1 test image is a training image",
+        "1 image is there under several",
+        "--size 32 --queue 64 --skip-bad`",
+        "2 classes have no",
+    ):
+        assert part in said
+
+
+def test_the_page_escapes_names_and_needs_nothing_from_outside(folder):
+    found = facts(folder)
+    text = page(found, advice(found))
+    assert "<b>far" not in text and "few &amp; &lt;b&gt;far" in text and "leak.png" in text and "cut.jpg" in text
+    assert not re.search(r"<script|https?://|src=", text.replace("http://www.w3.org", ""))
+    assert "prefers-color-scheme: dark" in text and 'role="img"' in text
+    HTMLParser().feed(text)
+
+
+def test_the_command_prints_and_writes_and_overwrites_only_its_own(folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert run("inspect", str(folder)) == 0
+    text = capsys.readouterr().out
+    for part in (
+        "few & <b>far",
+        "imbalance",
+        "12, Gini",
+        "Unreadable images: 8",
+        "broken_link.jpg",
+        "leak.png",
+        "Advice",
+    ):
+        assert part in text
+    (made,) = tmp_path.glob("*.html")
+    made.write_text("mine")
+    assert run("inspect", str(folder)) == 2 and made.read_text() == "mine"
+    assert "is there already and is no page of" in capsys.readouterr().err
+    assert run("inspect", str(folder), "--out", str(tmp_path / "no" / "page.html")) == 2
+    assert run("inspect", "digit-lt") == 2 and "did you mean 'digits-lt'" in capsys.readouterr().err
+
+
+def test_known_sets_are_inspected_too(capsys, tmp_path):
+    assert run("inspect", "digits-lt", "--imbalance", "20", "--out", str(tmp_path / "a.html")) == 0
+    text = capsys.readouterr().out
+    assert "20.8, Gini" in text and "test 700" in text and "a recipe of its own, digits" in text
+
+
+def test_a_set_without_test_images_is_told_how_to_get_some(folder):
+    assert any("--test-share 0.2" in line for line in advice(facts(folder / "train")))
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=20))
+def test_gini_is_the_mean_difference_over_twice_the_mean(counts):
+    from longtail.data import ClassTable
+
+    found = Facts("", "", ClassTable(tuple(map(str, counts)), tuple(counts)), {}, {}, None, None, [])
+    differences = np.abs(np.subtract.outer(counts, counts)).mean()
+    assert math.isclose(found.gini, differences / (2 * max(np.mean(counts), 1e-9)) if sum(counts) else 0, abs_tol=1e-9)
+
+
+def test_the_standard_error_is_that_of_coins():
+    draws = np.random.default_rng(0)
+    tested = [4, 16, 9]
+    means = np.mean([draws.binomial(n, 0.5, 40_000) / n for n in tested], axis=0)
+    assert group_error(tested) == pytest.approx(100 * means.std(), rel=0.02)
+
+
+@pytest.mark.parametrize("counts", [[5], [0, 0], [1000, 10, 1, 0], [100] * 3000])
+def test_a_histogram_has_a_bar_for_every_class_with_images(counts):
+    groups = ["many" if n > 100 else "few" if n < 20 else "medium" for n in counts]
+    drawn = histogram(counts, groups)
+    assert drawn.count("M") == len(counts)
+    heights = [float(h) for h in re.findall(r"v-([0-9.]+)h", drawn)]
+    assert all(0 <= h <= HEIGHT for h in heights) and sum(h > 0 for h in heights) == sum(n > 0 for n in counts)
+
+
+def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path):
+    with pytest.raises(LongtailError, match="is not there"):
+        facts(tmp_path / "gone" / "x.csv")
