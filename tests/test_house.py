@@ -26,6 +26,7 @@ LAYERS = [
     ["methods"],
     ["recipe"],
     ["recipes", "world", "runs"],
+    ["plan"],
     ["step"],
     ["graph"],
     ["evaluate"],

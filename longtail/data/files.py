@@ -1,6 +1,7 @@
 """Images that stay where they are: N paths, or rows of parquet files, in bounded memory, each read when it is asked for.
 
-`Files` stands wherever `Images` does in a `Split` if a set is too large for memory. A loader needs of it
+`Files` stands wherever `Images` does in a `Split` if a set is too large for memory, or its views are cut from whole
+photographs. A loader needs of it
 
     files = split.train            # Files: len(files), files.labels (N,) int64
     image = files.read(i)          # PIL image, RGB, of its own size; raises BadImage with the path

@@ -1,0 +1,57 @@
+"""What a run is made of: its epochs divided among the stages of its method, and the loader that feeds them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from longtail.data import Files, Loader, Split, StreamLoader, worker_count
+from longtail.errors import LongtailError
+from longtail.methods import Method, Stage
+from longtail.recipe import Recipe
+from longtail.world import World
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stage with its place among the stages, its number of epochs, and how many come before it."""
+
+    number: int
+    stage: Stage
+    epochs: int
+    before: int
+
+
+def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:
+    """Divide the epochs among the stages by their shares, at least one for each that trains."""
+    total, before, share = sum(stage.share for stage in stages), 0, 0.0
+    for number, stage in enumerate(stages):
+        share += stage.share
+        own = max(round(epochs * share / total) - before, 1) if stage.share else 0
+        yield Part(number, stage, own, before)
+        before += own
+
+
+def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
+    """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
+    views = recipe.family
+    if isinstance(split.train, Files):
+        return StreamLoader(split, views, method.views, recipe.batch_size, recipe.seed, world.device)
+    if views.test:
+        raise LongtailError(
+            f"views '{recipe.views}' are cut from files, and {split.name} is in memory; leave --views out"
+        )
+    size = tuple(split.train.images.shape[-2:])
+    if size != (views.size, views.size):
+        raise LongtailError(
+            f"views '{recipe.views}' are for {views.size} x {views.size} images, those of {split.name} are "
+            f"{size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
+        )
+    chosen = [views.views[name] for name in method.views]
+    return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk)
+
+
+def path_of(split: Split) -> str:
+    """What a title says of images that are not in memory."""
+    if not isinstance(split.train, Files):
+        return ""
+    workers = worker_count(split.train.workers)
+    return f"; streamed from files by {workers} worker{'' if workers == 1 else 's'}"
