@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from longtail.augment import family
 from longtail.console import Silent, reporter
 from longtail.data import name_of
 from longtail.errors import LongtailError
@@ -33,6 +32,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    workers: int | None = None,
     verbose: bool = False,
     **changes: object,
 ) -> "Model":
@@ -48,9 +48,8 @@ def train(
         report = reporter(Console())
     else:
         report = Silent()
-    run = train_run(
-        resolved, out or default_out(resolved), report, root=root, resume=resume, device=device, threads=threads
-    )
+    where = {"root": root, "resume": resume, "device": device, "threads": threads, "workers": workers}
+    run = train_run(resolved, out or default_out(resolved), report, **where)
     keep_report(run.path, report.note)
     return load(run.path, device=device, threads=threads)
 
@@ -87,7 +86,7 @@ class Model:
             described = run.read_json("model.json")
             self.classes, self.train_counts = described["classes"], described["train_counts"]
             self.size = tuple(described["transform"]["size"])
-        self.path, self.views, self.run = run.path, family(self.recipe.views), run
+        self.path, self.views, self.run = run.path, self.recipe.family, run
 
     def __repr__(self) -> str:
         return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.path}>"

@@ -42,7 +42,12 @@ def train(
         str | None,
         Parameter(help="folder with the files of a known set (or downloaded), or that a table's paths start from"),
     ] = None,
-    size: Annotated[int | None, Parameter(help="side in pixels of own images (64)", converter=whole)] = None,
+    size: Annotated[
+        int | None,
+        Parameter(
+            help="side in pixels to which own images are brought (64, or as timm says of a --net)", converter=whole
+        ),
+    ] = None,
     out: Annotated[str | None, Parameter(help="run folder to make; runs/DATA-METHOD-gGAMMA-seedN if left out")] = None,
     seeds: Annotated[
         int, Parameter(help="train so many seeds side by side, --seed being the first", converter=whole)
@@ -50,12 +55,18 @@ def train(
     resume: Annotated[bool, Parameter(help="continue the run in this folder, or begin it", negative="")] = False,
     device: Device = "auto",
     threads: Threads = None,
+    workers: Annotated[
+        int | None,
+        Parameter(
+            help="processes that decode what does not fit in memory; a core each but one if left out", converter=whole
+        ),
+    ] = None,
     **changes: object,
 ) -> None:
     """Train a method on a data set, evaluate it, and keep the run in a folder of its own."""
     resolved = recipe_for(data, recipe, size=size, method=method, **changes)
     path = Path(out) if out else api.default_out(resolved)
-    where = {"root": root, "resume": resume, "device": device, "threads": threads}
+    where = {"root": root, "resume": resume, "device": device, "threads": threads, "workers": workers}
     report = reporter(console)
     if seeds == 1:
         run = train_run(resolved, path, report, **where)
@@ -142,6 +153,8 @@ def recipes(name: str | None = None, /) -> None:
     for field in fields(Recipe):
         if field.name not in ("data", "method", "options"):
             table.add_row(field.name, str(getattr(resolved, field.name)), field.type.__metadata__[0])
+    for option, value in resolved.options.items():
+        table.add_row(option, str(value), f"option of {resolved.method}, its own where the recipe says nothing")
     console.print(table)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment import Family, View, family, mirror
-from longtail.data import Batch, Images, Split
+from longtail.augment import Family, View, mirror
+from longtail.data import Batch, Files, Images, Split, pixels
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.methods import Method
@@ -19,6 +19,7 @@ from longtail.world import ALONE, World
 
 LAST = "model.safetensors"  # the weights of the last epoch
 BATCH = (128, 1000)  # on a CPU, what stays in its cache; on a GPU
+LARGE = 64  # pixels; above it a quarter as many
 
 
 @dataclass(frozen=True)
@@ -39,41 +40,59 @@ class Predictions:
         return {"plain": both(self.plain), "flip": both(self.flip)}
 
 
-def batches_of(images: Images, views: Family, device: torch.device) -> Iterator[Batch]:
+def batch_size(views: Family, device: torch.device) -> int:
+    """Images computed at once."""
+    return BATCH[device.type == "cuda"] // (1 if views.size <= LARGE else 4)
+
+
+def parts_of(images: Tensor | Images | Files, views: Family, device: torch.device) -> Iterator[Tensor]:
+    """The images a batch at a time, (N, 3, H, W) uint8; files are decoded on the way."""
+    n = batch_size(views, device)
+    if isinstance(images, Files):
+        yield from pixels(images, views, n)
+    else:
+        yield from (images.images if isinstance(images, Images) else images).split(n)
+
+
+def batches_of(images: Images | Files, views: Family, device: torch.device) -> Iterator[Batch]:
     """All images once, in their order and without augmentation, for the post-hoc steps of a method."""
-    normalise, index = views.normaliser(device), torch.arange(len(images))
-    for rows in index.split(BATCH[device.type == "cuda"]):
-        x, y = images.images[rows].to(device), images.labels[rows].to(device)
-        yield Batch([normalise(x)], y, rows.to(device), torch.ones((), device=device))
+    normalise, start = views.normaliser(device), 0
+    for part in parts_of(images, views, device):
+        rows = torch.arange(start, start := start + len(part))
+        y, progress = images.labels[rows].to(device), torch.ones((), device=device)
+        yield Batch([normalise(part.to(device))], y, rows.to(device), progress)
 
 
 @torch.no_grad()
-def logits_of(method: Method, images: Tensor, views: Family) -> Tensor:
+def logits_of(method: Method, images: Tensor | Images | Files, views: Family, mirrored: bool = False) -> Tensor:
     """(N, 3, H, W) uint8 -> (K, N, C) float32 on the CPU, in evaluation mode; a single network has K = 1."""
     was_training, device = method.training, method.log_prior.device
-    normalise, batch = views.normaliser(device), BATCH[device.type == "cuda"]
+    normalise, see = views.normaliser(device), mirror if mirrored else lambda x: x
     method.eval()
     with folded(*(getattr(method, name) for name in method.inference)):
-        parts = [method.logits(normalise(part.to(device))).float().cpu() for part in images.split(batch)]
+        found = (see(part.to(device)) for part in parts_of(images, views, device))
+        parts = [method.logits(normalise(x)).float().cpu() for x in found]
     method.train(was_training)
     logits = torch.cat(parts, dim=-2)
     return logits if logits.dim() == 3 else logits.unsqueeze(0)
 
 
-def shared_logits(method: Method, images: Tensor, views: Family, world: World) -> Tensor:
+def shared_logits(
+    method: Method, images: Images | Files, views: Family, world: World, mirrored: bool = False
+) -> Tensor:
     """The same in every process, each computing its share of the images, none of them twice."""
-    own = logits_of(method, images[world.rows(len(images))], views)
-    return world.gather(own, dim=1, n=len(images))
+    own = images if world.size == 1 else images.take(range(len(images))[world.rows(len(images))])
+    return world.gather(logits_of(method, own, views, mirrored), dim=1, n=len(images))
 
 
-def predict(method: Method, test: Images, views: Family, world: World = ALONE) -> Predictions:
+def predict(method: Method, test: Images | Files, views: Family, world: World = ALONE) -> Predictions:
     """Logits of the test images, with and without their mirror images."""
-    plain = shared_logits(method, test.images, views, world)
-    flip = (plain + shared_logits(method, mirror(test.images), views, world)) / 2
+    plain = shared_logits(method, test, views, world)
+    flip = (plain + shared_logits(method, test, views, world, mirrored=True)) / 2
     return Predictions(plain, flip, test.labels)
 
 
-def adapt(method: Method, images: Tensor, views: Family, seed: int) -> dict:
+def adapt(method: Method, images: Images | Files, views: Family, seed: int) -> dict:
     """What a method learns from the test images, or measures on them, before it is tested; their labels stay here."""
     device = method.log_prior.device
     normalise = views.normaliser(device)
@@ -81,9 +100,9 @@ def adapt(method: Method, images: Tensor, views: Family, seed: int) -> dict:
 
     def batches(epoch: int) -> Iterator[list[Tensor]]:
         generator = torch.Generator().manual_seed(mix(seed, 3, epoch))
-        for rows in torch.randperm(len(images), generator=generator).split(BATCH[0]):
-            part = images[rows].to(device)
-            yield [normalise(view(part, generator)) for view in chosen]
+        shuffled = images.take(torch.randperm(len(images), generator=generator).numpy())
+        for part in parts_of(shuffled, views, device):
+            yield [normalise(view(part.to(device), generator)) for view in chosen]
 
     return method.eval().adapt(batches)
 
@@ -93,7 +112,7 @@ def measure(
 ) -> dict[str, float | None]:
     """The ensemble's seven numbers on a part as it stands: the test part for curves, only the val part for choosing."""
     images = split.parts[part]
-    logits = shared_logits(method, images.images, family(recipe.views), world)
+    logits = shared_logits(method, images, recipe.family, world)
     return summarise(logits.mean(0), images.labels, split.classes.counts)
 
 
@@ -107,7 +126,7 @@ def write(
     extras: dict,
 ) -> None:
     """The model, predictions, per-class table, and last of all `results.json`, with the extras among them."""
-    views, results = family(recipe.views), predictions.results(split.classes.counts)
+    views, results = recipe.family, predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
     run.write_csv("metrics.csv", rows)
     run.write_tensors(LAST, method.inference_state())
@@ -120,18 +139,19 @@ def write(
             "options": recipe.options,
             "classes": list(split.classes.names),
             "train_counts": list(split.classes.counts),
-            "transform": {
-                "size": list(split.test.images.shape[-2:]),
-                "mean": views.mean,
-                "std": views.std,
-                "views": views.name,
-            },
+            "transform": transform(views),
         },
     )
     run.write_csv("per_class.csv", per_class(predictions, split))
     write_predictions(run, predictions)
     head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
     run.write_json("results.json", head | results | extras)
+
+
+def transform(views: Family) -> dict:
+    """How an image becomes a network's input: shorter side to `resize`, centre of `size`, / 255, - mean, / std."""
+    size, resize = [views.size] * 2, views.test.resize if views.test else views.size
+    return {"size": size, "resize": resize, "mean": views.mean, "std": views.std, "views": views.name}
 
 
 def per_class(predictions: Predictions, split: Split) -> list[dict]:
@@ -184,7 +204,7 @@ def load_method(run: RunFolder, weights: str = LAST) -> tuple[Recipe, Method]:
     with run.as_written("recipe.json"):
         recipe = Recipe(**run.read_json("recipe.json"))
     with run.as_written("model.json"), torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away
-        method = recipe.build(run.read_json("model.json")["train_counts"])
+        method = recipe.change(weights=None).build(run.read_json("model.json")["train_counts"])
     state = run.read_tensors(weights)
     wanted = method.inference_state()
     if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in wanted.items()}:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from longtail.augment import family
-from longtail.data import Images, Loader, Split
+from longtail.data import Files, Loader, Split, StreamLoader, worker_count
 from longtail.errors import LongtailError
 from longtail.methods import Method, Stage
 from longtail.recipe import Recipe
@@ -33,21 +32,32 @@ def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:
 
 def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
     """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
-    if not isinstance(split.train, Images):
-        raise LongtailError(f"{split.name} is too large for memory at this size; ask for a smaller --size")
-    views, size = family(recipe.views), tuple(split.train.images.shape[-2:])
-    if size != (views.size, views.size):
-        raise LongtailError(
-            f"views '{recipe.views}' are for {views.size} x {views.size} images, those of {split.name} are "
-            f"{size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
-        )
-    parts = world.size * recipe.accumulate
+    parts, views = world.size * recipe.accumulate, recipe.family
     if recipe.batch_size % parts:
         raise LongtailError(
             f"batch_size is {recipe.batch_size}, which {world.size} processes x {recipe.accumulate} parts of a step cannot "
             f"share equally; ask for a multiple of {parts}, such as {max(recipe.batch_size // parts, 1) * parts}"
         )
+    share = {"rank": world.rank, "ranks": world.size}
+    if isinstance(split.train, Files):
+        return StreamLoader(split, views, method.views, recipe.batch_size, recipe.seed, world.device, **share)
+    if views.test:
+        raise LongtailError(
+            f"views '{recipe.views}' are cut from files, and {split.name} is in memory; leave --views out"
+        )
+    size = tuple(split.train.images.shape[-2:])
+    if size != (views.size, views.size):
+        raise LongtailError(
+            f"views '{recipe.views}' are for {views.size} x {views.size} images, those of {split.name} are "
+            f"{size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
+        )
     chosen = [views.views[name] for name in method.views]
-    return Loader(
-        split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk, rank=world.rank, ranks=world.size
-    )
+    return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk, **share)
+
+
+def path_of(split: Split) -> str:
+    """What a title says of images that are not in memory."""
+    if not isinstance(split.train, Files):
+        return ""
+    workers = worker_count(split.train.workers)
+    return f"; streamed from files by {workers} worker{'' if workers == 1 else 's'}"

@@ -7,12 +7,12 @@ from itertools import pairwise
 from types import UnionType
 from typing import Annotated, Literal, get_args, get_origin
 
-from longtail.augment import family
+from longtail.augment import Family, family
 from longtail.data import SOURCES, Reading, Split, load_split
 from longtail.errors import LongtailError, unknown
 from longtail.methods import Method, check_options, method_class, options_of
 from longtail.metrics import METRICS
-from longtail.nets import Net
+from longtail.nets import Net, trained_as
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Recipe:
 
     data: Annotated[str, "name of the data set"]
     imbalance: Annotated[float | None, "images of the largest class over those of the smallest; none: as the data are"]
-    net: Annotated[str, "name of the encoder"]
+    net: Annotated[str, "name of the encoder, ours or timm's"]
     views: Annotated[str, "family of augmentations"]
     epochs: Annotated[int, "passes over the training images"]
     batch_size: Annotated[int, "images a step"]
@@ -40,6 +40,9 @@ class Recipe:
     )
     milestones: Annotated[tuple[float, ...], "steps: a tenth from these shares of the epochs on"] = (0.8, 0.9)
     warmup: Annotated[float, "share of the epochs in which the learning rate rises from 0"] = 0.0
+    weights: Annotated[
+        str | None, "what every encoder begins with: a file of weights, or timm for timm's own; none: random"
+    ] = None
     val: Annotated[str | None, "list, table or folder of validation images, where DATA has none"] = None
     test: Annotated[str | None, "list, table or folder of test images, where DATA has none"] = None
     val_share: Annotated[float, "share of every class of the training images held out to validate on"] = 0.0
@@ -71,8 +74,7 @@ class Recipe:
             if getattr(self, name) >= 1:
                 raise LongtailError(f"{name} is {getattr(self, name)}; it must be below 1")
         check_options(self.method, method_class(self.method), self.options)
-        Net(self.net)
-        family(self.views)
+        Net(self.net, size=family(self.views).size)
         if self.momentum >= 1:
             raise LongtailError(f"momentum is {self.momentum}; it must be below 1")
         if self.warmup >= 1:
@@ -96,9 +98,17 @@ class Recipe:
         kept = self.options if method == self.method else {}
         return replace(self, **flat, options={**kept, **options})
 
-    def load(self, root: str | None = None) -> Split:
-        """Its data set; raises LongtailError for files that are missing, broken or too few."""
-        reading = Reading(family(self.views).size, self.val, self.test, self.val_share, self.test_share, self.skip_bad)
+    @property
+    def family(self) -> Family:
+        """Its views; pretrained weights bring the mean and deviation they were trained with (timm's configuration)."""
+        found, known = family(self.views), trained_as(self.net)
+        return replace(found, mean=known["mean"], std=known["std"]) if self.weights and known else found
+
+    def load(self, root: str | None = None, workers: int | None = None) -> Split:
+        """Its data set, decoded by so many processes if it stays in files; raises LongtailError for what is wrong with it."""
+        views = family(self.views)
+        size = None if views.test else views.size  # views of whole photographs need the files
+        reading = Reading(size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers)
         return load_split(self.data, self.imbalance, root, reading)
 
     def fitted(self, split: Split) -> "Recipe":
@@ -111,7 +121,8 @@ class Recipe:
 
     def build(self, counts: Sequence[int]) -> Method:
         """The method, freshly initialised from torch's generator, for C classes with so many training images."""
-        return method_class(self.method)(counts, Net(self.net, half=self.precision == "bf16"), **self.options)
+        net = Net(self.net, self.precision == "bf16", family(self.views).size, self.weights)
+        return method_class(self.method)(counts, net, **self.options)
 
     def asdict(self) -> dict:
         """As plain values, ready for JSON."""

@@ -13,7 +13,8 @@ import torch
 from longtail.errors import LongtailError
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
-from longtail.train import Report, Training, prepare, train
+from longtail.track import Report
+from longtail.train import Training, prepare, train
 from longtail.world import World, processes, start
 
 
@@ -27,6 +28,7 @@ def train_seeds(
     resume: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    workers: int | None = None,
 ) -> dict:
     """Train seeds s, s + 1, ... of a recipe into `out`/seedS; returns and writes `seeds.json` with mean and deviation.
 
@@ -46,7 +48,7 @@ def train_seeds(
         )
     recipes = [recipe.change(seed=recipe.seed + i) for i in range(seeds)]
     if world.device.type == "cuda":
-        on_streams(recipes, folder, report, world, root, resume)
+        on_streams(recipes, folder, report, world, root, resume, workers)
     else:
         in_processes(recipes, folder, report, root, resume, threads)
     runs = [RunFolder.open(folder / f"seed{r.seed}") for r in recipes]
@@ -79,11 +81,18 @@ def _spread(values: list[float | None]) -> dict | None:
 
 
 def on_streams(
-    recipes: list[Recipe], folder: Path, report: Report, world: World, root: str | None, resume: bool
+    recipes: list[Recipe],
+    folder: Path,
+    report: Report,
+    world: World,
+    root: str | None,
+    resume: bool,
+    workers: int | None = None,
 ) -> None:
     """All seeds in this process, a stream each: while one waits for its sums, the others' steps fill the device."""
     with world.fork_random(), ExitStack() as stack:
-        lanes = [Lane(prepare(r, folder / f"seed{r.seed}", report, world, root, resume), world) for r in recipes]
+        ready = [prepare(r, folder / f"seed{r.seed}", report, world, root, resume, workers) for r in recipes]
+        lanes = [Lane(training, world) for training in ready]
         stack.callback(lambda: [lane.running.close() for lane in lanes])
         while lanes:
             lanes = [lane for lane in lanes if lane.advance()]

@@ -2,7 +2,6 @@
 
 import torch
 
-from longtail.augment import family
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.evaluate import predict
@@ -45,7 +44,7 @@ def selected_results(
     row, last = best_epoch(rows, recipe.select), method.inference_state()
     last = {name: value.clone() for name, value in last.items()}
     method.load_state_dict(world.from_lead(lambda: run.read_tensors(SELECTED)), strict=False)
-    found = predict(method, split.test, family(recipe.views), world).results(split.classes.counts)
+    found = predict(method, split.test, recipe.family, world).results(split.classes.counts)
     method.load_state_dict(last, strict=False)
     val = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
     return {"by": recipe.select, "epoch": row["epoch"], "val": val} | found

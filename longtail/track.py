@@ -1,7 +1,18 @@
-"""TensorBoard scalars of a run, where tensorboard is installed; nothing that goes wrong here ever ends a run."""
+"""Who follows a run: a report, and TensorBoard where it is installed, of which nothing that goes wrong ever ends a run."""
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
+
+
+class Report(Protocol):
+    """Who is told how runs go; a seed tells several apart."""
+
+    def begin(self, seed: int, title: str, epochs: int, steps: int) -> None: ...
+    def note(self, text: str) -> None: ...
+    def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
+    def epoch(self, seed: int, row: dict) -> None: ...
+    def end(self, seed: int) -> None: ...
 
 
 class Tracker:

@@ -5,35 +5,23 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from longtail.augment import family
 from longtail.data import Loader, Split
 from longtail.data.loader import mix
 from longtail.errors import LongtailError
 from longtail.evaluate import adapt, batches_of, measure, predict, write
 from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
-from longtail.plan import Part, make_loader, plan
+from longtail.plan import Part, make_loader, path_of, plan
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.selection import SELECTED, best_epoch, check_selection, selected_results
 from longtail.step import Step
-from longtail.track import Tracker
+from longtail.track import Report, Tracker
 from longtail.world import World, full_precision, start
-
-
-class Report(Protocol):
-    """Who is told how runs go; a seed tells several apart."""
-
-    def begin(self, seed: int, title: str, epochs: int, steps: int) -> None: ...
-    def note(self, text: str) -> None: ...
-    def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None: ...
-    def epoch(self, seed: int, row: dict) -> None: ...
-    def end(self, seed: int) -> None: ...
 
 
 def train(
@@ -45,6 +33,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    workers: int | None = None,
 ) -> RunFolder:
     """Train, evaluate and keep one run in the folder `out`; with resume, continue the one there, or begin it.
 
@@ -52,17 +41,23 @@ def train(
     """
     world = start(device, threads)
     with world.fork_random(), world.unbroken():
-        training = prepare(recipe, out, report, world, root, resume)
+        training = prepare(recipe, out, report, world, root, resume, workers)
         for _ in training.go():
             pass
     return training.run
 
 
 def prepare(
-    recipe: Recipe, out: str | Path, report: Report, world: World, root: str | None = None, resume: bool = False
+    recipe: Recipe,
+    out: str | Path,
+    report: Report,
+    world: World,
+    root: str | None = None,
+    resume: bool = False,
+    workers: int | None = None,
 ) -> "Training":
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
-    split = world.in_turn(lambda: recipe.load(root))
+    split = world.in_turn(lambda: recipe.load(root, workers))
     recipe = recipe.fitted(split)
     check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
@@ -124,12 +119,12 @@ class Training:
 
     def finish(self) -> None:
         """Test the model of the last epoch, and of the selected one, and write what a finished run keeps."""
-        views, extras = family(self.recipe.views), {}
+        views, extras = self.recipe.family, {}
         run = self.run, self.recipe, self.method, self.split, self.rows
         if self.recipe.select:
             extras["selected"] = selected_results(*run, self.world)
         if self.method.sees:
-            extras["test_time"] = adapt(self.method, self.split.test.images, views, self.recipe.seed)
+            extras["test_time"] = adapt(self.method, self.split.test, views, self.recipe.seed)
         predictions = predict(self.method, self.split.test, views, self.world)
         self.world.from_lead(lambda: write(*run, predictions, extras))
 
@@ -141,14 +136,14 @@ class Training:
         return (
             f"{recipe.method} on {self.split.name}: {len(self.split.train):,} training images, {len(groups)} classes "
             f"({by_group}), {len(self.split.test):,} test images; {recipe.net}, {self.epochs} {epochs} of "
-            f"{self.loader.steps} steps, {self.world.name}, {recipe.precision}"
+            f"{self.loader.steps} steps, {self.world.name}, {recipe.precision}{path_of(self.split)}"
         )
 
     def go_stage(self, part: Part, checkpoint: dict | None) -> Iterator[None]:
         """The epochs of one stage, each kept as soon as it is done."""
         torch.manual_seed(mix(self.recipe.seed, 1, part.number))
         self.method.begin_stage(part.stage, self.split)
-        views = family(self.recipe.views)
+        views = self.recipe.family
         if not part.epochs:
             with torch.no_grad():
                 self.method.eval().post_hoc(part.stage, batches_of(self.split.train, views, self.world.device))

@@ -169,7 +169,7 @@ def test_known_sets_hold_out_a_validation_part_too():
 
 def test_recipes_saved_before_there_was_own_data_still_load():
     old = recipe_for("digits-lt").asdict()
-    for name in ("val", "test", "val_share", "test_share", "skip_bad", "select"):
+    for name in ("val", "test", "val_share", "test_share", "skip_bad", "select", "weights"):
         del old[name]
     assert Recipe(**old) == recipe_for("digits-lt")
 
@@ -201,7 +201,7 @@ def test_every_command_of_the_page_runs_as_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
     lines = [line for block in blocks for line in block.splitlines() if "# needs" not in line]
-    assert len(lines) == 9
+    assert len(lines) == 11
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         assert run(*(quick(words) if words[0] == "train" else words)) == 0, line

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longtail.augment import Family, family
+from longtail.augment import Family
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.evaluate import BATCH, load_method, logits_of
@@ -65,12 +65,12 @@ class Evidence:
     @cached_property
     def plain(self) -> Tensor:
         """(K, N, C) float32 logits of the test images, without mirror images; the ensemble is the mean over K."""
-        return logits_of(self.method, self.split.test.images, self.views)
+        return logits_of(self.method, self.split.test, self.views)
 
     @cached_property
     def features(self) -> Tensor:
         """(K, N, d) float32 features of the test images, in evaluation mode; a single network has K = 1."""
-        return features_of(self.method, self.split.test.images, self.views)
+        return features_of(self.method, self.split.test, self.views)
 
     @property
     def labels(self) -> Tensor:
@@ -80,7 +80,7 @@ class Evidence:
     @property
     def views(self) -> Family:
         """Statistics of the images, which turn them into the network's input."""
-        return family(self.recipe.views)
+        return self.recipe.family
 
     @property
     def order(self) -> np.ndarray:

@@ -4,9 +4,10 @@ from longtail.augment.affine import RandomRotation
 from longtail.augment.autoaugment import AutoAugment
 from longtail.augment.blur import GaussianBlur
 from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop, mirror
-from longtail.augment.family import FAMILIES, Family, Normalise, family, resized
+from longtail.augment.family import FAMILIES, Family, Normalise, family, resized, sized
 from longtail.augment.jitter import ColorJitter, Grayscale
 from longtail.augment.mix import beta, cut_and_paste, mix, mixup
+from longtail.augment.photo import PhotoView
 from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import Transform, View
 
@@ -20,6 +21,7 @@ __all__ = [
     "Grayscale",
     "HorizontalFlip",
     "Normalise",
+    "PhotoView",
     "RandomCrop",
     "RandomResizedCrop",
     "RandomRotation",
@@ -32,4 +34,5 @@ __all__ = [
     "mix",
     "mixup",
     "resized",
+    "sized",
 ]

@@ -1,6 +1,5 @@
 """The named image families: their views, statistics and size."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from longtail.augment.autoaugment import AutoAugment
 from longtail.augment.blur import GaussianBlur
 from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop
 from longtail.augment.jitter import ColorJitter, Grayscale
+from longtail.augment.photo import PhotoView
 from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import View
 from longtail.errors import LongtailError, unknown
@@ -31,13 +31,17 @@ class Normalise:
 
 @dataclass(frozen=True)
 class Family:
-    """Views by name ("strong", "moco"), the channels' mean and deviation of 0 ... 1, and the side of a view."""
+    """Views by name ("strong", "moco"), the channels' mean and deviation of 0 ... 1, and the side of a view.
+
+    With a `test` view, all views are cut from photographs of any size as they are read; without, from squares of that size.
+    """
 
     name: str
-    views: dict[str, View]
+    views: dict[str, View] | dict[str, PhotoView]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     size: int
+    test: PhotoView | None = None
 
     def normaliser(self, device: torch.device | str = "cpu") -> Normalise:
         """What turns its uint8 images into a network's input, on a device."""
@@ -78,6 +82,7 @@ FAMILIES = {
 
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+INATURALIST = {"mean": (0.466, 0.471, 0.380), "std": (0.195, 0.194, 0.192)}
 
 
 @lru_cache
@@ -100,25 +105,43 @@ def own(size: int, mirrored: bool = True) -> Family:
     return Family(name, {"strong": View(strong), "moco": View(moco)}, **IMAGENET, size=size)
 
 
+@lru_cache
+def photos(name: str, size: int, mean: tuple, std: tuple) -> Family:
+    """The large-scale views of the papers."""
+    fill = tuple(round(255 * channel) for channel in mean)
+    strong, moco, test = (PhotoView(view, size, fill) for view in ("strong", "moco", "test"))
+    return Family(f"{name}-{size}", {"strong": strong, "moco": moco}, mean, std, size, test)
+
+
+SIZED = {
+    "own": own,
+    "own-unmirrored": lambda size: own(size, mirrored=False),
+    "imagenet": lambda size: photos("imagenet", size, **IMAGENET),
+    "inaturalist": lambda size: photos("inaturalist", size, **INATURALIST),
+}
 SIZES = (8, 1024)
-OWN = re.compile(r"own(-unmirrored)?-([0-9]+)")
 
 
 def family(name: str) -> Family:
     """Look a family up, "own-64" being one's own images at 64 x 64; raises LongtailError with the known names and the nearest."""
-    if found := OWN.fullmatch(name):
-        size = int(found[2])
-        if not SIZES[0] <= size <= SIZES[1]:
+    kind, _, size = name.rpartition("-")
+    if kind in SIZED and size.isdecimal():
+        if not SIZES[0] <= int(size) <= SIZES[1]:
             raise LongtailError(f"images of {size} x {size} pixels: the side must be {SIZES[0]} to {SIZES[1]}")
-        return own(size, mirrored=not found[1])
+        return SIZED[kind](int(size))
     if name not in FAMILIES:
-        raise unknown("views", name, [*FAMILIES, "own-64", "own-unmirrored-64"])
+        raise unknown("views", name, [*FAMILIES, *(f"{kind}-{64 if 'own' in kind else 224}" for kind in SIZED)])
     return FAMILIES[name]
+
+
+def sized(name: str) -> bool:
+    """Whether a family comes in any size."""
+    return name.rpartition("-")[0] in SIZED
 
 
 def resized(name: str, size: int) -> str:
     """The name of the same family at another size; raises LongtailError if the family has one size only."""
-    if OWN.fullmatch(name):
+    if sized(name):
         return f"{name.rpartition('-')[0]}-{size}"
     if family(name).size != size:
         raise LongtailError(

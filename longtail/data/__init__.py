@@ -6,6 +6,8 @@ from longtail.data.loader import Batch, Chunk, Loader
 from longtail.data.own import Reading
 from longtail.data.sources import LONG_TAILED, SOURCES, is_path, listing, load_split, name_of
 from longtail.data.split import ClassTable, Images, Split
+from longtail.data.stream import StreamLoader
+from longtail.data.workers import pixels, worker_count
 
 __all__ = [
     "LONG_TAILED",
@@ -18,6 +20,7 @@ __all__ = [
     "Loader",
     "Reading",
     "Split",
+    "StreamLoader",
     "exponential_counts",
     "is_path",
     "listing",
@@ -25,4 +28,6 @@ __all__ = [
     "long_tailed_indices",
     "name_of",
     "pareto_counts",
+    "pixels",
+    "worker_count",
 ]

@@ -1,6 +1,7 @@
 """Images that stay where they are: N paths, or rows of parquet files, in bounded memory, each read when it is asked for.
 
-`Files` stands wherever `Images` does in a `Split` if a set is too large for memory. A loader needs of it
+`Files` stands wherever `Images` does in a `Split` if a set is too large for memory, or its views are cut from whole
+photographs. A loader needs of it
 
     files = split.train            # Files: len(files), files.labels (N,) int64
     image = files.read(i)          # PIL image, RGB, of its own size; raises BadImage with the path
@@ -14,7 +15,7 @@ each), so it can be handed to worker processes. `memory.load` turns it into `Ima
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -67,10 +68,11 @@ class Paths:
 
 @dataclass(frozen=True)
 class Files:
-    """Places of N images and their labels (N,) int64."""
+    """Places of N images, their labels (N,) int64, and how many processes decode them (None: as many as there are cores)."""
 
     places: Places
     labels: Tensor
+    workers: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -90,7 +92,7 @@ class Files:
     def take(self, rows: Sequence[int] | np.ndarray) -> "Files":
         """Some of them, in the order asked for."""
         rows = np.asarray(rows, dtype=np.int64)
-        return Files(self.places.take(rows), self.labels[torch.from_numpy(rows)])
+        return replace(self, places=self.places.take(rows), labels=self.labels[torch.from_numpy(rows)])
 
     def digest(self) -> str:
         """Sha256 of the labels, the paths as listed, and the sizes in bytes; no image is read."""

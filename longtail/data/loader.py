@@ -8,7 +8,7 @@ from torch import Tensor
 
 from longtail.augment.transform import View, narrow
 from longtail.data.samplers import SAMPLERS
-from longtail.data.split import Split
+from longtail.data.split import Images, Split
 from longtail.errors import LongtailError
 
 
@@ -69,11 +69,16 @@ class Loader:
                 "ask for a smaller --batch-size"
             )
         self.counts, self.labels = split.classes.counts, split.train.labels
-        self.images, self.y = split.train.images.to(device), split.train.labels.to(device)
+        self.y = split.train.labels.to(device)
         self.views, self.batch_size, self.seed, self.device = list(views), batch_size // ranks, seed, device
         self.ranks, self.steps = ranks, len(split.train) // batch_size
         self.own = torch.arange(self.steps * batch_size).view(self.steps, ranks, -1)[:, rank].flatten()
+        self.hold(split.train)
         self.chunk = max(chunk // self.batch_size, 1) * self.batch_size
+
+    def hold(self, train: Images) -> None:
+        """Put the images where batches are made of them."""
+        self.images, self.size = train.images.to(self.device), tuple(train.images.shape[-2:])
 
     def epoch(self, epoch: int, stage: int = 0, samplers: Sequence[str] = ("instance",)) -> Iterator[tuple[Chunk, ...]]:
         """The epoch's chunks, a tuple with one chunk for each sampler."""
@@ -84,9 +89,8 @@ class Loader:
 
     def _plan(self, sampler: str, key: tuple[int, ...]) -> tuple[Tensor, list]:
         generator = torch.Generator().manual_seed(mix(*key))
-        order = SAMPLERS[sampler](self.labels, self.counts, generator)
-        size, total = tuple(self.images.shape[-2:]), len(self.own) * self.ranks
-        draws = [view.draw(total, size, generator) for view in self.views]
+        order, total = SAMPLERS[sampler](self.labels, self.counts, generator), len(self.own) * self.ranks
+        draws = [view.draw(total, self.size, generator) for view in self.views]
         return order[self.own], [narrow(draw, self.own) for draw in draws]
 
     def _chunk(self, order: Tensor, draws: list, rows: slice) -> Chunk:

@@ -47,9 +47,10 @@ def in_memory(split: Split, size: int, skip_bad: bool) -> Split:
     return settled(split, {name: load(part, size) for name, part in split.parts.items()}, skip_bad)
 
 
-def left_in_files(split: Split, skip_bad: bool) -> Split:
+def left_in_files(split: Split, skip_bad: bool, workers: int | None = None) -> Split:
     """Read every header, and images that look cut, but keep none; raises LongtailError as `settled`."""
-    return settled(split, {name: glance(part) for name, part in split.parts.items()}, skip_bad)
+    parts = {name: replace(part, workers=workers) for name, part in split.parts.items()}
+    return settled(split, {name: glance(part) for name, part in parts.items()}, skip_bad)
 
 
 def settled(split: Split, found: dict[str, tuple[Images | Files, Faults]], skip_bad: bool) -> Split:

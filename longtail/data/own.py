@@ -17,7 +17,9 @@ SUFFIXES = (*TABLES, *LISTS, ".parquet")
 
 @dataclass(frozen=True)
 class Reading:
-    """How own images are read: the side they are brought to, where further parts are, or what share of each class is held out."""
+    """How own images are read: the side they are brought to (None: they stay in files), where further parts are, or what
+    share of each class is held out, and how many processes decode what stays in files (None: as many as there are cores).
+    """
 
     size: int | None = None
     val: str | None = None
@@ -25,6 +27,7 @@ class Reading:
     val_share: float = 0.0
     test_share: float = 0.0
     skip_bad: bool = False
+    workers: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Effective Collaborative Learning (Xu et al., IEEE TMM 2023): K experts that teach each other, weighted by a reference head."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn.functional import normalize
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy, info_nce, pairwise_kl, transfer_weight
 from longtail.methods.method import Classifier, Range
-from longtail.nets import Heads, MomentumCopy, Net, Projectors, Queue
+from longtail.nets import CosineHeads, Heads, MomentumCopy, Net, Projectors, Queue
 
 
 class ECL(Classifier):
@@ -38,15 +39,20 @@ class ECL(Classifier):
         contrast: Annotated[Literal["mean", "sum"], "over experts (Eq. 9)"] = "mean",
         queue: Annotated[int, "Q, negatives an expert keeps (Sec. VI-C)", Range(1)] = 1024,
         projection: Annotated[int, "width of the contrastive space", Range(1)] = 64,
+        head: Annotated[
+            Literal["linear", "cosine"], "both class heads; cosine on the large sets (Sec. VI-C)"
+        ] = "linear",
+        scale: Annotated[float, "of a cosine head's logits", Range(1e-3)] = 16.0,
         key_momentum: Annotated[float, "momentum of the key networks (He et al. 2020)", Range(0, 1)] = 0.999,
     ):
-        super().__init__(counts, net, experts)
+        heads = partial(CosineHeads, scale=scale) if head == "cosine" else Heads
+        super().__init__(counts, net, experts, heads)
         distil = alpha > 0 and experts > 1  # alpha = 0 is the CPT row of Table III: a reference head has no use there
         self.alpha, self.beta, self.tau = alpha, beta, tau
         self.bkt, self.fld, self.cpt, self.reweight = bkt and distil, fld and distil, cpt and beta > 0, reweight
         self.kd_temperature, self.kd_on, self.detach = kd_temperature, kd_on, detach
         self.temperature, self.contrast = temperature, contrast
-        self.ref = Heads(experts, net.width, self.classes) if self.bkt and ref else None
+        self.ref = heads(experts, net.width, self.classes) if self.bkt and ref else None
         if not self.cpt:
             self.views = ("strong",)
             return

@@ -1,6 +1,7 @@
 """Networks: encoders by name, K experts, heads, the momentum copy and the queue."""
 
-from longtail.nets.encoder import NETS, Encoder, Net
+from longtail.nets.backbone import TIMM
+from longtail.nets.encoder import NETS, Encoder, Net, trained_as
 from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors, Scales
 from longtail.nets.fold import folded
 from longtail.nets.joint import gather, join_batch_norm
@@ -8,6 +9,7 @@ from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
 
 __all__ = [
     "NETS",
+    "TIMM",
     "CosineHeads",
     "Encoder",
     "Experts",
@@ -21,4 +23,5 @@ __all__ = [
     "folded",
     "gather",
     "join_batch_norm",
+    "trained_as",
 ]

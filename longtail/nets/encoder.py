@@ -8,10 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError
+from longtail.nets.backbone import TIMM, backbone, configuration, nearest, width
 from longtail.nets.branched import Branched
 from longtail.nets.conv4 import Conv4
 from longtail.nets.resnet_cifar import ResNetCifar
+from longtail.nets.weights import fit, read_weights
 
 NETS: dict[str, Callable[[], nn.Module]] = {
     "conv4": Conv4,
@@ -36,28 +38,45 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True)
 class Net:
-    """What a method builds its networks from: `encoder()` is a new one, freshly initialised, with `width` features."""
+    """What a method builds its networks from: `encoder()` is a new one, freshly initialised, with `width` features.
+
+    A name in `NETS` is ours, any other is timm's. `size` is the side of the images, `weights` a file to begin with, or
+    "timm". Raises LongtailError for an unknown name, and for a size that the network does not take.
+    """
 
     name: str
     half: bool = False
+    size: int | None = None
+    weights: str | None = None
 
     def __post_init__(self):
-        if self.name not in NETS:
-            raise unknown("net", self.name, NETS)
+        if self.name not in NETS and not configuration(self.name):
+            raise nearest(self.name, list(NETS))
+        if self.name in NETS and self.weights == TIMM:
+            raise LongtailError(f"timm has no weights for {self.name}, which is ours; --weights FILE takes a file")
+        _ = self.width  # tries the size
 
     @property
-    def kind(self) -> type[nn.Module]:
-        """The class of its body."""
-        return getattr(NETS[self.name], "func", NETS[self.name])
+    def kind(self) -> type[nn.Module] | None:
+        """The class of its body, if it is one of ours."""
+        factory = NETS.get(self.name)
+        return getattr(factory, "func", factory)
 
     @property
     def width(self) -> int:
         """Number of features d."""
+        if self.name not in NETS:
+            return width(self.name, self.size)
         return self.kind.width
 
     def encoder(self) -> Encoder:
         """A complete separate network."""
-        return Encoder(NETS[self.name](), self.half)
+        if self.name not in NETS:
+            return Encoder(backbone(self.name, self.size, self.weights), self.half)
+        body = NETS[self.name]()
+        if self.weights:
+            fit(body, read_weights(self.weights), self.weights, self.name)
+        return Encoder(body, self.half)
 
     def branched(self, branches: int, own: Literal["two stages", "last block"], slim: bool = False) -> Encoder:
         """K networks that share all but their last two stages, or their last block: (N, 3, H, W) -> (K, N, d).
@@ -70,3 +89,9 @@ class Net:
                 f"net '{self.name}' cannot be divided into trunk and branches; take {' or '.join(able)}"
             )
         return Encoder(Branched([NETS[self.name](slim=slim) for _ in range(branches)], own), self.half)
+
+
+def trained_as(name: str) -> dict[str, object]:
+    """For a network of timm the `size` of its images and their `mean` and `std`; nothing for ours."""
+    config = None if name in NETS else configuration(name)
+    return {"size": config["input_size"][-1], "mean": config["mean"], "std": config["std"]} if config else {}

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 from torch.fx.experimental.optimization import fuse
-from torch.fx.proxy import TraceError
 
 from longtail.nets.encoder import Encoder
 
@@ -26,8 +25,10 @@ def folded(*modules: nn.Module) -> Iterator[None]:
 
 
 def fold(body: nn.Module) -> nn.Module:
-    """A folded copy, or the module itself if its code cannot be traced."""
+    """A folded copy, or the module itself if its code cannot be traced, or has nothing to fold."""
+    if not any(isinstance(module, nn.BatchNorm2d) for module in body.modules()):
+        return body
     try:
         return fuse(body).to(memory_format=torch.channels_last)
-    except TraceError:
+    except Exception:  # code that cannot be traced raises whatever its first branch on a tensor leads to
         return body

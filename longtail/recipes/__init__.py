@@ -2,26 +2,37 @@
 
 import os
 
-from longtail.augment import resized
+from longtail.augment import resized, sized
 from longtail.data import SOURCES, is_path
 from longtail.errors import LongtailError, unknown
+from longtail.nets import TIMM, trained_as
 from longtail.recipe import Recipe
-from longtail.recipes import cifar, digits, ncl_cifar, own
+from longtail.recipes import cifar, digits, imagenet_lt, inaturalist, ncl_cifar, own
 
-RECIPES = {"digits": digits, "cifar": cifar, "ncl-cifar": ncl_cifar, "own": own}
+RECIPES = {
+    "digits": digits,
+    "cifar": cifar,
+    "ncl-cifar": ncl_cifar,
+    "imagenet-lt": imagenet_lt,
+    "inaturalist": inaturalist,
+    "own": own,
+}
 DEFAULT = {
     "digits-lt": "digits",
     "cifar10-lt": "cifar",
     "cifar100-lt": "cifar",
-    "imagenet-lt": "own",
-    "inaturalist2018": "own",
+    "imagenet-lt": "imagenet-lt",
+    "inaturalist2018": "inaturalist",
 }
 
 
-def recipe_for(data: str, name: str | None = None, *, size: int | None = None, **changes: object) -> Recipe:
+def recipe_for(
+    data: str, name: str | None = None, *, size: int | None = None, method: str = "ecl", **changes: object
+) -> Recipe:
     """The recipe for a data set or a path, by default its own, with some fields and method options changed.
 
-    `size` is the side of the views. Raises LongtailError for unknown names and for values of a wrong type or out of range.
+    `size` is the side of the views; without it, and without `views`, a network of timm takes its own. Raises LongtailError
+    for unknown names and for values of a wrong type or out of range.
     """
     if is_path(data):
         data, name = os.path.abspath(data), name or "own"
@@ -35,5 +46,14 @@ def recipe_for(data: str, name: str | None = None, *, size: int | None = None, *
     for part in ("val", "test"):
         if changes.get(part):
             changes[part] = os.path.abspath(changes[part])
-    recipe = Recipe(data=data, **RECIPES[name].RECIPE).change(**changes)
-    return recipe if size is None else recipe.change(views=resized(recipe.views, size))
+    if changes.get("weights") not in (None, TIMM):
+        changes["weights"] = os.path.abspath(changes["weights"])
+    numbers, options = RECIPES[name].RECIPE, getattr(RECIPES[name], "OPTIONS", {})
+    if method in options:
+        changes = {**options[method], **changes}
+    net, views = (changes[key] if key in changes else numbers[key] for key in ("net", "views"))
+    if isinstance(net, str) and isinstance(views, str):  # what is not is refused by name in a moment
+        if size is None and "views" not in changes and sized(views):
+            size = trained_as(net).get("size")
+        changes["views"] = views if size is None else resized(views, size)
+    return Recipe(data=data, **numbers).change(method=method, **changes)

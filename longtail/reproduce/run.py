@@ -10,7 +10,8 @@ from longtail.errors import LongtailError
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
 from longtail.runs import Busy
-from longtail.train import Report, Training, prepare
+from longtail.track import Report
+from longtail.train import Training, prepare
 from longtail.world import start
 
 

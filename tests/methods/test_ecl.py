@@ -160,6 +160,14 @@ def test_a_queue_longer_than_the_training_set_is_cut_and_says_so():
     assert not make(queue=64).notes
 
 
+def test_cosine_heads_are_both_heads_of_the_large_sets_and_are_bounded_by_their_scale():
+    method = make(head="cosine", scale=16.0)
+    assert isinstance(method.cls, nets.CosineHeads) and isinstance(method.ref, nets.CosineHeads)
+    z = method.logits(batch().views[0])
+    assert 1 < z.abs().max() <= 16
+    assert set(method(batch())) == set(make()(batch()))
+
+
 BAD = {"experts": 0, "queue": 0, "alpha": -1.0, "temperature": 0.0, "key_momentum": 1.5, "tau": -1.0, "kd_on": "cooked"}
 
 

@@ -1,0 +1,76 @@
+"""Views of photographs of any size, one at a time in PIL, as the papers' code for ImageNet-LT and iNaturalist has them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+
+RAND_AUGMENT = "rand-m10-n2-mstd0.5"  # two operations of magnitude 10 +- .5 (Cubuk et al. 2020), timm's notation
+TEST_SIDE = 256 / 224  # the shorter side is brought to 256 where the centre of 224 is cut
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """A PIL image of any size -> (size, size, 3) uint8; its numbers come from torch's, numpy's and Python's generators.
+
+    "strong" feeds classifiers and queries, "moco" the keys (He et al. 2020), "test" is the centre. `fill` is the colour of
+    what an operation leaves empty.
+    """
+
+    name: Literal["strong", "moco", "test"]
+    size: int
+    fill: tuple[int, int, int] = (0, 0, 0)
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        return np.asarray(self.steps()(image))
+
+    @property
+    def resize(self) -> int:
+        """The shorter side from which the centre is cut."""
+        return round(self.size * TEST_SIDE)
+
+    def steps(self) -> Callable[[Image.Image], Image.Image]:
+        """Its transforms, made at the first call in a process and shared with processes forked after it."""
+        if self.name == "test":
+            return centre(self.size, self.resize)
+        return (strong if self.name == "strong" else moco)(self.size, self.fill)
+
+
+@lru_cache
+def strong(size: int, fill: tuple[int, int, int]) -> Callable[[Image.Image], Image.Image]:
+    """Crop, flip, jitter, RandAugment."""
+    from timm.data.auto_augment import rand_augment_transform
+    from torchvision.transforms import v2
+
+    across = {"translate_const": int(0.45 * size), "img_mean": fill}  # both as timm's own training has them
+    jitter = v2.ColorJitter(0.4, 0.4, 0.4, 0.0)
+    return v2.Compose(
+        [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(), jitter, rand_augment_transform(RAND_AUGMENT, across)]
+    )
+
+
+@lru_cache
+def moco(size: int, fill: tuple[int, int, int]) -> Callable[[Image.Image], Image.Image]:
+    """Crop, jitter, grey, blur, flip."""
+    from torchvision.transforms import v2
+
+    jitter = v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8)
+    soften = v2.RandomApply([blur], p=0.5)
+    return v2.Compose([v2.RandomResizedCrop(size), jitter, v2.RandomGrayscale(0.2), soften, v2.RandomHorizontalFlip()])
+
+
+@lru_cache
+def centre(size: int, resize: int) -> Callable[[Image.Image], Image.Image]:
+    """The shorter side to `resize`, the centre of `size`."""
+    from torchvision.transforms import v2
+
+    return v2.Compose([v2.Resize(resize), v2.CenterCrop(size)])
+
+
+def blur(image: Image.Image) -> Image.Image:
+    """A Gaussian of sigma U(.1, 2)."""
+    return image.filter(ImageFilter.GaussianBlur(0.1 + 1.9 * torch.rand(()).item()))

@@ -1,0 +1,145 @@
+"""Processes that decode image files while the device computes; what comes back is the same for any number of them."""
+
+import multiprocessing
+import os
+import random
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from longtail.augment import Family
+from longtail.data.decode import BadImage, quietly, square
+from longtail.data.files import Files
+from longtail.data.loader import mix
+from longtail.errors import LongtailError
+
+MOST_WORKERS = 16
+
+
+def worker_count(asked: int | None) -> int:
+    """Processes that decode: as asked, else a core each but for the one that trains; none where none may be started.
+
+    Raises LongtailError for a number below 0.
+    """
+    if asked is not None and asked < 0:
+        raise LongtailError(f"workers is {asked}; it is a number of processes, or 0 for none")
+    if multiprocessing.current_process().daemon:
+        return 0
+    if asked is not None:
+        return asked
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1, 0), MOST_WORKERS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Images to decode: their positions, and the seed of each one's views if those are random."""
+
+    rows: list[int]
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What a worker does: each view of each image of some jobs, -> for each job its views (N, 3, S, S) uint8.
+
+    An image that cannot be read is returned as the message, as an exception would lose its type on the way.
+    """
+
+    files: Files
+    views: Sequence[Callable[[Image.Image], np.ndarray]]
+    at_least: int | None  # see `decode.read`
+
+    def __getitem__(self, jobs: list[Job]) -> list[list[Tensor]] | str:
+        try:
+            with quietly(), random_numbers_aside():
+                return [self.decode(job) for job in jobs]
+        except BadImage as error:
+            return str(error)
+
+    def decode(self, job: Job) -> list[Tensor]:
+        """One job's views."""
+        found = [[] for _ in self.views]
+        for row, seed in zip(job.rows, job.seeds, strict=True):
+            image = self.files.read(row, self.at_least)
+            for number, view in enumerate(self.views):
+                seed_all(mix(seed, number))
+                found[number].append(view(image).transpose(2, 0, 1))
+        return [torch.from_numpy(np.stack(images)) for images in found]
+
+
+@contextmanager
+def random_numbers_aside() -> Iterator[None]:
+    """Give torch's, numpy's and Python's random numbers back as they were."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+
+
+def seed_all(seed: int) -> None:
+    """Seed all three: torchvision draws from torch, timm's RandAugment from the others."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def decoded(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[list[list[Tensor]]]:
+    """Each entry of jobs decoded, in order, at most two ahead for every worker.
+
+    Raises LongtailError with the path of an image that cannot be read, and if a worker is killed.
+    """
+    workers = worker_count(decoder.files.workers)
+    with warnings.catch_warnings():  # about more workers than cores, which is the user's choice
+        warnings.simplefilter("ignore")
+        loader = DataLoader(
+            decoder,
+            batch_size=None,
+            sampler=jobs,
+            num_workers=workers,
+            collate_fn=as_it_is,
+            pin_memory=pin,
+            generator=torch.Generator(),  # its draw is not to be torch's own
+        )
+    try:
+        for found in loader:
+            if isinstance(found, str):
+                raise LongtailError(f"{found}; mend or remove that image")
+            yield found
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise LongtailError(
+            f"one of the {workers} processes that decode images was killed, as happens where memory (or /dev/shm) runs out; "
+            "ask for fewer --workers, or --workers 0"
+        ) from error
+
+
+def as_it_is(found: object) -> object:
+    """What the decoder returns is a batch already."""
+    return found
+
+
+def as_tested(family: Family) -> tuple[Callable[[Image.Image], np.ndarray], int | None]:
+    """How an image is seen where nothing is random, and the side above which a JPEG may be read at a reduced scale."""
+    return (family.test, None) if family.test else (partial(square, size=family.size), family.size)
+
+
+def pixels(files: Files, family: Family, batch: int) -> Iterator[Tensor]:
+    """All images in their order as they are tested: (N, 3, S, S) uint8, `batch` at a time."""
+    view, at_least = as_tested(family)
+    starts = range(0, len(files), batch)
+    jobs = [[Job(list(rows), [0] * len(rows))] for rows in (range(s, min(s + batch, len(files))) for s in starts)]
+    for ((images,),) in decoded(Decoder(files, [view], at_least), jobs, pin=False):
+        yield images

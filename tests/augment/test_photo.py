@@ -1,0 +1,66 @@
+"""Views of photographs: the papers' transforms, decided by the generators alone."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from longtail import LongtailError
+from longtail.augment import PhotoView, family
+
+IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (150, 230, 3), np.uint8))
+
+
+def seen(view: PhotoView, seed: int) -> np.ndarray:
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+    return view(IMAGE)
+
+
+@pytest.mark.parametrize("name", ["strong", "moco"])
+def test_a_view_is_decided_by_the_seeds_and_differs_between_them(name):
+    view = family("imagenet-64").views[name]
+    first = seen(view, 0)
+    assert first.shape == (64, 64, 3) and first.dtype == np.uint8
+    assert np.array_equal(first, seen(view, 0)) and not np.array_equal(first, seen(view, 1))
+
+
+def test_the_strong_view_is_crop_flip_jitter_and_randaugment_with_the_papers_numbers():
+    crop, flip, jitter, rand = family("imagenet-224").views["strong"].steps().transforms
+    assert tuple(crop.size) == (224, 224) and tuple(crop.scale) == (0.08, 1.0) and flip.p == 0.5
+    assert [tuple(map(float, r)) for r in (jitter.brightness, jitter.contrast, jitter.saturation)] == [(0.6, 1.4)] * 3
+    assert jitter.hue is None
+    assert rand.num_layers == 2
+    assert {(op.magnitude, op.magnitude_std, op.prob) for op in rand.ops} == {(10, 0.5, 0.5)}
+
+
+def test_the_key_view_is_crop_jitter_grey_blur_and_flip():
+    crop, jitter, grey, blur, flip = family("imagenet-224").views["moco"].steps().transforms
+    assert tuple(crop.size) == (224, 224) and jitter.p == 0.8 and grey.p == 0.2 and blur.p == 0.5 and flip.p == 0.5
+
+
+@pytest.mark.parametrize("size, resize", [(224, 256), (112, 128), (64, 73)])
+def test_the_test_view_is_the_centre_of_224_after_256_and_in_proportion(size, resize):
+    view = family(f"inaturalist-{size}").test
+    width = int(resize * IMAGE.width / IMAGE.height)
+    whole = np.asarray(IMAGE.resize((width, resize), Image.Resampling.BILINEAR))
+    top, left = round((resize - size) / 2), round((width - size) / 2)
+    assert view.resize == resize
+    assert np.array_equal(view(IMAGE), whole[top : top + size, left : left + size])
+
+
+def test_the_statistics_are_those_of_each_data_set():
+    assert family("imagenet-224").mean == (0.485, 0.456, 0.406) and family("imagenet-64").std == (0.229, 0.224, 0.225)
+    assert family("inaturalist-224").mean == (0.466, 0.471, 0.380) and family("inaturalist-224").std == (
+        0.195,
+        0.194,
+        0.192,
+    )
+
+
+def test_a_side_out_of_range_is_refused():
+    with pytest.raises(LongtailError, match="the side must be 8 to 1024"):
+        family("imagenet-4")

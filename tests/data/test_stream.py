@@ -1,0 +1,166 @@
+"""Streaming: the batches of memory, whatever the workers; a broken file named; a bounded number in flight."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms.functional import pil_to_tensor
+from torchvision.transforms.v2 import functional as F
+
+from longtail import LongtailError, data
+from longtail.augment import family
+from longtail.data import Reading, load_split
+from longtail.data.loader import Loader
+from longtail.data.stream import StreamLoader
+from longtail.data.workers import Decoder, Job, decoded, pixels
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """60 training and 12 test JPEGs of random sizes in three classes."""
+    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for part, counts in (("train", (36, 16, 8)), ("test", (4, 4, 4))):
+        for name, count in zip(("ant", "bee", "cat"), counts, strict=True):
+            (root / part / name).mkdir(parents=True)
+            for i in range(count):
+                height, width = rng.integers(40, 90, 2)
+                pixels = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+                image = Image.fromarray(pixels).resize((width, height))
+                image.save(root / part / name / f"{i}.jpg")
+    return root
+
+
+def streamed(folder, workers: int):
+    return load_split(str(folder), None, None, Reading(workers=workers))
+
+
+def loader(folder, workers: int, views: str = "imagenet-32", batch: int = 14) -> StreamLoader:
+    return StreamLoader(streamed(folder, workers), family(views), ("strong", "moco"), batch, 3, CPU)
+
+
+def batches(loader, epoch: int, samplers=("instance",)) -> list:
+    """The (views, labels, indices) of an epoch, for each sampler of each step."""
+    found, progress = [], torch.zeros(())
+    for chunks in loader.epoch(epoch, 0, samplers):
+        for i in range(len(chunks[0])):
+            found.append([chunk.batch(i, progress) for chunk in chunks])
+    return found
+
+
+def equal(a: list, b: list) -> bool:
+    pairs = [(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)]
+    return all(
+        torch.equal(x.y, y.y) and torch.equal(x.index, y.index) and all(map(torch.equal, x.views, y.views))
+        for x, y in pairs
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_streamed_batches_of_own_images_equal_those_of_memory_bit_for_bit(folder, workers):
+    memory, files = load_split(str(folder), None, None, Reading(size=32)), streamed(folder, workers)
+    views = family("own-32")
+    chosen = [views.views[name] for name in ("strong", "moco")]
+    kept = Loader(memory, chosen, 14, 3, CPU, chunk=1024)
+    streaming = StreamLoader(files, views, ("strong", "moco"), 14, 3, CPU)
+    samplers = ("instance", "balanced")
+    assert kept.steps == streaming.steps == 4
+    assert equal(batches(kept, 5, samplers), batches(streaming, 5, samplers))
+
+
+def test_views_of_photographs_are_the_same_for_any_number_of_workers_and_new_in_every_epoch(folder):
+    first = batches(loader(folder, 0), 1)
+    assert equal(first, batches(loader(folder, 1), 1)) and equal(first, batches(loader(folder, 2), 1))
+    assert not equal(first, batches(loader(folder, 0), 2))
+
+
+def test_a_batch_has_the_images_and_labels_it_says_and_a_last_partial_one_is_left_out(folder):
+    streaming = loader(folder, 0, batch=14)
+    found = batches(streaming, 0)
+    assert len(found) == streaming.steps == 60 // 14
+    index = torch.cat([batch.index for (batch,) in found])
+    assert len(index.unique()) == 56
+    for (batch,) in found:
+        assert [v.shape for v in batch.views] == [(14, 3, 32, 32)] * 2 and batch.views[0].dtype == torch.uint8
+        assert torch.equal(batch.y, streaming.labels[batch.index])
+
+
+def test_two_samplers_draw_and_augment_apart(folder):
+    ((a, b), *_) = batches(loader(folder, 0), 0, ("instance", "instance"))
+    assert not torch.equal(a.index, b.index)
+    common = [(i, j) for i, x in enumerate(a.index) for j, y in enumerate(b.index) if x == y]
+    assert common and all(not torch.equal(a.views[0][i], b.views[0][j]) for i, j in common)
+
+
+def test_decoding_leaves_all_random_numbers_of_the_caller_alone(folder):
+    def draw():
+        return torch.rand(()).item(), np.random.rand(), random.random()
+
+    for seed in (torch.manual_seed, np.random.seed, random.seed):
+        seed(0)
+    expected = draw()
+    for seed in (torch.manual_seed, np.random.seed, random.seed):
+        seed(0)
+    batches(loader(folder, 0), 0)
+    batches(loader(folder, 1), 0)
+    assert draw() == expected
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_test_images_equal_decoding_by_hand(folder, workers):
+    files = streamed(folder, workers).test
+    found = torch.cat(list(pixels(files, family("imagenet-56"), batch=5)))
+    for i, image in enumerate(found):
+        opened = Image.open(files.name(i)).convert("RGB")
+        assert torch.equal(image, pil_to_tensor(F.center_crop(F.resize(opened, 64), 56)))
+    own = torch.cat(list(pixels(files, family("own-32"), batch=5)))
+    assert torch.equal(own, load_split(str(folder), None, None, Reading(size=32)).test.images)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_breaks_while_training_is_one_line_with_its_path(folder, tmp_path, workers):
+    import shutil
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    streaming = loader(copy, workers)
+    (copy / "train" / "ant" / "3.jpg").write_bytes(b"no image")
+    with pytest.raises(LongtailError, match=r"ant/3\.jpg: not an image that Pillow reads; mend or remove") as stopped:
+        batches(streaming, 0)
+    assert "\n" not in str(stopped.value)
+
+
+def kill_myself(image):
+    os.kill(os.getpid(), 9)
+
+
+def test_a_killed_worker_is_one_line_that_says_what_to_do(folder):
+    decoder = Decoder(streamed(folder, 1).test, [kill_myself], None)
+    with pytest.raises(LongtailError, match=r"one of the 1 processes that decode .* --workers 0"):
+        list(decoded(decoder, [[Job([0], [0])]], pin=False))
+
+
+def test_workers_are_two_jobs_ahead_at_most(folder):
+    asked = []
+
+    def jobs():
+        for i in range(30):
+            asked.append(i)
+            yield [Job([i % 12], [0])]
+
+    view = family("imagenet-32").test
+    for done, _ in enumerate(decoded(Decoder(streamed(folder, 2).test, [view], None), jobs(), pin=False), 1):
+        assert len(asked) <= done + 2 * 2
+
+
+def test_the_number_of_workers_is_as_asked_or_leaves_a_core_to_training(monkeypatch):
+    assert data.worker_count(3) == 3
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert data.worker_count(None) == 7
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert data.worker_count(None) == 1
+    with pytest.raises(LongtailError, match="workers is -1"):
+        data.worker_count(-1)

@@ -1,0 +1,143 @@
+"""Runs whose images stay in files, and whose networks are timm's: the same contract as all others."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import longtail
+from longtail import LongtailError, cli
+from longtail.console import Silent
+from longtail.nets import Net
+from longtail.recipes import recipe_for
+from longtail.train import train
+
+OPTIONS = {"net": "test_resnet", "views": "imagenet-32", "experts": 2, "epochs": 2, "batch_size": 10, "eval_every": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """24 training and 9 test JPEGs in three classes that differ by colour."""
+    root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for part, counts in (("train", (12, 7, 5)), ("test", (3, 3, 3))):
+        for label, count in enumerate(counts):
+            place = root / part / f"class {label}"
+            place.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 60, (60, 80, 3), np.uint8)
+                pixels[..., label] += 150
+                Image.fromarray(pixels).save(place / f"{i}.jpg")
+    return root
+
+
+class Told(Silent):
+    def __init__(self):
+        self.title = ""
+
+    def begin(self, seed, title, epochs, steps):
+        self.title = title
+
+
+class Killed(Exception):
+    pass
+
+
+class KillInSecondEpoch(Silent):
+    def advance(self, seed, epoch, steps, terms):
+        if terms and epoch == 2:
+            raise Killed
+
+
+@pytest.fixture(scope="module")
+def finished(folder, tmp_path_factory):
+    """A finished streamed run of ECL and what was said of it."""
+    out, told = tmp_path_factory.mktemp("runs") / "first", Told()
+    train(recipe_for(str(folder), **OPTIONS), out, told, workers=0)
+    return out, told.title
+
+
+def test_a_streamed_run_says_so_and_writes_what_every_run_writes(finished):
+    out, title = finished
+    assert title.endswith("fp32; streamed from files by 0 workers")
+    assert json.loads((out / "model.json").read_text())["transform"] == {
+        "size": [32, 32],
+        "resize": 37,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "views": "imagenet-32",
+    }
+    assert (out / "results.json").exists() and (out / "predictions.parquet").exists()
+
+
+def test_a_streamed_run_is_the_same_with_workers_and_after_a_kill(finished, folder, tmp_path):
+    out, recipe = tmp_path / "run", recipe_for(str(folder), **OPTIONS)
+    with pytest.raises(Killed):
+        train(recipe, out, KillInSecondEpoch(), workers=1)
+    train(recipe, out, Silent(), workers=0, resume=True)
+    assert (out / "results.json").read_text() == (finished[0] / "results.json").read_text()
+    first, again = (load_file(run / "model.safetensors") for run in (finished[0], out))
+    assert first.keys() == again.keys() and all(torch.equal(first[k], again[k]) for k in first)
+
+
+def test_a_streamed_run_is_loaded_and_evaluated_again_to_the_same_numbers(finished, capsys):
+    model = longtail.load(finished[0])
+    split = model.recipe.load(None, workers=0)
+    predictions = model.evaluate(split)
+    assert predictions.results(model.train_counts)["flip"] == model.results["flip"]
+    by_hand = torch.stack(
+        [torch.tensor(model.views.test(split.test.read(i))).permute(2, 0, 1) for i in range(len(split.test))]
+    )
+    assert torch.allclose(model.logits(by_hand), predictions.plain, atol=1e-5)
+    mirrored = (model.logits(by_hand) + model.logits(by_hand.flip(-1))) / 2
+    assert torch.allclose(mirrored, predictions.flip, atol=1e-5)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", str(finished[0])])
+    assert stop.value.code == 0
+
+
+def test_pretrained_weights_begin_a_run_bring_their_normalisation_and_are_not_needed_after_it(folder, tmp_path):
+    weights = tmp_path / "weights.safetensors"
+    state = Net("test_resnet", size=32).encoder().body.state_dict()
+    save_file({name: value.contiguous() for name, value in state.items()}, weights)
+    run = tmp_path / "run"
+    tiny = OPTIONS | {"epochs": 1, "lr": 1e-9, "method": "ce", "experts": 1}
+    train(recipe_for(str(folder), weights=str(weights), **tiny), run, Silent())
+    weights.unlink()
+    model = longtail.load(run)
+    assert model.views.mean == (0.5, 0.5, 0.5) and model.run.read_json("model.json")["transform"]["mean"] == [0.5] * 3
+    name = "encoders.experts.0.body.conv1.0.weight"
+    assert torch.allclose(load_file(run / "model.safetensors")[name], state["conv1.0.weight"], atol=1e-6)
+    with pytest.raises(LongtailError, match=r"weights\.safetensors are not there"):
+        train(model.recipe, tmp_path / "again", Silent())
+
+
+def test_a_method_with_a_step_after_training_reads_all_images_of_files(folder):
+    from longtail.evaluate import batches_of
+
+    split = recipe_for(str(folder), **OPTIONS).load(None, workers=0)
+    found = list(batches_of(split.train, recipe_for(str(folder), **OPTIONS).family, torch.device("cpu")))
+    assert torch.equal(torch.cat([b.index for b in found]), torch.arange(24))
+    assert torch.equal(torch.cat([b.y for b in found]), split.train.labels)
+    assert found[0].views[0].dtype == torch.float32 and found[0].views[0].shape[1:] == (3, 32, 32)
+
+
+def test_views_of_files_are_refused_for_images_in_memory(tmp_path):
+    with pytest.raises(LongtailError, match="views 'imagenet-8' are cut from files, and digits-lt is in memory"):
+        train(recipe_for("digits-lt", views="imagenet-8"), tmp_path / "run", Silent())
+
+
+def test_a_broken_image_met_while_training_ends_the_run_with_one_line(folder, tmp_path, capsys):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    broken = copy / "train" / "class 1" / "2.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(broken)
+    content = bytearray(broken.read_bytes())
+    content[1000:3000] = bytes(2000)  # begin and end are left, so that a glance is content
+    broken.write_bytes(content)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", str(copy), "--net", "test_resnet", "--views", "imagenet-32", "--out", str(tmp_path / "run")])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and "class 1/2.png" in error and error.count("\n") == 1
