@@ -1,6 +1,6 @@
 """From a model to predictions, and from predictions to the numbers and files of a run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,17 +64,38 @@ def batches_of(images: Images | Files, views: Family, device: torch.device) -> I
 
 
 @torch.no_grad()
-def logits_of(method: Method, images: Tensor | Images | Files, views: Family, mirrored: bool = False) -> Tensor:
-    """(N, 3, H, W) uint8 -> (K, N, C) float32 on the CPU, in evaluation mode; a single network has K = 1."""
+def outputs_of(
+    method: Method,
+    compute: Callable[[Tensor], Tensor],
+    images: Tensor | Images | Files,
+    views: Family,
+    mirrored: bool = False,
+) -> Tensor:
+    """What `compute` makes of normalised images: (N, 3, H, W) uint8 -> (K, N, ...) float32 on the CPU, in evaluation mode."""
     was_training, device = method.training, method.log_prior.device
     normalise, see = views.normaliser(device), mirror if mirrored else lambda x: x
     method.eval()
     with folded(*(getattr(method, name) for name in method.inference)):
         found = (see(part.to(device)) for part in parts_of(images, views, device))
-        parts = [method.logits(normalise(x)).float().cpu() for x in found]
+        parts = [compute(normalise(x)).float().cpu() for x in found]
     method.train(was_training)
-    logits = torch.cat(parts, dim=-2)
-    return logits if logits.dim() == 3 else logits.unsqueeze(0)
+    outputs = torch.cat(parts, dim=-2)
+    return outputs if outputs.dim() == 3 else outputs.unsqueeze(0)
+
+
+def logits_of(method: Method, images: Tensor | Images | Files, views: Family, mirrored: bool = False) -> Tensor:
+    """(N, 3, H, W) uint8 -> (K, N, C); a single network has K = 1."""
+    return outputs_of(method, method.logits, images, views, mirrored)
+
+
+def features_of(method: Method, images: Tensor | Images | Files, views: Family) -> Tensor:
+    """(N, 3, H, W) uint8 -> (K, N, d); a single network has K = 1."""
+    return outputs_of(method, method.features, images, views)
+
+
+def pixels_of(images: Images | Files, rows: Sequence[int], views: Family) -> Tensor:
+    """Some images as they are tested: (n, 3, H, W) uint8."""
+    return torch.cat(list(parts_of(images.take(rows), views, torch.device("cpu"))))
 
 
 def shared_logits(

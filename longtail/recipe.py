@@ -99,6 +99,11 @@ class Recipe:
         return replace(self, **flat, options={**kept, **options})
 
     @property
+    def tail(self) -> str:
+        """Its imbalance in words."""
+        return "as the data are" if self.imbalance is None else f"imbalance {self.imbalance:g}"
+
+    @property
     def family(self) -> Family:
         """Its views; pretrained weights bring the mean and deviation they were trained with (timm's configuration)."""
         found, known = family(self.views), trained_as(self.net)

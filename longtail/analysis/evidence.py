@@ -7,16 +7,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from longtail.augment import Family
 from longtail.data import Split
 from longtail.errors import LongtailError
-from longtail.evaluate import BATCH, load_method, logits_of
+from longtail.evaluate import features_of, load_method, logits_of
 from longtail.methods import Method, method_class, options_of
 from longtail.metrics import group_of
-from longtail.nets import folded
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 
@@ -110,19 +108,6 @@ def rows_of(run: RunFolder) -> list[dict]:
             {key: cell if key == "stage" else float(cell) if cell else None for key, cell in row.items()}
             for row in csv.DictReader(lines)
         ]
-
-
-@torch.no_grad()
-def features_of(method: Method, images: Tensor, views: Family) -> Tensor:
-    """(N, 3, H, W) uint8 -> (K, N, d) float32 on the CPU, in evaluation mode; a single network has K = 1."""
-    device, was_training = method.log_prior.device, method.training
-    normalise, batch = views.normaliser(device), BATCH[device.type == "cuda"]
-    method.eval()
-    with folded(*(getattr(method, name) for name in method.inference)):
-        parts = [method.features(normalise(part.to(device))).float().cpu() for part in images.split(batch)]
-    method.train(was_training)
-    features = torch.cat(parts, dim=-2)
-    return features if features.dim() == 3 else features.unsqueeze(0)
 
 
 def gather(runs: Sequence[str | Path]) -> list[Evidence]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from longtail.analysis.evidence import Evidence
 from longtail.analysis.style import ALL, GAP, INK, Panels, legend_above, percent
-from longtail.evaluate import logits_of
+from longtail.evaluate import logits_of, pixels_of
 from longtail.losses import cross_entropy
 from longtail.methods import Method
 
@@ -23,7 +23,8 @@ def compute(evidence: Evidence) -> dict[str, np.ndarray]:
     On 400 test images, the same for every run of these data; `loss` and `accuracy` are (directions, steps).
     """
     chosen = subset(evidence.labels, IMAGES)
-    images, labels, method = evidence.split.test.images[chosen], evidence.labels[chosen], evidence.method
+    images = pixels_of(evidence.split.test, chosen.tolist(), evidence.views)
+    labels, method = evidence.labels[chosen], evidence.method
     steps, found = np.linspace(-1, 1, STEPS), np.empty((2, DIRECTIONS, STEPS))
     for d in range(DIRECTIONS):
         direction = random_direction(method, torch.Generator().manual_seed(d))

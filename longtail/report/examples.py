@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from longtail.data import Split
+from longtail.evaluate import pixels_of
 from longtail.report.confusions import PAIRS, Pair
 from longtail.report.subject import Subject
 
@@ -49,7 +50,8 @@ def confusions(subject: Subject, pairs: list[Pair], split: Split | None, why: st
     """The most frequent pairs with the images that were most surely wrong, where the images are at hand."""
 
     def example(index: int, confidence: float) -> Example:
-        return Example(data_uri(split.test.images[index].numpy()), index, confidence)
+        (image,) = pixels_of(split.test, [index], subject.recipe.family)
+        return Example(data_uri(image.numpy()), index, confidence)
 
     classes, shown = subject.classes, pairs[:PAIRS]
     found = [

@@ -132,8 +132,8 @@ def open_subjects(paths: list[str | Path]) -> list[Subject]:
         for part in ("train", "test"):
             if other.split[f"{part}_sha256"] != first.split[f"{part}_sha256"]:
                 raise LongtailError(
-                    f"{first.path} ({first.recipe.data}, imbalance {first.recipe.imbalance:g}) and {other.path} "
-                    f"({other.recipe.data}, imbalance {other.recipe.imbalance:g}) have other {part} images, so their "
+                    f"{first.path} ({first.recipe.data}, {first.recipe.tail}) and {other.path} "
+                    f"({other.recipe.data}, {other.recipe.tail}) have other {part} images, so their "
                     "numbers do not compare; report them apart"
                 )
     for names in ([s.recipe.method for s in found], [s.path.name for s in found], [str(s.path) for s in found]):

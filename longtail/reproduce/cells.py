@@ -25,13 +25,14 @@ class Cell:
     def name(self) -> str:
         """The same for every table that needs this run; readable, and unique by a hash of the whole recipe."""
         r = self.recipe
-        return f"{self.scale}-{r.data}-g{r.imbalance:g}-{r.method}-seed{r.seed}-{recipe_hash(r)[:10]}"
+        gamma = "" if r.imbalance is None else f"-g{r.imbalance:g}"
+        return f"{self.scale}-{r.data}{gamma}-{r.method}-seed{r.seed}-{recipe_hash(r)[:10]}"
 
     @property
     def label(self) -> str:
         """What a person calls it."""
         r = self.recipe
-        return f"{self.row.label}, {r.data} at imbalance {r.imbalance:g}, seed {r.seed}, scale {self.scale}"
+        return f"{self.row.label}, {r.data} ({r.tail}), seed {r.seed}, scale {self.scale}"
 
 
 def recipe_hash(recipe: Recipe) -> str:
