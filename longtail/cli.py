@@ -154,7 +154,7 @@ def recipes(name: str | None = None, /) -> None:
         if field.name not in ("data", "method", "options"):
             table.add_row(field.name, str(getattr(resolved, field.name)), field.type.__metadata__[0])
     for option, value in resolved.options.items():
-        table.add_row(option, str(value), f"option of {resolved.method}, its own where the recipe says nothing")
+        table.add_row(option, str(value), f"option of {resolved.method}")
     console.print(table)
 
 
