@@ -184,7 +184,6 @@ def test_options_are_annotated_with_a_type_a_default_and_help(name):
 def test_options_are_flags_that_no_field_of_the_recipe_nor_the_train_command_has(name):
     flags = {field.name for field in fields(Recipe)} | inspect.signature(cli.train).parameters.keys()
     assert not flags & methods.options_of(methods.method_class(name)).keys()
-    cli.with_options(name)
 
 
 @every_method
