@@ -134,7 +134,7 @@ BAD = {
         "none of its classes has validation images",
     ),
     "unknown metric": (["--select", "fwe"], "unknown metric to select by 'fwe'; did you mean 'few'"),
-    "share of one": (["--val-share", "1"], "val_share is 1.0; it must be below 1"),
+    "share of one": (["--val-share", "1"], "val-share is 1.0; it must be below 1"),
     "a size too small": (["--size", "4"], "the side must be 8 to 1024"),
     "a size of other views": (["--views", "cifar"], "views 'cifar' are for 32 x 32 images; leave --size out"),
     "fractional size": (["--size", "8.5"], "--size"),
@@ -154,10 +154,14 @@ def test_bad_wishes_are_one_line(case, folder, capsys, tmp_path):
     assert message in error and error.count("\n") == 1 and not (tmp_path / "run").exists()
 
 
-def test_a_set_too_large_for_memory_is_refused_in_a_line(folder, capsys, tmp_path, monkeypatch):
+def test_a_set_too_large_for_memory_is_streamed_to_the_same_model(folder, capsys, tmp_path, monkeypatch):
+    assert run("train", folder, *FAST, "--out", tmp_path / "memory") == 0
     monkeypatch.setattr("longtail.data.memory.MEMORY_LIMIT", 10)
-    assert run("train", folder, *FAST, "--out", tmp_path / "run") == 2
-    assert "too large for memory at this size; ask for a smaller --size" in capsys.readouterr().err
+    assert run("train", folder, *FAST, "--workers", "0", "--out", tmp_path / "files") == 0
+    assert "streamed from files" in " ".join(capsys.readouterr().out.split())
+    assert (tmp_path / "files" / "report.html").exists()
+    weights = [longtail.load(tmp_path / name).method.state_dict() for name in ("memory", "files")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_known_sets_hold_out_a_validation_part_too():

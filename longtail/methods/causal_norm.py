@@ -67,7 +67,7 @@ class CausalNorm(Classifier):
         alpha: Annotated[
             float, "how much of it is taken away (Eq. 8; authors: CIFAR-10 1, CIFAR-100 1.5, ImageNet-LT 3)", Range(0)
         ] = 1.0,
-        momentum: Annotated[
+        mean_momentum: Annotated[
             float, "of the mean feature, as that of SGD (Tang et al. 2020, Assumption 1)", Range(0, 1)
         ] = 0.9,
     ):
@@ -75,11 +75,11 @@ class CausalNorm(Classifier):
             raise LongtailError(f"parts is {parts}; it must divide the {net.width} features of {net.name}")
         heads = partial(CausalHeads, parts=parts, tau=tau, gamma=gamma, alpha=alpha)
         super().__init__(counts, net, experts, heads)
-        self.momentum = momentum
+        self.mean_momentum = mean_momentum
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         v = self.features(batch.views[0])
-        self.cls.follow(v, self.momentum)
+        self.cls.follow(v, self.mean_momentum)
         return {"ce": cross_entropy(self.cls(v), batch.y).mean()}
 
     def logits(self, x: Tensor) -> Tensor:

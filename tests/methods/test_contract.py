@@ -1,8 +1,9 @@
 """What every method keeps, in each of its stages."""
 
 import importlib
+import inspect
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from longtail import methods, nets
+from longtail import cli, methods, nets
 from longtail.api import train as train_model
 from longtail.console import Silent
 from longtail.data import Batch, ClassTable, Images, Split
 from longtail.evaluate import load_method
 from longtail.plan import plan
+from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
 from longtail.train import train
@@ -177,6 +179,12 @@ def test_options_are_annotated_with_a_type_a_default_and_help(name):
     for option in methods.options_of(kind).values():
         assert option.help and option.default is not option.type
     methods.check_options(name, kind, {o.name: o.default for o in methods.options_of(kind).values()})
+
+
+@every_method
+def test_options_are_flags_that_no_field_of_the_recipe_nor_the_train_command_has(name):
+    flags = {field.name for field in fields(Recipe)} | inspect.signature(cli.train).parameters.keys()
+    assert not flags & methods.options_of(methods.method_class(name)).keys()
 
 
 @every_method
