@@ -85,8 +85,8 @@ class Split:
         """What `split.json` holds: the class table and hashes of what was trained and tested on."""
         table = {"data": self.name, "classes": list(self.classes.names), "train_counts": list(self.classes.counts)}
         sizes = {f"{name}_images": len(part) for name, part in self.parts.items()}
-        shape = {} if isinstance(self.train, Files) else {"image_shape": list(self.train.images.shape[1:])}
-        return table | sizes | shape | {f"{name}_sha256": self.digest(name) for name in self.parts}
+        shape = None if isinstance(self.train, Files) else list(self.train.images.shape[1:])
+        return table | sizes | {"image_shape": shape} | {f"{name}_sha256": self.digest(name) for name in self.parts}
 
     def digest(self, part: str) -> str | None:
         """Sha256 of the "train", "val" or "test" part; see there."""

@@ -70,7 +70,7 @@ def confusions(subject: Subject, pairs: list[Pair], split: Split | None, why: st
     if len(subject.seeds) > 1:
         note += f" Counts add up all {len(subject.seeds)} seeds."
     note += " Under an image: the confidence in the wrong class, the surest first." if split else f" No images: {why}"
-    return Confusions(found, note, max(subject.split["image_shape"][1:]) <= CRISP)
+    return Confusions(found, note, subject.recipe.family.size <= CRISP)
 
 
 def data_uri(pixels: np.ndarray) -> str:

@@ -80,7 +80,7 @@ def environment_settings(subjects: list[Subject]) -> list[Setting]:
 def data_settings(subject: Subject) -> list[Setting]:
     """The images, which all runs of a report share."""
     split = subject.split
-    shape = " x ".join(map(str, split["image_shape"]))
+    shape = " x ".join(map(str, split["image_shape"])) if split["image_shape"] else "of any size, read from files"
     return [
         Setting("training images", (f"{split['train_images']:,}",), "in the long-tailed draw"),
         Setting("test images", (f"{split['test_images']:,}",), "used for the numbers of this page, for no choice"),
