@@ -16,7 +16,7 @@ from longtail.augment.transform import narrow
 from longtail.data.files import Files
 from longtail.data.loader import Batch, Loader, mix
 from longtail.data.split import Split
-from longtail.data.workers import Decoder, Job, as_tested, decoded
+from longtail.data.workers import Decoder, Job, as_tested, decoded, worker_count
 
 READ_EVERY = (1, 32)  # steps between readings of the loss, for which a GPU is waited for; on a CPU, on a GPU
 
@@ -46,6 +46,7 @@ class StreamLoader(Loader):
     def __init__(
         self, split: Split, family: Family, views: Sequence[str], batch_size: int, seed: int, device: torch.device
     ):
+        worker_count(split.train.workers)  # a wrong number is refused before the run has a folder
         self.family, chosen = family, [family.views[name] for name in views]
         super().__init__(split, [] if family.test else chosen, batch_size, seed, device, chunk=batch_size)
         view, at_least = as_tested(family)
