@@ -130,6 +130,12 @@ def test_views_of_files_are_refused_for_images_in_memory(tmp_path):
         train(recipe_for("digits-lt", views="imagenet-8"), tmp_path / "run", Silent())
 
 
+def test_a_wrong_number_of_workers_leaves_no_folder(folder, tmp_path):
+    with pytest.raises(LongtailError, match="workers is -1"):
+        train(recipe_for(str(folder), **OPTIONS), tmp_path / "run", Silent(), workers=-1)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_broken_image_met_while_training_ends_the_run_with_one_line(folder, tmp_path, capsys):
     copy = shutil.copytree(folder, tmp_path / "copy")
     broken = copy / "train" / "class 1" / "2.png"
