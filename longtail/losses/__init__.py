@@ -1,6 +1,6 @@
 """Losses as pure functions of tensors; they take any leading axes, so K experts need no loop."""
 
-from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy
+from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy, one_hot
 from longtail.losses.contrastive import balanced_contrastive, info_nce, parametric_contrastive
 from longtail.losses.distillation import divergence_from_mean, hard_categories, pairwise_kl, transfer_weight
 from longtail.losses.margin import cloud_sizes, clouded, ldam_margins, subtract_margin
@@ -28,6 +28,7 @@ __all__ = [
     "inverse_frequency_weights",
     "lade_regulariser",
     "ldam_margins",
+    "one_hot",
     "pairwise_kl",
     "parametric_contrastive",
     "smoothed_cross_entropy",

@@ -1,5 +1,6 @@
 """Cross-entropy and its balanced form (Ren et al. 2020; Menon et al. 2021; ECL, Eq. 3-4)."""
 
+import torch
 from torch import Tensor
 
 
@@ -10,6 +11,11 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """
     picked = labels.expand(logits.shape[:-1]).unsqueeze(-1)
     return -logits.log_softmax(-1).gather(-1, picked).squeeze(-1)
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """(N,) -> (N, C) bool. Torch's own reads the labels back to check them, which a captured step cannot."""
+    return labels.unsqueeze(-1) == torch.arange(classes, device=labels.device)
 
 
 def balanced_cross_entropy(logits: Tensor, labels: Tensor, log_prior: Tensor, tau: float = 1.0) -> Tensor:

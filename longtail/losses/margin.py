@@ -2,7 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+
+from longtail.losses.classification import one_hot
 
 
 def ldam_margins(log_prior: Tensor, largest: float) -> Tensor:

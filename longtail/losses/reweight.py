@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
-from longtail.losses.classification import cross_entropy
+from longtail.losses.classification import cross_entropy, one_hot
 
 
 def focal_loss(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:

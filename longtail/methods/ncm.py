@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
 from longtail.data import Batch
-from longtail.losses import cross_entropy
+from longtail.losses import cross_entropy, one_hot
 from longtail.methods.method import Classifier, ExpertCount, Stage
 from longtail.nets import Net
 
