@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from longtail.losses.classification import one_hot
+
 
 def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """InfoNCE of each query with its own key against the queue, in nats (He et al. 2020; ECL, Eq. 9).
@@ -35,9 +37,8 @@ def parametric_contrastive(
     itself = torch.eye(len(labels), len(owners), dtype=torch.bool, device=labels.device)
     similar = (query @ others.transpose(-1, -2) / temperature).masked_fill(itself, -torch.inf)
     log_p = torch.cat([centres, similar], -1).log_softmax(-1)
-    classes = torch.arange(centres.shape[-1], device=labels.device)
-    own_centre, positive = labels.unsqueeze(1) == classes, (labels.unsqueeze(1) == owners) & ~itself
-    weight = torch.cat([own_centre, alpha * positive], -1)
+    positive = (labels.unsqueeze(1) == owners) & ~itself
+    weight = torch.cat([one_hot(labels, centres.shape[-1]), alpha * positive], -1)
     # the authors' code divides by the sum of the weights, which the paper does not print; its alpha belongs to that
     return -(weight * log_p.masked_fill(weight == 0, 0.0)).sum(-1) / weight.sum(-1)
 
