@@ -3,7 +3,7 @@
 from longtail.nets.encoder import NETS, Encoder, Net
 from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors, Scales
 from longtail.nets.fold import folded
-from longtail.nets.joint import gather, join_batch_norm
+from longtail.nets.joint import gather, join_batch_norm, sharing
 from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "folded",
     "gather",
     "join_batch_norm",
+    "sharing",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from longtail.errors import LongtailError, unknown
 from longtail.nets.branched import Branched
 from longtail.nets.conv4 import Conv4
+from longtail.nets.joint import shared
 from longtail.nets.resnet_cifar import ResNetCifar
 
 NETS: dict[str, Callable[[], nn.Module]] = {
@@ -29,6 +30,10 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, branch: int | None = None) -> Tensor:
         """All features, or those of one branch only: (N, d)."""
+        return shared(partial(self.compute, branch=branch), x)
+
+    def compute(self, x: Tensor, branch: int | None) -> Tensor:
+        """What `forward` gives, of these rows alone."""
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half):
             return (self.body(x) if branch is None else self.body.one(branch, x)).float()
