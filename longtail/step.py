@@ -88,9 +88,8 @@ class Step:
         return (min(found)[1], min(found)[0] + 1) if found else None
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Sums of the terms, their mean over the processes, and the number of steps since the last reading."""
-        sums = self.world.gather(self.sums.unsqueeze(0)).mean(0).tolist()
-        sums, steps = dict(zip(self.names, sums, strict=True)), int(self.count)
+        """Sums of the terms, the same in every process, and the number of steps since the last reading."""
+        sums, steps = dict(zip(self.names, self.sums.tolist(), strict=True)), int(self.count)
         self.sums.zero_()
         self.count.zero_()
         return sums, steps

@@ -58,6 +58,8 @@ class World:
         if self.size == 1:
             return method
         join_batch_norm(method, self.device)
+        # of a head with one output; sides of length 1 may have any stride
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.15 renames the argument
             return DistributedDataParallel(method, broadcast_buffers=False, gradient_as_bucket_view=True)
 

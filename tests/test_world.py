@@ -44,7 +44,7 @@ def two(tmp_path_factory) -> list[dict]:
     folder = tmp_path_factory.mktemp("ranks")
     command = torchrun(ROOT / "tests" / "ranks.py", folder)
     found = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
-    assert found.returncode == 0, found.stderr
+    assert found.returncode == 0 and "Warning" not in found.stderr, found.stderr
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
@@ -60,7 +60,8 @@ def unequal(a: dict, b: dict) -> list[str]:
 def test_two_processes_take_the_steps_of_one_on_the_joint_batch_in_every_stage(two, name):
     first, second = (found["methods"][name] for found in two)
     assert not unequal(first, second)
-    assert close(first, ranks.after_stages(name, ALONE), atol=2e-5)
+    with ranks.in_double():
+        assert close(first, ranks.after_stages(name, ALONE), atol=1e-12)
 
 
 def test_two_processes_are_close_to_one_in_half_precision(two):
@@ -122,15 +123,17 @@ def test_a_batch_in_parts_is_the_same_step_where_batch_norm_has_no_say(monkeypat
     assert close(whole, parts, atol=2e-5)
 
 
-def test_torchrun_trains_the_run_that_one_process_trains(tmp_path):
-    words = ["-m", "longtail", "train", "digits-lt", "ecl", "--epochs", "2", "--eval-every", "1"]
+@pytest.mark.parametrize("method", ["ecl", "mislas"])  # with queue and keys; with two stages and images mixed in pairs
+def test_torchrun_trains_the_run_that_one_process_trains(tmp_path, method):
+    words = ["-m", "longtail", "train", "digits-lt", method, "--epochs", "2", "--eval-every", "1"]
     command = torchrun(*words, "--out", tmp_path / "two")
     found = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("287 training images, 10 classes") == 1 and "cpu x 2, fp32" in found.stdout
-    train(recipe_for("digits-lt", epochs=2, eval_every=1), tmp_path / "one", Silent())
+    assert "Warning" not in found.stderr
+    train(recipe_for("digits-lt", method=method, epochs=2, eval_every=1), tmp_path / "one", Silent())
     one, other = (RunFolder(tmp_path / name) for name in ("one", "two"))
-    assert close(one.load_checkpoint()["method"], other.load_checkpoint()["method"], atol=1e-3)  # with queue and keys
+    assert close(one.load_checkpoint()["method"], other.load_checkpoint()["method"], atol=1e-3)
     assert {p.name for p in one.path.iterdir()} == {p.name for p in other.path.iterdir()}
     assert one.read_json("recipe.json") == other.read_json("recipe.json")
 
