@@ -218,6 +218,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     try:
         code = application(words)(words, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except (LongtailError, CycloptsError) as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway, and torchrun asks those that lost another to
         if rank() == 0 or isinstance(error, LostProcess):
             print(f"longtail: error: {explain(error)}", file=sys.stderr)
         code = 2

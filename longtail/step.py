@@ -61,14 +61,15 @@ class Step:
     def backward(self, batches: Sequence[Batch], part: int) -> dict[str, Tensor]:
         """The terms of one of the equal parts of the batches, and their gradient; the last part adds up the processes'."""
         rows = [slice(len(b.y) * part // self.parts, len(b.y) * (part + 1) // self.parts) for b in batches]
-        with self.world.adding_up(self.forward, part == self.parts - 1):
+        with self.world.one_batch(self.forward, part == self.parts - 1):
             terms = self.forward(*(self.prepare(batch[own]) for batch, own in zip(batches, rows, strict=True)))
             (sum(terms.values()) / self.parts).backward()
         return {name: term.detach() for name, term in terms.items()}
 
     def prepare(self, batch: Batch) -> Batch:
-        """Its views as normalised floats."""
-        return replace(batch, views=[self.normalise(view) for view in batch.views], progress=self.progress)
+        """The batch of all processes, its views as normalised floats."""
+        y, index, *views = (self.world.gather(rows) for rows in (batch.y, batch.index, *batch.views))
+        return replace(batch, views=[self.normalise(v) for v in views], y=y, index=index, progress=self.progress)
 
     def record(self, terms: dict[str, Tensor]) -> None:
         """Add the terms to their sums, and remember the first step at which each was not finite."""
@@ -87,9 +88,8 @@ class Step:
         return (min(found)[1], min(found)[0] + 1) if found else None
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Sums of the terms, their mean over the processes, and the number of steps since the last reading."""
-        sums = self.world.gather(self.sums.unsqueeze(0)).mean(0).tolist()
-        sums, steps = dict(zip(self.names, sums, strict=True)), int(self.count)
+        """Sums of the terms, the same in every process, and the number of steps since the last reading."""
+        sums, steps = dict(zip(self.names, self.sums.tolist(), strict=True)), int(self.count)
         self.sums.zero_()
         self.count.zero_()
         return sums, steps

@@ -155,7 +155,7 @@ class Training:
         step = kind(self.method, self.choose(part.stage), recipe, recipe.lr, views, self.world)
         first = self.restore(step, part, checkpoint) if checkpoint else 0
         for epoch in range(first, part.epochs):
-            torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch, *[self.world.rank] * (self.world.rank > 0)))
+            torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch))
             began = time.perf_counter()
             terms = yield from self.go_epoch(step, part, epoch)
             self.keep(step, part, epoch, terms, time.perf_counter() - began)

@@ -19,7 +19,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from longtail.errors import LongtailError
-from longtail.nets import gather, join_batch_norm
+from longtail.nets import gather, join_batch_norm, sharing
 
 T = TypeVar("T")
 
@@ -58,12 +58,16 @@ class World:
         if self.size == 1:
             return method
         join_batch_norm(method, self.device)
+        # of a head with one output; sides of length 1 may have any stride
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # torch 2.15 renames the argument
             return DistributedDataParallel(method, broadcast_buffers=False, gradient_as_bucket_view=True)
 
-    def adding_up(self, wrapped: nn.Module, now: bool) -> AbstractContextManager:
-        """A context for a part of a step; only the last one waits for the other processes."""
-        return nullcontext() if now or self.size == 1 else wrapped.no_sync()
+    @contextmanager
+    def one_batch(self, wrapped: nn.Module, last: bool) -> Iterator[None]:
+        """For a part of a step, whose batch all processes have; their gradients are added up in the last part."""
+        with sharing(), nullcontext() if last or self.size == 1 else wrapped.no_sync():
+            yield
 
     def rows(self, n: int) -> slice:
         """This process's share of n rows: equal ones but for the last."""

@@ -1,40 +1,76 @@
 """What each of two processes does for the tests of `longtail.world`; run as `python tests/ranks.py FOLDER` by torchrun."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from longtail import LongtailError, nets
+from longtail import LongtailError
 from longtail.augment import family
 from longtail.data import Batch
-from longtail.methods import METHODS
+from longtail.methods import METHODS, Method, Stage
 from longtail.nets import join_batch_norm
+from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.step import Step
 from longtail.world import World, start
+from tests.methods.test_contract import enter
 
 COUNTS = (40, 20, 10, 5)
 
 
-def batch(seed: int) -> Batch:
-    """Sixteen images in two views."""
+@contextmanager
+def in_double() -> Iterator[None]:
+    """Within it all is computed in float64: in float32 rounding now and then turns a ReLU on, which shows as 1e-4."""
+    single = Tensor.float
+    torch.set_default_dtype(torch.float64)
+    Tensor.float = Tensor.double
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+        Tensor.float = single
+
+
+def batch(seed: int, views: int) -> Batch:
+    """Sixteen images of 8 x 8."""
     g = torch.Generator().manual_seed(seed)
-    views = [torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8, generator=g) for _ in range(2)]
-    return Batch(views, torch.arange(16) % len(COUNTS), torch.arange(16), torch.zeros(()))
+    images = [torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8, generator=g) for _ in range(views)]
+    return Batch(images, torch.arange(16) % len(COUNTS), torch.arange(16), torch.zeros(()))
 
 
-def after_steps(name: str, world: World, **changes) -> dict[str, torch.Tensor]:
-    """The state of a method after three steps, each process having its share of every batch, and the sums of its terms."""
+def after_stages(name: str, world: World, **changes) -> dict[str, torch.Tensor]:
+    """The state of a method after two steps in each of its stages, and the sums of its terms.
+
+    Each process brings its share of every batch.
+    """
     recipe = recipe_for("digits-lt", method=name, lr=0.02, **changes)
     torch.manual_seed(0)
-    method = recipe.build(COUNTS).train()
-    trained = [p for p in method.parameters() if p.requires_grad]
-    step = Step(method, trained, recipe, recipe.lr, family("digits"), world)
-    for i in range(3):
-        step([batch(i)[world.rows(16)]], i / 3)
+    method, sums = recipe.build(COUNTS), {}
+    trainable = [p for p in method.parameters() if p.requires_grad]
+    for number, stage in enumerate(method.stages()):
+        torch.manual_seed(number)
+        for p in trainable:
+            p.requires_grad_(True)
+        own = enter(method, stage)
+        for p in trainable:
+            p.requires_grad_(any(p is one for one in own))
+        if own:
+            sums |= {f"{stage.name} {k}": v for k, v in steps(method, stage, own, recipe, world).items()}
+    return method.state_dict() | sums
+
+
+def steps(method: Method, stage: Stage, own: list, recipe: Recipe, world: World) -> dict[str, torch.Tensor]:
+    """Sums of the terms over an early and a late step, one batch for each sampler."""
+    step = Step(method, own, recipe, recipe.lr, family("digits"), world)
+    for progress in (0.4, 0.9):
+        seeds = [int(10 * progress) + 100 * place for place in range(len(stage.samplers))]
+        step([batch(seed, len(method.views))[world.rows(16)] for seed in seeds], progress)
     assert step.not_finite() is None
-    return method.state_dict() | {f"sum of {k}": torch.tensor(v) for k, v in step.read()[0].items()}
+    return {name: torch.tensor(value) for name, value in step.read()[0].items()}
 
 
 def through_batch_norm(world: World) -> dict[str, torch.Tensor]:
@@ -77,17 +113,15 @@ def main(folder: Path) -> None:
     """Do all of it and keep what came out."""
     torch.set_num_threads(1)
     world = start("cpu")
-    keys = torch.arange(24.0).view(2, 4, 3)  # (K, N, d)
-    queue = nets.Queue(2, 3, 3)
-    queue.push(keys[:, world.rows(4)])
+    with in_double():
+        methods = {name: after_stages(name, world) for name in METHODS}
     found = {
-        "methods": {name: after_steps(name, world) for name in METHODS},
-        "half": after_steps("ecl", world, precision="bf16"),
-        "parts": after_steps("bc", world, accumulate=2),
+        "methods": methods,
+        "half": after_stages("ecl", world, precision="bf16"),
+        "parts": after_stages("bc", world, accumulate=2),
         "norm": through_batch_norm(world),
         "errors": errors(world),
         "gathered": world.gather(torch.arange(5)[world.rows(5)], n=5),
-        "queue": queue.keys,
         "made": (world.from_lead(lambda: world.rank), world.together(lambda: world.rank)),
     }
     torch.save(found, folder / f"{world.rank}.pt")

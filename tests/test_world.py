@@ -44,7 +44,7 @@ def two(tmp_path_factory) -> list[dict]:
     folder = tmp_path_factory.mktemp("ranks")
     command = torchrun(ROOT / "tests" / "ranks.py", folder)
     found = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
-    assert found.returncode == 0, found.stderr
+    assert found.returncode == 0 and "Warning" not in found.stderr, found.stderr
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
@@ -57,14 +57,15 @@ def unequal(a: dict, b: dict) -> list[str]:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_two_processes_compute_the_steps_of_one_on_the_joint_batch(two, name):
+def test_two_processes_take_the_steps_of_one_on_the_joint_batch_in_every_stage(two, name):
     first, second = (found["methods"][name] for found in two)
     assert not unequal(first, second)
-    assert close(first, ranks.after_steps(name, ALONE), atol=2e-5)
+    with ranks.in_double():
+        assert close(first, ranks.after_stages(name, ALONE), atol=1e-12)
 
 
 def test_two_processes_are_close_to_one_in_half_precision(two):
-    assert close(two[0]["half"], ranks.after_steps("ecl", ALONE, precision="bf16"), atol=2e-2)
+    assert close(two[0]["half"], ranks.after_stages("ecl", ALONE, precision="bf16"), atol=2e-2)
 
 
 def test_two_processes_with_batches_in_parts_stay_alike(two):
@@ -87,7 +88,6 @@ def test_an_error_in_any_process_is_raised_in_all(two):
 def test_shares_are_gathered_in_order_without_filler_and_values_come_from_the_first(two):
     for rank, found in enumerate(two):
         assert found["gathered"].tolist() == [0, 1, 2, 3, 4] and found["made"] == (0, rank)
-        assert torch.equal(found["queue"].sort(1).values, torch.arange(24.0).view(2, 4, 3)[:, 1:])
 
 
 @pytest.mark.parametrize("n, size", [(5, 2), (1, 3), (700, 3), (0, 2)])
@@ -119,19 +119,21 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused():
 
 def test_a_batch_in_parts_is_the_same_step_where_batch_norm_has_no_say(monkeypatch):
     monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", lambda self, x: x)
-    whole, parts = (ranks.after_steps("ecl", ALONE, accumulate=n) for n in (1, 4))
+    whole, parts = (ranks.after_stages("ecl", ALONE, accumulate=n) for n in (1, 4))
     assert close(whole, parts, atol=2e-5)
 
 
-def test_torchrun_trains_the_run_that_one_process_trains(tmp_path):
-    words = ["-m", "longtail", "train", "digits-lt", "ecl", "--epochs", "2", "--eval-every", "1"]
+@pytest.mark.parametrize("method", ["ecl", "mislas"])  # with queue and keys; with two stages and images mixed in pairs
+def test_torchrun_trains_the_run_that_one_process_trains(tmp_path, method):
+    words = ["-m", "longtail", "train", "digits-lt", method, "--epochs", "2", "--eval-every", "1", "--lr", "0.02"]
     command = torchrun(*words, "--out", tmp_path / "two")
     found = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("287 training images, 10 classes") == 1 and "cpu x 2, fp32" in found.stdout
-    train(recipe_for("digits-lt", epochs=2, eval_every=1), tmp_path / "one", Silent())
+    assert "Warning" not in found.stderr
+    train(recipe_for("digits-lt", method=method, epochs=2, eval_every=1, lr=0.02), tmp_path / "one", Silent())
     one, other = (RunFolder(tmp_path / name) for name in ("one", "two"))
-    assert close(one.load_checkpoint()["method"], other.load_checkpoint()["method"], atol=1e-3)  # with queue and keys
+    assert close(one.load_checkpoint()["method"], other.load_checkpoint()["method"], atol=1e-3)
     assert {p.name for p in one.path.iterdir()} == {p.name for p in other.path.iterdir()}
     assert one.read_json("recipe.json") == other.read_json("recipe.json")
 

@@ -34,6 +34,9 @@ class Stage:
 class Method(nn.Module):
     """Base of all methods; it knows nothing of devices, processes, checkpoints or loggers.
 
+    Of many processes each gives it the whole batch and the same draws of torch's generator, and its encoders share the work:
+    let images reach the network through `nets.Encoder` alone.
+
     Options are typed keyword arguments of `__init__`, each annotated with one line of help and its source. `views` names the
     views of a batch, `sees` those of the unlabelled test images that `adapt` asks for, `inference` the submodules that logits
     need (all that a finished model keeps), `notes` what the run should tell its user; `stage` is the name of the stage under

@@ -4,7 +4,7 @@ from longtail.nets.backbone import TIMM
 from longtail.nets.encoder import NETS, Encoder, Net, trained_as
 from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors, Scales
 from longtail.nets.fold import folded
-from longtail.nets.joint import gather, join_batch_norm
+from longtail.nets.joint import gather, join_batch_norm, sharing
 from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "folded",
     "gather",
     "join_batch_norm",
+    "sharing",
     "trained_as",
 ]

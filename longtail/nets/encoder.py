@@ -12,6 +12,7 @@ from longtail.errors import LongtailError
 from longtail.nets.backbone import TIMM, backbone, configuration, nearest, width
 from longtail.nets.branched import Branched
 from longtail.nets.conv4 import Conv4
+from longtail.nets.joint import shared
 from longtail.nets.resnet_cifar import ResNetCifar
 from longtail.nets.weights import fit, read_weights
 
@@ -31,6 +32,10 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, branch: int | None = None) -> Tensor:
         """All features, or those of one branch only: (N, d)."""
+        return shared(partial(self.compute, branch=branch), x)
+
+    def compute(self, x: Tensor, branch: int | None) -> Tensor:
+        """What `forward` gives, of these rows alone."""
         x = x.contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half):
             return (self.body(x) if branch is None else self.body.one(branch, x)).float()

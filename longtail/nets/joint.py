@@ -1,4 +1,8 @@
-"""One batch over many processes: what batch norm and the queue must see of the rows of the others."""
+"""One batch over many processes: encoders share the work on it, and everything after them sees all of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -32,6 +36,30 @@ class EveryProcess(torch.autograd.Function):
         total = gradient.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total[distributed.get_rank()]
+
+
+SHARED: ContextVar[bool] = ContextVar("whether every process has the rows that encoders are given", default=False)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Within it every process has the same batch, and an encoder computes this process's part of its rows only."""
+    token = SHARED.set(True)
+    try:
+        yield
+    finally:
+        SHARED.reset(token)
+
+
+def shared(compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`compute(x)`, (N, ...) -> (N, d) or (K, N, d); while sharing, of this process's rows, with those of the others.
+
+    Each process must go on to the same loss: the gradient of a row is summed over processes, and DDP takes the mean.
+    """
+    if processes() == 1 or not SHARED.get():
+        return compute(x)
+    own = compute(x.unflatten(0, (processes(), -1))[distributed.get_rank()])
+    return torch.cat(EveryProcess.apply(own).unbind(), -2)
 
 
 class JointBatchNorm(nn.BatchNorm2d):

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from longtail.nets.joint import gather
-
 
 class MomentumCopy(nn.Module):
     """A copy of a chain of modules, equal to it at first, that follows it slowly and gets no gradient.
@@ -41,9 +39,9 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
-        """Replace the oldest keys by these, (K, N, d), and those of all other processes; of more than Q the last Q are kept."""
+        """Replace the oldest keys by these, (K, N, d); of more than Q the last Q are kept."""
         length = self.keys.shape[1]
-        keys = gather(keys, dim=1)[:, -length:].to(self.keys.dtype)
+        keys = keys[:, -length:].to(self.keys.dtype)
         slots = self.slots(keys.shape[1])
         self.keys.index_copy_(1, slots, keys)
         self.place.copy_((self.place + keys.shape[1]) % length)
@@ -62,7 +60,7 @@ class LabelledQueue(Queue):
 
     @torch.no_grad()
     def push(self, keys: Tensor, labels: Tensor) -> None:
-        """Replace the oldest keys and labels, (K, N, d) and (N,), by these and those of all other processes."""
-        labels = gather(labels, dim=0)[-len(self.labels) :]
+        """Replace the oldest keys and labels by these, (K, N, d) and (N,)."""
+        labels = labels[-len(self.labels) :]
         self.labels.index_copy_(0, self.slots(len(labels)), labels)
         super().push(keys)
