@@ -65,7 +65,7 @@ def train(
 ) -> None:
     """Train a method on a data set, evaluate it, and keep the run in a folder of its own."""
     resolved = recipe_for(data, recipe, size=size, method=method, **changes)
-    path = Path(out) if out else api.default_out(resolved)
+    path = api.default_out(resolved) if out is None else Path(out)
     where = {"root": root, "resume": resume, "device": device, "threads": threads, "workers": workers}
     report = reporter(console)
     if seeds == 1:
@@ -202,7 +202,11 @@ def explain(error: Exception) -> str:
     """What is wrong, on one line; an unknown flag lists the known ones, and a wrong value names the flag as typed."""
     if isinstance(error, UnknownOptionError):
         known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
-        error = unknown("flag", (error.token.keyword or error.token.value).partition("=")[0], known)
+        flag = (error.token.keyword or error.token.value).partition("=")[0]
+        error = unknown("flag", flag, known)
+        name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+        if owners := [method for method in METHODS if name in options_of(method_class(method))]:
+            error = LongtailError(f"{flag} is an option of {', '.join(owners)}, not of the method asked for")
     return as_typed(" ".join(str(error).split()))
 
 

@@ -222,6 +222,10 @@ def load_method(run: RunFolder, weights: str = LAST) -> tuple[Recipe, Method]:
         raise LongtailError(
             f"{run.path} has no model yet: it was not trained to the end; the same train command with --resume goes on"
         )
+    if weights != LAST and not run.has(weights):
+        raise LongtailError(
+            f"{run.path} has no {weights}: an epoch is selected by --select, which this run was not asked for"
+        )
     with run.as_written("recipe.json"):
         recipe = Recipe(**run.read_json("recipe.json"))
     with run.as_written("model.json"), torch.random.fork_rng(devices=[]):  # the fresh weights are thrown away

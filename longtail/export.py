@@ -54,6 +54,8 @@ def export(
     """
     name = "export" if expert is None else f"export-expert{expert + 1}"
     path = Path(out).expanduser() if out else run.path / f"{name}.{kind}"
+    if not path.parent.is_dir():
+        raise LongtailError(f"folder {path.parent} is not there; make it, or choose another --out")
     if path.exists():
         raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
     described = run.read_json("model.json") | {"data": run.read_json("recipe.json")["data"], "expert": expert}

@@ -112,6 +112,8 @@ def as_images(given: object, side: int) -> Tensor:
     if isinstance(given, Image.Image):
         return stacked([square(to_rgb(given), side)], side)
     shape = tuple(getattr(given, "shape", ()))
+    if 0 in shape[-3:]:
+        raise LongtailError(f"an image of shape {shape} has no pixels")
     if isinstance(given, Tensor) and given.dtype == torch.uint8 and len(shape) in (3, 4) and shape[-3] == 3:
         return sized(given.cpu().reshape(-1, *shape[-3:]), side)
     if isinstance(given, np.ndarray) and given.dtype == np.uint8 and len(shape) in (3, 4) and shape[-1] == 3:

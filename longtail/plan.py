@@ -34,9 +34,11 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
     """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
     parts, views = world.size * recipe.accumulate, recipe.family
     if recipe.batch_size % parts:
+        wish = f"ask for a multiple of {parts}, such as {recipe.batch_size // parts * parts}"
+        if recipe.batch_size < parts:
+            wish = "ask for fewer processes or a smaller --accumulate"
         raise LongtailError(
-            f"batch_size is {recipe.batch_size}, which {world.size} processes x {recipe.accumulate} parts of a step cannot "
-            f"share equally; ask for a multiple of {parts}, such as {max(recipe.batch_size // parts, 1) * parts}"
+            f"a batch of {recipe.batch_size} images cannot be shared equally by {parts} (processes x parts of a step); {wish}"
         )
     share = {"rank": world.rank, "ranks": world.size}
     if isinstance(split.train, Files):

@@ -39,6 +39,8 @@ class Prediction:
 
 def predictions_of(logits: Tensor, classes: list[str], top: int) -> list[Prediction]:
     """(K, N, C) logits -> N predictions; the ensemble is the softmax of the mean of the experts' logits."""
+    if type(top) is not int or top < 1:
+        raise LongtailError(f"top is {top!r}; it is a number of classes, at least 1")
     best = logits.mean(0).softmax(-1).topk(min(top, len(classes)))
     votes = logits.argmax(-1).T.tolist()
     return [

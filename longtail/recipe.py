@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Annotated, Literal, get_args, get_origin
 
 from longtail.augment import Family, family
-from longtail.data import SOURCES, Reading, Split, load_split
+from longtail.data import SOURCES, Reading, Split, load_split, worker_count
 from longtail.errors import LongtailError, unknown
 from longtail.methods import Method, check_options, method_class, options_of
 from longtail.metrics import METRICS
@@ -111,17 +111,23 @@ class Recipe:
 
     def load(self, root: str | None = None, workers: int | None = None) -> Split:
         """Its data set, decoded by so many processes if it stays in files; raises LongtailError for what is wrong with it."""
+        worker_count(workers)
         views = family(self.views)
         size = None if views.test else views.size  # views of whole photographs need the files
         reading = Reading(size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers)
-        return load_split(self.data, self.imbalance, root, reading)
+        split = load_split(self.data, self.imbalance, root, reading)
+        if len(split.classes) < 2:
+            raise LongtailError(
+                f"{self.data} has one class only, '{split.classes.names[0]}'; name the folder that holds the class folders"
+            )
+        return split
 
     def fitted(self, split: Split) -> "Recipe":
-        """With a batch of at most a quarter of a person's own training images, so that an epoch of a tiny set has steps."""
-        most = max(len(split.train) // 4, 2)
+        """With a batch of a power of two, at most a quarter of a person's own training images, so that tiny sets have steps."""
+        most = 2 ** (max(len(split.train) // 4, 2).bit_length() - 1)  # which parts and processes share equally
         if self.data in SOURCES or self.batch_size <= most:
             return self
-        split.notes.append(f"the batch of {self.batch_size} is cut to {most}, a quarter of the training images")
+        split.notes.append(f"the batch of {self.batch_size} is cut to {most}, at most a quarter of the training images")
         return self.change(batch_size=most)
 
     def build(self, counts: Sequence[int]) -> Method:

@@ -32,6 +32,8 @@ class RunFolder:
     """Reads and writes the files of one run; raises LongtailError with the path where that fails."""
 
     def __init__(self, path: str | Path):
+        if not isinstance(path, str | Path):
+            raise LongtailError(f"a run folder is named by its path, not by {path!r}")
         self.path = Path(path).expanduser()
 
     @classmethod
@@ -101,7 +103,8 @@ class RunFolder:
             same = self.read_json("split.json")[f"{part}_sha256"] == split.digest(part)
         if not same:
             raise LongtailError(
-                f"{self.path} was begun with other {part} images than those found now; is --root the same?"
+                f"{self.path} was begun with other {part} images than those found now; restore them, say where they lie (--root, "
+                "or --data of evaluate), or choose another --out"
             )
 
     def exists_already(self) -> LongtailError:

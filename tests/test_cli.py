@@ -28,7 +28,7 @@ BAD = {
         "train digits-lt ecl --alhpa 1",
         "did you mean '--alpha'? Known: --accumulate",
     ),
-    "flag of another method": ("train digits-lt ce --alpha 1", "unknown flag '--alpha'"),
+    "flag of another method": ("train digits-lt ce --alpha 1", "--alpha is an option of lade"),
     "unknown command": ("trian digits-lt", "Did you mean"),
     "no data": ("train", "DATA"),
     "too many words": ("train digits-lt ce bc", "bc"),

@@ -63,7 +63,7 @@ def test_a_run_on_a_folder_names_its_classes_and_leaves_out_what_is_not_tested(f
     assert results["plain"]["ensemble"]["many"] is None and results["data"] == str(folder)
     assert json.loads((out / "split.json").read_text())["val_images"] == 29
     recipe = RunFolder(out).read_json("recipe.json")
-    assert recipe["imbalance"] is None and recipe["batch_size"] == 28 and recipe["views"] == "own-8"
+    assert recipe["imbalance"] is None and recipe["batch_size"] == 16 and recipe["views"] == "own-8"
 
 
 def test_the_selected_epoch_is_the_best_on_validation_and_stands_beside_the_last(finished):

@@ -24,7 +24,7 @@ def held_out(labels: Tensor, share: float, seed: int = 0) -> tuple[np.ndarray, n
 def long_tail(labels: Tensor, names: list[str], imbalance: float, seed: int = 0) -> list[int]:
     """Positions of the largest exponential tail that a set holds, class 0 being the head, class-major; (N,) -> M positions.
 
-    Raises LongtailError for a class without images.
+    Raises LongtailError for a class without images, before or after.
     """
     pool = np.bincount(labels.numpy(), minlength=len(names))
     if not pool.all():
@@ -34,4 +34,10 @@ def long_tail(labels: Tensor, names: list[str], imbalance: float, seed: int = 0)
     largest = int(pool[0])
     while (np.array(exponential_counts(len(names), largest, imbalance)) > pool).any():
         largest -= 1
-    return long_tailed_indices(labels, exponential_counts(len(names), largest, imbalance), seed)
+    counts = exponential_counts(len(names), largest, imbalance)
+    if not all(counts):
+        raise LongtailError(
+            f"imbalance is {imbalance:g}, which leaves class '{names[-1]}' no training image; of the largest class the tail "
+            f"keeps {largest}, so ask for at most {largest}"
+        )
+    return long_tailed_indices(labels, counts, seed)

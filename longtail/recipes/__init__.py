@@ -34,6 +34,11 @@ def recipe_for(
     `size` is the side of the views; without it, and without `views`, a network of timm takes its own. Raises LongtailError
     for unknown names and for values of a wrong type or out of range.
     """
+    if not isinstance(data, str | os.PathLike):
+        raise LongtailError(f"data is {data!r}; it takes the name of a data set or a path")
+    data = os.fspath(data)
+    if size is not None and (type(size) is not int or size < 1):
+        raise LongtailError(f"size is {size!r}; it is a number of pixels, at least 1")
     if is_path(data):
         data, name = os.path.abspath(data), name or "own"
     elif data not in SOURCES:

@@ -23,7 +23,7 @@ def page(ledger: Ledger) -> str:
     """The page; tables of which nothing is measured are named at its end."""
     precisions = get_args(get_args(Recipe.__annotations__["precision"])[0])
     sections, empty = [], []
-    for name in TABLES:
+    for name in (name for name, table in TABLES.items() if not table.figure):  # figures show runs of these tables
         found = [
             s for scale, precision in product(SCALES, precisions) if (s := section(name, scale, precision, ledger))
         ]
