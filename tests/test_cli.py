@@ -24,7 +24,10 @@ BAD = {
     "unknown method, the nearest offered": ("train digits-lt elc", "did you mean 'ecl'"),
     "unknown recipe, the nearest offered": ("train digits-lt --recipe cifr", "did you mean 'cifar'"),
     "unknown net, the nearest offered": ("train digits-lt --net resnet33", "did you mean 'resnet32'"),
-    "unknown flag, the known ones listed": ("train digits-lt ecl --alhpa 1", "did you mean '--alpha'? Known: --accumulate, --alpha"),
+    "unknown flag, the known ones listed": (
+        "train digits-lt ecl --alhpa 1",
+        "did you mean '--alpha'? Known: --acc",
+    ),
     "flag of another method": ("train digits-lt ce --alpha 1", "unknown flag '--alpha'"),
     "unknown command": ("trian digits-lt", "Did you mean"),
     "no data": ("train", "DATA"),
