@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import PrefixStore
 from torch.nn.parallel import DistributedDataParallel
 
 from longtail.errors import LongtailError
@@ -27,7 +28,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 class LostProcess(LongtailError):
-    """Another process of the run died; every one that is left says so."""
+    """Another process of the run cannot be reached; every one that is left says so."""
 
 
 def rank() -> int:
@@ -210,11 +211,22 @@ def join(device: str, size: int) -> World:
         torch.cuda.set_device(here)
     if not distributed.is_initialized():
         try:
-            distributed.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
+            store = PrefixStore(attempt_number(), next(distributed.rendezvous("env://"))[0])
+            backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+            distributed.init_process_group(backend, store=store, rank=rank(), world_size=size)
         except (RuntimeError, ValueError) as error:
             line = str(error).splitlines()[0]
-            raise LongtailError(
+            raise LostProcess(
                 f"the {size} processes did not find each other: {line}; start them by torchrun"
             ) from error
         atexit.register(distributed.destroy_process_group)
     return World(here, rank(), size)
+
+
+def attempt_number() -> str:
+    """Which start of torchrun's this is: after a restart its store still has the addresses of the processes before.
+
+    Machines count their own restarts only, so for several of them it stays the same and docs/many-machines.md says what to do.
+    """
+    alone = os.environ.get("GROUP_WORLD_SIZE") == "1"
+    return os.environ["TORCHELASTIC_RESTART_COUNT"] if alone else "0"

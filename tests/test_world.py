@@ -181,6 +181,21 @@ def test_a_process_that_dies_ends_the_run_with_a_line_and_the_checkpoint_is_good
         assert not list((tmp_path / "run").glob(".*.tmp"))
 
 
+def test_processes_that_are_started_again_meet_even_if_the_first_is_late(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import os, sys, time\nfrom longtail.world import start\n"
+        "again = os.environ['TORCHELASTIC_RESTART_COUNT'] == '1'\n"
+        "time.sleep(3 * (again and os.environ['RANK'] == '0'))\n"
+        "world = start('cpu')\n"
+        "world.together(lambda: None)\n"
+        "os._exit(0 if again else 9 * world.rank)\n"
+    )
+    command = torchrun(tmp_path / "script.py")
+    command[-1:-1] = ["--max-restarts", "1"]
+    found = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr
+
+
 @pytest.mark.slow
 def test_torchrun_restarts_and_resumes_a_run_that_lost_a_process(tmp_path):
     words = ["-m", "longtail", "train", "digits-lt", "ce", "--epochs", "40", "--eval-every", "0", "--resume"]
