@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -42,6 +43,7 @@ class NCL(Classifier):
         self.projector = Projectors(experts, net.width, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
         self.queue = Queue(experts, min(queue, images), projection)
+        self.fresh: list[Tensor] = []  # keys of this step, of each part of its batch
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         (a, b), y = batch.views, batch.y
@@ -65,9 +67,11 @@ class NCL(Classifier):
 
     def contrast_with_keys(self, v: Tensor, b: Tensor) -> Tensor:
         query = normalize(self.projector(v), dim=-1)
-        self.fresh = normalize(self.key(b), dim=-1)
-        return info_nce(query, self.fresh, self.queue.keys, self.temperature).mean(-1).sum()
+        key = normalize(self.key(b), dim=-1)
+        self.fresh.append(key)
+        return info_nce(query, key, self.queue.keys, self.temperature).mean(-1).sum()
 
     def after_step(self) -> None:
         self.key.follow(self.encoders, self.projector)
-        self.queue.push(self.fresh)
+        self.queue.push(torch.cat(self.fresh, 1))
+        self.fresh.clear()

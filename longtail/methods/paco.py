@@ -39,16 +39,20 @@ class PaCo(Classifier):
         self.projector = Projectors(1, net.width, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
         self.queue = LabelledQueue(1, min(queue, images), projection)
+        self.fresh: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         (a, b), y = batch.views, batch.y
         v = self.encoders(a)
         query = normalize(self.projector(v), dim=-1)
-        self.fresh = normalize(self.key(b), dim=-1), y
-        keys = torch.cat([self.fresh[0], self.queue.keys], 1)
+        key = normalize(self.key(b), dim=-1)
+        self.fresh.append((key, y))
+        keys = torch.cat([key, self.queue.keys], 1)
         labels, centres = torch.cat([y, self.queue.labels]), self.cls(v) + self.log_prior
         return {"paco": parametric_contrastive(query, keys, y, labels, centres, self.alpha, self.temperature).mean()}
 
     def after_step(self) -> None:
         self.key.follow(self.encoders, self.projector)
-        self.queue.push(*self.fresh)
+        keys, labels = zip(*self.fresh, strict=True)  # of each part of the step's batch
+        self.queue.push(torch.cat(keys, 1), torch.cat(labels))
+        self.fresh.clear()
