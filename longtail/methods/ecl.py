@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
 
-import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -56,13 +55,9 @@ class ECL(Classifier):
         if not self.cpt:
             self.views = ("strong",)
             return
-        images = sum(counts)
-        if queue > images:
-            self.notes.append(f"the queue of {queue} keys is cut to the {images} training images")
         self.projector = Projectors(experts, net.width, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
-        self.queue = Queue(experts, min(queue, images), projection)
-        self.fresh: list[Tensor] = []  # keys of this step, of each part of its batch
+        self.queue = Queue(experts, self.queue_length(queue), projection)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         a, y = batch.views[0], batch.y
@@ -90,15 +85,14 @@ class ECL(Classifier):
     def contrast_with_keys(self, v: Tensor, b: Tensor) -> Tensor:
         query = normalize(self.projector(v), dim=-1)
         key = normalize(self.key(b), dim=-1)
-        self.fresh.append(key)
+        self.queue.hold(key)
         loss = info_nce(query, key, self.queue.keys, self.temperature).mean(-1)
         return loss.mean() if self.contrast == "mean" else loss.sum()
 
     def after_step(self) -> None:
         if self.cpt:
             self.key.follow(self.encoders, self.projector)
-            self.queue.push(torch.cat(self.fresh, 1))
-            self.fresh.clear()
+            self.queue.push_held()
 
     def log_assumed(self) -> Tensor:
         return (1 - self.tau) * self.log_prior  # the loss adds the rest (Eq. 3)

@@ -100,6 +100,13 @@ class Method(nn.Module):
         """Log prior (C,) of the classes under which the logits are posteriors; None where the loss leaves that open."""
         return None
 
+    def queue_length(self, asked: int) -> int:
+        """Keys that a queue holds: as many as asked, but no image twice; says so in `notes` where that cuts it."""
+        images = sum(self.counts)
+        if asked > images:
+            self.notes.append(f"the queue of {asked} keys is cut to the {images} training images")
+        return min(asked, images)
+
     def inference_state(self) -> dict[str, Tensor]:
         """The part of the state that logits need."""
         prefixes = tuple(f"{name}." for name in self.inference)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -37,13 +36,9 @@ class NCL(Classifier):
         super().__init__(counts, net, experts)
         self.hard = min(max(round(hard * self.classes), 2), self.classes)  # of one class there is nothing to learn
         self.distillation, self.temperature = distillation, temperature
-        images = sum(counts)
-        if queue > images:
-            self.notes.append(f"the queue of {queue} keys is cut to the {images} training images")
         self.projector = Projectors(experts, net.width, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
-        self.queue = Queue(experts, min(queue, images), projection)
-        self.fresh: list[Tensor] = []  # keys of this step, of each part of its batch
+        self.queue = Queue(experts, self.queue_length(queue), projection)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         (a, b), y = batch.views, batch.y
@@ -68,10 +63,9 @@ class NCL(Classifier):
     def contrast_with_keys(self, v: Tensor, b: Tensor) -> Tensor:
         query = normalize(self.projector(v), dim=-1)
         key = normalize(self.key(b), dim=-1)
-        self.fresh.append(key)
+        self.queue.hold(key)
         return info_nce(query, key, self.queue.keys, self.temperature).mean(-1).sum()
 
     def after_step(self) -> None:
         self.key.follow(self.encoders, self.projector)
-        self.queue.push(torch.cat(self.fresh, 1))
-        self.fresh.clear()
+        self.queue.push_held()

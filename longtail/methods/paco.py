@@ -33,26 +33,21 @@ class PaCo(Classifier):
         key_momentum: Annotated[float, "momentum of the key network (He et al. 2020)", Range(0, 1)] = 0.999,
     ):
         super().__init__(counts, net)
-        self.alpha, self.temperature, images = alpha, temperature, sum(counts)
-        if queue > images:
-            self.notes.append(f"the queue of {queue} keys is cut to the {images} training images")
+        self.alpha, self.temperature = alpha, temperature
         self.projector = Projectors(1, net.width, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
-        self.queue = LabelledQueue(1, min(queue, images), projection)
-        self.fresh: list[tuple[Tensor, Tensor]] = []
+        self.queue = LabelledQueue(1, self.queue_length(queue), projection)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         (a, b), y = batch.views, batch.y
         v = self.encoders(a)
         query = normalize(self.projector(v), dim=-1)
         key = normalize(self.key(b), dim=-1)
-        self.fresh.append((key, y))
+        self.queue.hold(key, y)
         keys = torch.cat([key, self.queue.keys], 1)
         labels, centres = torch.cat([y, self.queue.labels]), self.cls(v) + self.log_prior
         return {"paco": parametric_contrastive(query, keys, y, labels, centres, self.alpha, self.temperature).mean()}
 
     def after_step(self) -> None:
         self.key.follow(self.encoders, self.projector)
-        keys, labels = zip(*self.fresh, strict=True)  # of each part of the step's batch
-        self.queue.push(torch.cat(keys, 1), torch.cat(labels))
-        self.fresh.clear()
+        self.queue.push_held()

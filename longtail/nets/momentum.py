@@ -36,6 +36,16 @@ class Queue(nn.Module):
         super().__init__()
         self.register_buffer("keys", normalize(torch.randn(experts, length, width), dim=-1))
         self.register_buffer("place", torch.zeros((), dtype=torch.long))
+        self.held: list[tuple[Tensor, ...]] = []  # of this step, which may come in several parts
+
+    def hold(self, *rows: Tensor) -> None:
+        """Keep what `push` takes, of one part of a step, until the step is done."""
+        self.held.append(rows)
+
+    def push_held(self) -> None:
+        """Push what the parts of a step brought, in their order: keys (K, N, d) and, where there are any, labels (N,)."""
+        self.push(*(torch.cat(parts, 1 if parts[0].dim() == 3 else 0) for parts in zip(*self.held, strict=True)))
+        self.held.clear()
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:

@@ -132,7 +132,7 @@ def test_after_a_step_the_keys_follow_and_the_queue_holds_the_fresh_keys():
         for p in [*method.encoders.parameters(), *method.projector.parameters()]:
             p.add_(1.0)
     old = [p.clone() for p in method.key.parameters()]
-    (fresh,) = method.fresh
+    ((fresh,),) = method.queue.held
     method.after_step()
     assert torch.equal(method.queue.keys[:, :8], fresh) and torch.equal(method.queue.keys[:, 8:], before[:, 8:])
     sources = [*method.encoders.parameters(), *method.projector.parameters()]
