@@ -27,7 +27,7 @@ def measure(images: int, experts: int, classes: int, epochs: int) -> dict:
     method = recipe.build(split.classes.counts).train()
     views = family("cifar").views
     loader = Loader(split, [views[v] for v in method.views], 64, 0, world.device, world.chunk)
-    step = Step(method, [p for p in method.parameters() if p.requires_grad], recipe, recipe.lr, family("cifar"))
+    step = Step(method, [p for p in method.parameters() if p.requires_grad], recipe, family("cifar"))
     seconds, memory = [], []
     for epoch in range(epochs + 1):  # the first warms up
         began = time.perf_counter()

@@ -19,7 +19,7 @@ def ours(precision: str, kind: type[Step] = Step, device: str = "cpu") -> Step:
     recipe = RECIPE.change(precision=precision)
     torch.manual_seed(0)
     method = recipe.build(exponential_counts(100, 500, 100)).to(device).train()
-    return kind(method, [p for p in method.parameters() if p.requires_grad], recipe, recipe.lr, family("cifar"))
+    return kind(method, [p for p in method.parameters() if p.requires_grad], recipe, family("cifar"))
 
 
 def batches(n: int, device: str = "cpu") -> list[Batch]:

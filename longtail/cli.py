@@ -92,11 +92,8 @@ def evaluate(
 ) -> None:
     """Test a finished run's model again, and print its table; nothing is written."""
     model = api.load(run, device=device, threads=threads)
-    root = root or model.run.read_json("environment.json").get("root")
     recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
-    split = recipe.load(root)
-    model.run.check_images(split, "test")
-    results = model.evaluate(split).results(model.train_counts)
+    results = model.evaluate(model.run.load_data(recipe, root)).results(model.train_counts)
     with model.run.as_written("results.json"):
         console.print(results_table(model.results | results))
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from longtail.augment import Normalise
 from longtail.errors import LongtailError
 from longtail.methods import Method
 from longtail.nets import Encoder
@@ -31,9 +32,9 @@ class Exported(nn.Module):
         for part in self.method.modules():
             if isinstance(part, Encoder):
                 part.half = False
-        mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (mean, std))
-        self.register_buffer("scale", (1 / (255 * std)).float())
-        self.register_buffer("shift", (-mean / std).float())
+        normalise = Normalise(mean, std)
+        self.register_buffer("scale", normalise.scale)
+        self.register_buffer("shift", normalise.shift)
         assumed = method.log_assumed()
         self.register_buffer("assumed", torch.zeros(method.classes) if assumed is None else assumed.cpu().clone())
 

@@ -124,7 +124,7 @@ class Recipe:
 
     def fitted(self, split: Split) -> "Recipe":
         """With a batch of a power of two, at most a quarter of a person's own training images, so that tiny sets have steps."""
-        most = 2 ** (max(len(split.train) // 4, 2).bit_length() - 1)  # which parts and processes share equally
+        most = largest_batch(len(split.train))
         if self.data in SOURCES or self.batch_size <= most:
             return self
         split.notes.append(f"the batch of {self.batch_size} is cut to {most}, at most a quarter of the training images")
@@ -138,6 +138,11 @@ class Recipe:
     def asdict(self) -> dict:
         """As plain values, ready for JSON."""
         return asdict(self) | {"milestones": list(self.milestones)}
+
+
+def largest_batch(images: int) -> int:
+    """The largest power of two, which parts and processes share equally, within a quarter of so many images; at least 2."""
+    return 2 ** (max(images // 4, 2).bit_length() - 1)
 
 
 # lowest value, and whether it is itself excluded

@@ -107,6 +107,12 @@ class RunFolder:
                 "or --data of evaluate), or choose another --out"
             )
 
+    def load_data(self, recipe: Recipe, root: str | None = None) -> Split:
+        """The images it was trained and tested on, found as in training unless told; raises LongtailError if they are others."""
+        split = recipe.load(root or self.read_json("environment.json").get("root"))
+        self.check_images(split, "test")
+        return split
+
     def exists_already(self) -> LongtailError:
         """The error for a run that is not to be overwritten."""
         if not self.path.is_dir():
@@ -138,7 +144,7 @@ class RunFolder:
     def read_json(self, name: str) -> dict:
         """Read a dictionary."""
         try:
-            found = json.loads((self.path / name).read_text())
+            found = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise LongtailError(f"{self.path / name} cannot be read: {error}") from error
         if not isinstance(found, dict):
@@ -159,7 +165,7 @@ class RunFolder:
     def write_text(self, name: str, content: str) -> None:
         """Write a text file."""
         with self.replacing(name) as temporary:
-            temporary.write_text(content)
+            temporary.write_text(content, encoding="utf-8")
 
     def write_csv(self, name: str, rows: list[dict]) -> None:
         """Write rows under the union of their keys; None becomes an empty cell."""
@@ -168,6 +174,15 @@ class RunFolder:
         writer.writeheader()
         writer.writerows(rows)
         self.write_text(name, text.getvalue())
+
+    def read_csv(self, name: str) -> list[dict[str, str]]:
+        """The rows of a table, cells as text."""
+        with self.as_written(name):
+            try:
+                text = (self.path / name).read_text(encoding="utf-8")
+            except OSError as error:
+                raise LongtailError(f"{self.path / name} cannot be read: {error.strerror}") from error
+            return list(csv.DictReader(io.StringIO(text, newline="")))
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Write tensors as safetensors."""

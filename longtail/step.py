@@ -22,16 +22,15 @@ class Step:
         method: Method,
         parameters: list[Tensor],
         recipe: Recipe,
-        lr: float,
         family: Family,
         world: World = ALONE,
     ):
-        self.method, self.recipe, self.base_lr = method, recipe, lr
+        self.method, self.recipe = method, recipe
         self.world, self.parts = world, recipe.accumulate
         self.forward = world.wrap(method)
         device = parameters[0].device
         self.normalise = family.normaliser(device)
-        self.lr = torch.tensor(lr, device=device)
+        self.lr = torch.tensor(recipe.lr, device=device)
         self.progress = torch.zeros((), device=device)
         self.count = torch.zeros((), dtype=torch.long, device=device)
         self.names: list[str] = []
@@ -47,7 +46,7 @@ class Step:
     def __call__(self, batches: Sequence[Batch], progress: float) -> None:
         """Train on uint8 batches, one for each sampler, at this share of the stage."""
         self.progress.fill_(progress)
-        self.lr.fill_(self.base_lr * share_of_lr(self.recipe, progress))
+        self.lr.fill_(self.recipe.lr * share_of_lr(self.recipe, progress))
         self.run(batches)
 
     def run(self, batches: Sequence[Batch]) -> None:

@@ -152,7 +152,7 @@ class Training:
         recipe = replace(self.recipe, **{name: value for name, value in own.items() if value is not None})
         alone_on_gpu = self.world.device.type == "cuda" and self.world.size == 1
         kind = GraphStep if alone_on_gpu else Step  # a graph of collectives has not been tried
-        step = kind(self.method, self.choose(part.stage), recipe, recipe.lr, views, self.world)
+        step = kind(self.method, self.choose(part.stage), recipe, views, self.world)
         first = self.restore(step, part, checkpoint) if checkpoint else 0
         for epoch in range(first, part.epochs):
             torch.manual_seed(mix(self.recipe.seed, 2, part.number, epoch))

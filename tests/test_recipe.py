@@ -12,6 +12,7 @@ from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
 from longtail.step import share_of_lr
 from longtail.train import train
+from tests.dying import KillAt, Killed
 
 NEWER = ("schedule", "milestones", "warmup")
 
@@ -50,16 +51,6 @@ def test_schedules_out_of_range_are_refused(field, value):
         recipe_for("digits-lt", **{field: value})
 
 
-class Killed(Exception):
-    pass
-
-
-class KillAtTwo(Silent):
-    def advance(self, seed, epoch, steps, terms):
-        if terms and epoch == 2:
-            raise Killed
-
-
 def make_older(run: RunFolder) -> None:
     """Take from a run the fields that its time did not know."""
     older = {k: v for k, v in run.read_json("recipe.json").items() if k not in NEWER}
@@ -71,7 +62,7 @@ def test_a_run_from_before_the_schedule_was_a_field_resumes_and_loads(tmp_path):
     recipe = recipe_for("digits-lt", method="ce", epochs=3)
     whole = train(recipe, tmp_path / "whole", Silent())
     with pytest.raises(Killed):
-        train(recipe, tmp_path / "old", KillAtTwo())
+        train(recipe, tmp_path / "old", KillAt(2))
     run = RunFolder(tmp_path / "old")
     make_older(run)
     with pytest.raises(LongtailError, match="schedule is 'cosine' there and 'steps' here"):

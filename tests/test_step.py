@@ -18,7 +18,7 @@ def make(kind: type[Step], **changes) -> Step:
     recipe = recipe_for("digits-lt", **changes)
     torch.manual_seed(0)
     method = recipe.build(COUNTS).train()
-    return kind(method, [p for p in method.parameters() if p.requires_grad], recipe, recipe.lr, family(recipe.views))
+    return kind(method, [p for p in method.parameters() if p.requires_grad], recipe, family(recipe.views))
 
 
 def batch(seed: int) -> Batch:

@@ -15,6 +15,7 @@ from longtail.console import Silent
 from longtail.nets import Net
 from longtail.recipes import recipe_for
 from longtail.train import train
+from tests.dying import KillAt, Killed
 
 OPTIONS = {"net": "test_resnet", "views": "imagenet-32", "experts": 2, "epochs": 2, "batch_size": 10, "eval_every": 1}
 
@@ -42,16 +43,6 @@ class Told(Silent):
         self.title = title
 
 
-class Killed(Exception):
-    pass
-
-
-class KillInSecondEpoch(Silent):
-    def advance(self, seed, epoch, steps, terms):
-        if terms and epoch == 2:
-            raise Killed
-
-
 @pytest.fixture(scope="module")
 def finished(folder, tmp_path_factory):
     """A finished streamed run of ECL and what was said of it."""
@@ -76,7 +67,7 @@ def test_a_streamed_run_says_so_and_writes_what_every_run_writes(finished):
 def test_a_streamed_run_is_the_same_with_workers_and_after_a_kill(finished, folder, tmp_path):
     out, recipe = tmp_path / "run", recipe_for(str(folder), **OPTIONS)
     with pytest.raises(Killed):
-        train(recipe, out, KillInSecondEpoch(), workers=1)
+        train(recipe, out, KillAt(2), workers=1)
     train(recipe, out, Silent(), workers=0, resume=True)
     assert (out / "results.json").read_text() == (finished[0] / "results.json").read_text()
     first, again = (load_file(run / "model.safetensors") for run in (finished[0], out))

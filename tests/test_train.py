@@ -21,6 +21,7 @@ from longtail.plan import plan
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
 from longtail.train import train
+from tests.dying import KillAt, Killed
 
 SHORT = {"epochs": 3, "eval_every": 1}
 
@@ -39,21 +40,6 @@ def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "first"
     train_model("digits-lt", "ecl", out=out, **SHORT)
     return out
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAt(Silent):
-    """Dies in the middle of an epoch, as a killed process would."""
-
-    def __init__(self, epoch: int):
-        self.at = epoch
-
-    def advance(self, seed, epoch, steps, terms):
-        if terms and epoch == self.at:
-            raise Killed
 
 
 def test_the_same_seed_gives_identical_weights_and_another_seed_others(finished, tmp_path):
@@ -331,9 +317,9 @@ def test_a_stage_may_have_its_own_learning_rate_and_weight_decay(tmp_path, monke
     loop, made = sys.modules["longtail.train"], []
     step = loop.Step
 
-    def note(method, parameters, recipe, lr, views, world):
-        made.append((lr, recipe.weight_decay))
-        return step(method, parameters, recipe, lr, views, world)
+    def note(method, parameters, recipe, views, world):
+        made.append((recipe.lr, recipe.weight_decay))
+        return step(method, parameters, recipe, views, world)
 
     monkeypatch.setattr(loop, "Step", note)
     monkeypatch.setattr(CrossEntropy, "stages", lambda self: [Stage("a"), Stage("b", lr=0.03, weight_decay=0.0)])

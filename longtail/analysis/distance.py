@@ -12,6 +12,7 @@ from longtail.analysis.style import (
     class_axis,
     group_bands,
     legend_above,
+    moving_mean,
     nanmean,
     nothing_to_draw,
 )
@@ -39,16 +40,6 @@ def pairs_of(arrays: dict[str, np.ndarray]) -> list[str]:
     return [key for key in arrays if key not in ("name", "group")]
 
 
-def smooth(values: np.ndarray) -> np.ndarray:
-    """Mean over a window of a fifteenth of the classes around each, without those that are nan; (C,) -> (C,)."""
-    half = len(values) // 30
-    filled, there = np.nan_to_num(values), (~np.isnan(values)).astype(float)
-    sums = np.concatenate([[0], filled.cumsum()]), np.concatenate([[0], there.cumsum()])
-    high, low = np.minimum(np.arange(len(values)) + half + 1, len(values)), np.maximum(np.arange(len(values)) - half, 0)
-    total, number = (s[high] - s[low] for s in sums)
-    return np.divide(total, number, out=np.full(len(values), np.nan), where=number > 0)
-
-
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """A smoothed line for each pair, the classes themselves as dots."""
     (ax,) = axes
@@ -60,7 +51,13 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
         colour = EXPERTS[k % len(EXPERTS)]
         ax.plot(rank, arrays[pair], ".", color=colour, markersize=np.clip(400 / len(rank), 1.5, 7), alpha=0.35, mew=0)
         style = ("-", "--", ":")[k // len(EXPERTS) % 3]
-        ax.plot(rank, smooth(arrays[pair]), style, color=colour, label=f"experts {pair.replace('-', ' and ')}")
+        ax.plot(
+            rank,
+            moving_mean(arrays[pair], len(rank) // 30),
+            style,
+            color=colour,
+            label=f"experts {pair.replace('-', ' and ')}",
+        )
     ax.set_ylabel("distance of features (L2)")
     ax.set_ylim(bottom=0)
     class_axis(ax, arrays["name"])

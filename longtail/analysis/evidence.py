@@ -1,6 +1,5 @@
 """What every figure is computed from: one finished run, its model, its test images, and what the model says of them."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,10 +54,7 @@ class Evidence:
     @cached_property
     def split(self) -> Split:
         """The data as the run was trained and tested on; raises LongtailError if they are no longer there."""
-        root = self.run.read_json("environment.json").get("root")
-        split = self.recipe.load(root)
-        self.run.check_images(split, "test")
-        return split
+        return self.run.load_data(self.recipe)
 
     @cached_property
     def plain(self) -> Tensor:
@@ -99,14 +95,11 @@ class Evidence:
 
 def rows_of(run: RunFolder) -> list[dict]:
     """The rows of metrics.csv: numbers, None for an empty cell, and the stage's name; raises LongtailError if it is damaged."""
-    try:
-        lines = (run.path / "metrics.csv").read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LongtailError(f"{run.path / 'metrics.csv'} cannot be read: {error}") from error
+    rows = run.read_csv("metrics.csv")
     with run.as_written("metrics.csv"):
         return [
             {key: cell if key == "stage" else float(cell) if cell else None for key, cell in row.items()}
-            for row in csv.DictReader(lines)
+            for row in rows
         ]
 
 

@@ -73,6 +73,15 @@ def short(name: str) -> str:
     return name if len(name) <= 16 else name[:15] + "…"
 
 
+def moving_mean(values: np.ndarray, half: int) -> np.ndarray:
+    """Mean over each value and so many on either side, as far as there are, leaving nan out: (C,) -> (C,)."""
+    filled, there = np.nan_to_num(values), (~np.isnan(values)).astype(float)
+    sums = np.concatenate([[0], filled.cumsum()]), np.concatenate([[0], there.cumsum()])
+    high, low = np.minimum(np.arange(len(values)) + half + 1, len(values)), np.maximum(np.arange(len(values)) - half, 0)
+    total, number = (s[high] - s[low] for s in sums)
+    return np.divide(total, number, out=np.full(len(values), np.nan), where=number > 0)
+
+
 def group_bands(ax, groups: np.ndarray, named: bool = False) -> None:
     """A tinted band behind each group of classes that are sorted by training images; `named` puts them into the legend."""
     for name, colour in GROUP.items():

@@ -7,6 +7,7 @@ import numpy as np
 
 from longtail.inspection.facts import Facts
 from longtail.metrics.accuracy import GROUPS
+from longtail.recipe import largest_batch
 from longtail.recipes import DEFAULT
 
 STEPS = 10_000  # about 60 epochs of CIFAR-100-LT; short of a paper's schedule, enough for a first result
@@ -43,7 +44,7 @@ def of_training(facts: Facts) -> list[str]:
     if DEFAULT.get(facts.data, "own") != "own":
         return [f"`longtail train {facts.data}` has a recipe of its own, {DEFAULT[facts.data]}."]
     images = sum(facts.classes.counts)
-    batch = min(BATCH, max(images // 4, 2))
+    batch = min(BATCH, largest_batch(images))
     steps = max(images // batch, 1)
     epochs = min(max(round(STEPS / steps / 10) * 10, 30), 400)
     flags, reasons = [f"--epochs {epochs}"], [f"{epochs} epochs are about {epochs * steps:,} steps of {batch} images."]

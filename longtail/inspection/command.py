@@ -15,6 +15,7 @@ from longtail.inspection.facts import Facts, facts_of
 from longtail.inspection.page import MARK, page
 from longtail.inspection.summary import faults, overview
 from longtail.recipes import recipe_for
+from longtail.runs import RunFolder
 
 SHOWN = 5  # of each list in the terminal
 
@@ -50,7 +51,7 @@ def inspect(
         console.print(*(f"  {line}" for line in shown + more), sep="\n", markup=False, highlight=False, soft_wrap=True)
     console.print("[bold]Advice[/]")
     console.print(*(f"- {line}" for line in lines), sep="\n", markup=False, highlight=False, soft_wrap=True)
-    write(target, page(facts, lines))
+    RunFolder(target.parent).write_text(target.name, page(facts, lines))
     console.print(
         f"{target}  the same with every class and its histogram", markup=False, highlight=False, soft_wrap=True
     )
@@ -73,15 +74,3 @@ def page_path(out: str | None, data: str) -> Path:
     if path.is_dir() or (path.exists() and MARK not in path.read_text(errors="replace")[:200]):
         raise LongtailError(f"{path} is there already and is no page of `longtail inspect`; choose another --out")
     return path
-
-
-def write(path: Path, text: str) -> None:
-    """Write the page whole or not at all; raises LongtailError where that fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise LongtailError(f"cannot write {path}: {error.strerror}; choose another --out") from error
-    finally:
-        temporary.unlink(missing_ok=True)

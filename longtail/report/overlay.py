@@ -5,12 +5,20 @@ import sys
 import numpy as np
 
 from longtail.analysis.picture import Drawing, to_bytes
-from longtail.analysis.style import EXPERTS, Panels, class_axis, group_bands, legend_above, nanmean, percent
+from longtail.analysis.style import (
+    EXPERTS,
+    Panels,
+    class_axis,
+    group_bands,
+    legend_above,
+    moving_mean,
+    nanmean,
+    percent,
+)
 from longtail.report.subject import Subject
 
 LAYOUT = Panels(size=(9.4, 3.6))
 DOTS, SMOOTH = 40, 0.08  # classes up to which each has its dot; share of the classes that a moving mean takes in
-LONGEST = 18  # letters of a name
 
 
 def compute(subjects: list[Subject]) -> dict[str, np.ndarray]:
@@ -38,23 +46,10 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
             continue
         if classes <= 400:
             ax.plot(accuracy, "o", color=colour, markersize=2, alpha=0.35, markeredgewidth=0)
-        ax.plot(moving_mean(accuracy, max(int(SMOOTH * classes), 5)), color=colour, linewidth=1.8, label=label)
+        ax.plot(moving_mean(accuracy, max(int(SMOOTH * classes) // 2, 2)), color=colour, linewidth=1.8, label=label)
     ax.set(ylim=(0, 100), ylabel="accuracy (%)")
     legend_above(ax)
-    class_axis(ax, np.array([shorten(name) for name in arrays["name"]]))
-
-
-def shorten(name: str) -> str:
-    """A class name that fits under an axis."""
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-
-
-def moving_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Centred mean over so many values, fewer at the ends, leaving nan out: (C,) -> (C,)."""
-    known, ones = ~np.isnan(values), np.ones(width)
-    total = np.convolve(np.where(known, values, 0), ones, "same")
-    count = np.convolve(known.astype(float), ones, "same").round()
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    class_axis(ax, arrays["name"])
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:

@@ -97,6 +97,6 @@ def settings(subjects: list[Subject]) -> list[tuple[str, list[Setting], list[str
 def images_of(subject: Subject, root: str | None) -> tuple[Split | None, str]:
     """The images of a run; where they are not at hand, None and the reason, and the report does without."""
     try:
-        return subject.load_data(root), ""
+        return subject.runs[0].load_data(subject.recipe, root), ""
     except LongtailError as error:
         return None, str(error)

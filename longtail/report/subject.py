@@ -1,12 +1,10 @@
 """What a report tells of: a finished run, or the runs of several seeds as one."""
 
-import csv
-import io
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from longtail.data import ClassTable, Split
+from longtail.data import ClassTable
 from longtail.errors import LongtailError
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
@@ -86,10 +84,10 @@ class Subject:
     @cached_property
     def per_class(self) -> list[dict]:
         """A row a class: `test_images`, and accuracy in percent of plain, flip and expert_k, a mean over seeds, None if n/a."""
-        tables = [self._rows(run, "per_class.csv") for run in self.runs]
+        tables = [run.read_csv("per_class.csv") for run in self.runs]
         with self.runs[0].as_written("per_class.csv"):
             if {len(table) for table in tables} != {len(self.classes)}:
-                raise ValueError(f"{len(tables[0])} rows for {len(self.split['names'])} classes")
+                raise ValueError(f"{len(tables[0])} rows for {len(self.classes)} classes")
             voters = ["plain", "flip", *(f"expert_{k}" for k in range(self.experts))]
             return [
                 {"test_images": int(rows[0]["test_images"])} | {v: _mean([row[v] for row in rows]) for v in voters}
@@ -99,27 +97,12 @@ class Subject:
     @cached_property
     def metrics(self) -> list[list[dict]]:
         """The rows of `metrics.csv`, a list a seed."""
-        return [self._rows(run, "metrics.csv") for run in self.runs]
+        return [run.read_csv("metrics.csv") for run in self.runs]
 
     @cached_property
     def environments(self) -> list[dict]:
         """What each run says of its machine."""
         return [run.read_json("environment.json") for run in self.runs]
-
-    @staticmethod
-    def _rows(run: RunFolder, name: str) -> list[dict]:
-        with run.as_written(name):
-            try:
-                return list(csv.DictReader(io.StringIO((run.path / name).read_text(encoding="utf-8"), newline="")))
-            except OSError as error:
-                raise LongtailError(f"{run.path / name} cannot be read: {error.strerror}") from error
-
-    def load_data(self, root: str | None = None) -> Split:
-        """The images it was trained and tested on; raises LongtailError if they are not found or are others."""
-        root = root or self.environments[0].get("root")
-        split = self.recipe.load(root)
-        self.runs[0].check_images(split, "test")
-        return split
 
 
 def open_subjects(paths: list[str | Path]) -> list[Subject]:

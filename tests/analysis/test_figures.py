@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix
 
 from longtail import LongtailError
 from longtail.analysis import accuracy, confusion, curves, distance, embedding, reliability, tau, transfer
+from longtail.analysis.style import moving_mean
 
 COUNTS = [5, 300, 50, 120, 19, 20]  # order: 1, 3, 2, 5, 4, 0
 
@@ -108,10 +109,10 @@ def test_distance_is_a_loop_over_pairs_and_classes_and_na_for_an_untested_class(
 def test_smoothing_is_a_mean_over_a_window_without_nan():
     values = np.arange(90.0)
     values[10] = np.nan
-    found = distance.smooth(values)
+    found = moving_mean(values, 3)
     for i in range(90):
         assert found[i] == pytest.approx(np.nanmean(values[max(i - 3, 0) : i + 4]))
-    assert np.isnan(distance.smooth(np.array([np.nan, 1.0]))).tolist() == [True, False]
+    assert np.isnan(moving_mean(np.array([np.nan, 1.0]), 0)).tolist() == [True, False]
 
 
 def test_a_single_expert_has_no_distance_and_says_so():

@@ -21,6 +21,7 @@ from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
 from longtail.train import train
+from tests.dying import KillAt, Killed
 
 COUNTS = (40, 20, 10, 5)
 
@@ -204,21 +205,6 @@ def test_views_exist_in_every_family(name):
 
     for family in FAMILIES.values():
         assert set(methods.method_class(name).views) <= set(family.views)
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAt(Silent):
-    """Dies in the middle of an epoch, as a killed process would."""
-
-    def __init__(self, epoch: int):
-        self.at = epoch
-
-    def advance(self, seed, epoch, steps, terms):
-        if terms and epoch == self.at:
-            raise Killed
 
 
 @every_method
