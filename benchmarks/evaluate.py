@@ -1,11 +1,11 @@
 """Evaluation of three ResNet-32: batch norm folded, channels last, fp32 and bf16, against a plain loop."""
 
 import argparse
-import copy
 
 import torch
 
 from benchmarks.harness import compare, save
+from benchmarks.peer import PeerNet
 from longtail.augment import family
 from longtail.data import exponential_counts
 from longtail.evaluate import logits_of
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
         full.features(torch.randn(64, 3, 32, 32))  # running statistics that matter
     half = recipe_for("cifar100-lt", precision="bf16").build(counts)
     half.load_state_dict(full.state_dict())
-    bodies = [copy.deepcopy(e.body).to(memory_format=torch.contiguous_format).eval() for e in full.encoders.experts]
+    bodies = [PeerNet(e.body).eval() for e in full.encoders.experts]
     images = torch.randint(0, 256, (args.images, 3, 32, 32), dtype=torch.uint8)
     floats = views.normaliser()(images)
 

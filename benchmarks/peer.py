@@ -10,6 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.methods.ecl import ECL
+from longtail.nets.resnet_cifar import ResNetCifar
+
+
+class PeerNet(nn.Module):
+    """A copy of one of our ResNets, computed as it is usually written: NCHW, every result a new tensor."""
+
+    def __init__(self, body: ResNetCifar):
+        super().__init__()
+        self.body = copy.deepcopy(body).to(memory_format=torch.contiguous_format)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.body.bn1(self.body.conv1(x)))
+        for block in (block for stage in self.body.stages for block in stage):
+            out = F.relu(block.bn1(block.conv1(x)))
+            out = block.bn2(block.conv2(out))
+            if block.stride > 1:
+                x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, block.extra, block.extra))
+            x = F.relu(out + x)
+        return F.avg_pool2d(x, x.shape[3]).view(len(x), -1)
 
 
 class PeerECL(nn.Module):
@@ -17,8 +36,7 @@ class PeerECL(nn.Module):
 
     def __init__(self, method: ECL):
         super().__init__()
-        bodies = [encoder.body for encoder in method.encoders.experts]
-        self.encoders = nn.ModuleList(copy.deepcopy(b).to(memory_format=torch.contiguous_format) for b in bodies)
+        self.encoders = nn.ModuleList(PeerNet(encoder.body) for encoder in method.encoders.experts)
         self.cls, self.ref = (nn.ModuleList(linears(heads)) for heads in (method.cls, method.ref))
         first, second = (linears(layer) for layer in (method.projector[0], method.projector[2]))
         self.projectors = nn.ModuleList(nn.Sequential(a, nn.ReLU(), b) for a, b in zip(first, second, strict=True))
