@@ -219,7 +219,9 @@ class RunFolder:
             raise LongtailError(f"{path} is damaged (in {damaged}) and was not loaded; take it away to begin anew")
         if not isinstance(state, dict) or state.keys() != {"stage", "epoch", "rows", "method", "optimiser", "recipe"}:
             raise refused
-        if state["recipe"] != self.read_json("recipe.json"):
+        with self.as_written("recipe.json"):  # either may be older than a field of the recipe
+            same = Recipe(**state["recipe"]) == Recipe(**self.read_json("recipe.json"))
+        if not same:
             raise LongtailError(
                 f"{path} belongs to a run of another recipe and was not loaded; take it away to begin anew"
             )

@@ -59,7 +59,7 @@ def make_older(run: RunFolder) -> None:
 
 
 def test_a_run_from_before_the_schedule_was_a_field_resumes_and_loads(tmp_path):
-    recipe = recipe_for("digits-lt", method="ce", epochs=3)
+    recipe = recipe_for("digits-lt", method="ce", epochs=4)
     whole = train(recipe, tmp_path / "whole", Silent())
     with pytest.raises(Killed):
         train(recipe, tmp_path / "old", KillAt(2))
@@ -67,6 +67,8 @@ def test_a_run_from_before_the_schedule_was_a_field_resumes_and_loads(tmp_path):
     make_older(run)
     with pytest.raises(LongtailError, match="schedule is 'cosine' there and 'steps' here"):
         train(recipe.change(schedule="steps"), run.path, Silent(), resume=True)
-    train(recipe, run.path, Silent(), resume=True)
+    with pytest.raises(Killed):
+        train(recipe, run.path, KillAt(3), resume=True)
+    train(recipe, run.path, Silent(), resume=True)  # its checkpoint knows the new fields now, its recipe.json does not
     assert run.read_json("results.json") == whole.read_json("results.json")
     assert load(run.path).recipe == recipe
