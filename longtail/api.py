@@ -86,7 +86,7 @@ class Model:
             described = run.read_json("model.json")
             self.classes, self.train_counts = described["classes"], described["train_counts"]
             self.size = tuple(described["transform"]["size"])
-        self.path, self.views, self.run = run.path, self.recipe.family, run
+        self.path, self.views, self.run, self.weights = run.path, self.recipe.family, run, weights
 
     def __repr__(self) -> str:
         return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.path}>"
@@ -135,4 +135,4 @@ class Model:
 
     def export(self, kind: str, expert: int | None = None, out: str | Path | None = None) -> tuple[Path, float]:
         """Write "onnx" or "safetensors" for use elsewhere; see `longtail.export.export`."""
-        return export(self.run, self.method, kind, expert, out)
+        return export(self.run, self.method, kind, expert, out, selected=self.weights == SELECTED)

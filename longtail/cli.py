@@ -17,7 +17,7 @@ from longtail.analysis import FIGURES, draw
 from longtail.console import reporter, results_table, show_run
 from longtail.data import SOURCES
 from longtail.errors import LongtailError, stopped, unknown
-from longtail.flags import COMPLETION, Device, Threads, as_typed, whole, with_options
+from longtail.flags import COMPLETION, Device, Selected, Threads, as_typed, whole, with_options
 from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
 from longtail.recipe import Recipe
@@ -87,11 +87,12 @@ def evaluate(
         str | None, Parameter(help="folder with the data set's files; that of the training if left out")
     ] = None,
     data: Annotated[str | None, Parameter(help="where own data lie now, if they were moved")] = None,
+    selected: Selected = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Test a finished run's model again, and print its table; nothing is written."""
-    model = api.load(run, device=device, threads=threads)
+    model = api.load(run, selected=selected, device=device, threads=threads)
     recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
     results = model.evaluate(model.run.load_data(recipe, root)).results(model.train_counts)
     with model.run.as_written("results.json"):

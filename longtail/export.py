@@ -47,19 +47,26 @@ class Exported(nn.Module):
 
 
 def export(
-    run: RunFolder, method: Method, kind: str, expert: int | None, out: str | Path | None = None
+    run: RunFolder,
+    method: Method,
+    kind: str,
+    expert: int | None,
+    out: str | Path | None = None,
+    *,
+    selected: bool = False,
 ) -> tuple[Path, float]:
     """Write the ensemble or expert k (from 0) of a finished run; -> the new file, and how far its logits are from PyTorch's.
 
     Raises LongtailError if it is there already, an extra package is missing, or the logits differ by more than a thousandth.
     """
-    name = "export" if expert is None else f"export-expert{expert + 1}"
+    name = "export" + "-selected" * selected + ("" if expert is None else f"-expert{expert + 1}")
     path = Path(out).expanduser() if out else run.path / f"{name}.{kind}"
     if not path.parent.is_dir():
         raise LongtailError(f"folder {path.parent} is not there; make it, or choose another --out")
     if path.exists():
         raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
-    described = run.read_json("model.json") | {"data": run.read_json("recipe.json")["data"], "expert": expert}
+    described = run.read_json("model.json") | {"data": run.read_json("recipe.json")["data"]}
+    described |= {"expert": expert, "selected": selected}
     with run.as_written("model.json"):
         model = Exported(method, described["transform"]["mean"], described["transform"]["std"], expert)
         size = described["transform"]["size"]

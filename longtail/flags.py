@@ -17,6 +17,7 @@ from longtail.recipes import recipe_for
 
 COMPLETION = "--install-completion"
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
+Selected = Annotated[bool, Parameter(help="the epoch that --select chose, instead of the last", negative="")]
 Threads = Annotated[int | None, Parameter(help="CPU threads; all cores if left out")]
 
 

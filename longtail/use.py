@@ -15,7 +15,7 @@ from rich.table import Table
 from longtail import api
 from longtail.data.decode import BadImage
 from longtail.errors import LongtailError
-from longtail.flags import Device, Threads, whole
+from longtail.flags import Device, Selected, Threads, whole
 from longtail.inputs import paths_in
 from longtail.predict import Prediction, predict_files, predictions_of, table
 from longtail.prior import name_of_prior
@@ -34,6 +34,7 @@ def predict(
         str | None,
         Parameter(help="how frequent classes are where the images come from: uniform, train, or a file (Eq. 4)"),
     ] = None,
+    selected: Selected = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> int:
@@ -42,7 +43,7 @@ def predict(
         raise LongtailError(f"top is {top}; it is a number of classes, at least 1")
     if not images:
         raise LongtailError("name the images to predict: files, folders, or lists of paths (.txt, .csv, .tsv)")
-    model = api.load(run, device=device, threads=threads)
+    model = api.load(run, selected=selected, device=device, threads=threads)
     prior = name_of_prior(model.method, target_prior)
     paths, bad = paths_in(images), []
 
@@ -103,9 +104,10 @@ def export(
     format: Annotated[Literal["onnx", "safetensors"], Parameter(help="of the file")] = "onnx",
     expert: Annotated[str, Parameter(help="a number from 1, or ensemble for the mean of all")] = "ensemble",
     out: Annotated[str | None, Parameter(help="new file; RUN/export.FORMAT if left out")] = None,
+    selected: Selected = False,
 ) -> None:
     """Write a finished run's model as ONNX, compared with PyTorch through ONNX Runtime, or as safetensors."""
-    model = api.load(run, device="cpu")
+    model = api.load(run, selected=selected, device="cpu")
     experts = len(model.results["plain"]["experts"])
     if expert != "ensemble" and expert not in map(str, range(1, experts + 1)):
         raise LongtailError(f"expert is '{expert}'; {run} has experts 1 to {experts}, or ensemble")

@@ -79,6 +79,20 @@ def test_the_selected_epoch_is_the_best_on_validation_and_stands_beside_the_last
     assert f"epoch {selected['epoch']}, best in few on the validation images: top-1" in selected_line(selected)
 
 
+def test_evaluate_predict_and_export_take_the_selected_epoch_where_asked(finished, folder, capsys, tmp_path):
+    out, _ = finished
+    selected = json.loads((out / "results.json").read_text())["selected"]["plain"]["ensemble"]
+    assert run("evaluate", out, "--selected") == 0 and f"{selected['top1']:.1f}" in capsys.readouterr().out
+    tables = [tmp_path / "last.csv", tmp_path / "selected.csv"]
+    for table, words in zip(tables, ([], ["--selected"]), strict=True):
+        assert run("predict", out, folder / "test", "--out", table, *words) == 0
+    assert tables[0].read_text() != tables[1].read_text()
+    assert run("export", out, "--format", "safetensors", "--selected") == 0
+    made = out / "export-selected.safetensors"
+    assert same(out / "selected.safetensors", made) and not same(out / "model.safetensors", made)
+    made.unlink()
+
+
 def test_the_last_epoch_is_the_headline_whatever_is_selected(finished, tmp_path):
     out, words = finished
     assert run(*words[:-4], "--out", tmp_path / "plain") == 0
@@ -205,7 +219,7 @@ def test_every_command_of_the_page_runs_as_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
     lines = [line for block in blocks for line in block.splitlines() if "# needs" not in line]
-    assert len(lines) == 11
+    assert len(lines) == 12
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         assert run(*(quick(words) if words[0] == "train" else words)) == 0, line
