@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from longtail.data import Batch
+from longtail.nets import Queue
 from longtail.step import Step
 
 WARM = 3  # eager steps before the capture, so that lazily made state (momentum buffers, cuDNN plans) is there
@@ -67,6 +68,9 @@ class GraphStep(Step):
                 super().run(self.held)
         except RuntimeError as error:
             self.eager = True
+            for part in self.method.modules():
+                if isinstance(part, Queue):
+                    part.held.clear()  # keys of a batch that was never computed
             warnings.warn(
                 f"the step runs without a CUDA graph, which is slower: {str(error).splitlines()[0]}", stacklevel=2
             )

@@ -67,7 +67,8 @@ def test_a_failed_capture_warns_once_says_why_and_goes_on(monkeypatch):
     static, plain = make(GraphStep), make(Step)
     static.eager = False
 
-    def broken(self):
+    def broken(graph):
+        static.method.queue.hold(torch.full((3, 16, 64), math.nan))  # as far as the step came
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     monkeypatch.setattr(GraphStep, "apart", lambda self, run: run(self.held))
