@@ -50,7 +50,7 @@ class Recipe:
     skip_bad: Annotated[bool, "leave unreadable images out, rather than stop before training"] = False
     select: Annotated[str | None, "also keep the epoch best in this number on the validation images"] = None
     accumulate: Annotated[int, "parts in which a batch is computed, to save memory; batch norm sees a part"] = 1
-    options: Annotated[dict, "of the method"] = field(default_factory=dict)
+    options: Annotated[dict, "of the method; those not given are filled in"] = field(default_factory=dict)
 
     def __post_init__(self):
         if isinstance(self.milestones, list):  # as JSON has it
@@ -73,7 +73,10 @@ class Recipe:
         for name in ("val_share", "test_share"):
             if getattr(self, name) >= 1:
                 raise LongtailError(f"{name} is {getattr(self, name)}; it must be below 1")
-        check_options(self.method, method_class(self.method), self.options)
+        method = method_class(self.method)
+        check_options(self.method, method, self.options)
+        resolved = {name: option.default for name, option in options_of(method).items()} | self.options
+        object.__setattr__(self, "options", resolved)  # a default that changes later changes no run
         Net(self.net, size=family(self.views).size)
         if self.momentum >= 1:
             raise LongtailError(f"momentum is {self.momentum}; it must be below 1")

@@ -72,3 +72,14 @@ def test_a_run_from_before_the_schedule_was_a_field_resumes_and_loads(tmp_path):
     train(recipe, run.path, Silent(), resume=True)  # its checkpoint knows the new fields now, its recipe.json does not
     assert run.read_json("results.json") == whole.read_json("results.json")
     assert load(run.path).recipe == recipe
+
+
+def test_a_recipe_holds_every_option_so_that_a_run_keeps_those_it_began_with(tmp_path):
+    recipe = recipe_for("digits-lt", method="bc", epochs=1)
+    assert recipe.options == {"experts": 1, "tau": 1.0} and recipe.asdict()["options"] == recipe.options
+    run = train(recipe, tmp_path / "run", Silent())
+    other = run.read_json("recipe.json") | {"options": {"experts": 1, "tau": 0.5}}  # as if the default had been another
+    run.write_json("recipe.json", other)
+    with pytest.raises(LongtailError, match=r"tau is 0\.5 there and 1\.0 here"):
+        train(recipe, run.path, Silent(), resume=True)
+    assert load(run.path).method.tau == 0.5

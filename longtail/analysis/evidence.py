@@ -12,7 +12,7 @@ from longtail.augment import Family
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.evaluate import features_of, load_method, logits_of
-from longtail.methods import Method, method_class, options_of
+from longtail.methods import Method
 from longtail.metrics import group_of
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
@@ -85,12 +85,6 @@ class Evidence:
     def groups(self) -> list[str]:
         """many, medium or few, a class."""
         return [group_of(int(n)) for n in self.counts]
-
-    @property
-    def options(self) -> dict:
-        """Every option of the method with its value in this run."""
-        defaults = {name: option.default for name, option in options_of(method_class(self.recipe.method)).items()}
-        return defaults | self.recipe.options
 
 
 def rows_of(run: RunFolder) -> list[dict]:

@@ -66,7 +66,7 @@ def check_alike(evidences: Sequence[Evidence], free: tuple[str, ...]) -> None:
 def settings(evidence: Evidence, free: tuple[str, ...]) -> dict:
     """The recipe with all options of the method, those left out too, without the seed and what is free."""
     flat = evidence.recipe.asdict()
-    flat |= evidence.options
+    flat |= evidence.recipe.options
     del flat["options"]
     return {key: value for key, value in flat.items() if key not in ("seed", *free)}
 

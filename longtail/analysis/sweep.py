@@ -21,9 +21,9 @@ def points(evidences: Sequence[Evidence]) -> list[Point]:
     """
     check_alike(evidences, free=SERIES)
     for evidence in evidences:
-        if not set(SERIES) <= evidence.options.keys():
+        if not set(SERIES) <= evidence.recipe.options.keys():
             raise LongtailError(f"{evidence.run.path}: {evidence.recipe.method} has not both of alpha and beta")
-    pairs = [tuple(evidence.options[name] for name in SERIES) for evidence in evidences]
+    pairs = [tuple(evidence.recipe.options[name] for name in SERIES) for evidence in evidences]
     usual = [Counter(values).most_common(1)[0][0] for values in zip(*pairs, strict=True)]
     found = []
     for evidence, (alpha, beta) in zip(evidences, pairs, strict=True):

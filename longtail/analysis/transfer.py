@@ -15,7 +15,7 @@ def compute(evidence: Evidence) -> dict[str, np.ndarray]:
     are shares, `predictions` and `images` are numbers of images; T is the run's temperature of distillation, 1 without one.
     """
     order, z = evidence.order, evidence.plain
-    classes, temperature = len(order), evidence.options.get("kd_temperature", 1.0)
+    classes, temperature = len(order), evidence.recipe.options.get("kd_temperature", 1.0)
     probability = sum((expert.double() / temperature).softmax(-1).mean(0) for expert in z) / len(z)
     predictions = np.bincount(z.argmax(-1).flatten().numpy(), minlength=classes) / len(z)
     images = np.bincount(evidence.labels.numpy(), minlength=classes)

@@ -44,8 +44,7 @@ def option_settings(subjects: list[Subject]) -> list[Setting]:
     for subject in subjects:
         options = options_of(method_class(subject.recipe.method))
         known |= {name: option.help for name, option in options.items()}
-        given = subject.recipe.options
-        values.append({name: written(given.get(name, option.default)) for name, option in options.items()})
+        values.append({name: written(value) for name, value in subject.recipe.options.items()})
     return [Setting(name, tuple(own.get(name, "") for own in values), text) for name, text in known.items()]
 
 

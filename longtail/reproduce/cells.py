@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from fnmatch import fnmatch
 
 from longtail.methods import method_class, options_of
@@ -36,17 +36,11 @@ class Cell:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Sha256 of what a recipe sets apart from the defaults, so that a field added later changes no hash."""
-    values = recipe.asdict()
+    """Sha256 of what a recipe sets apart from the defaults, so that a field or option added later changes no hash."""
+    values, known = recipe.asdict(), options_of(method_class(recipe.method))
     chosen = {f.name: values[f.name] for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
+    chosen["options"] = {name: value for name, value in recipe.options.items() if value != known[name].default}
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
-
-
-def without_defaults(recipe: Recipe) -> Recipe:
-    """The same recipe without the options that are the method's defaults: alpha = 0.6 of a sweep is plain ECL."""
-    known = options_of(method_class(recipe.method))
-    chosen = {name: value for name, value in recipe.options.items() if value != known[name].default}
-    return replace(recipe, options=chosen)
 
 
 def scale_name(scale: str, precision: str) -> str:
@@ -65,4 +59,4 @@ def cells_of(
             for setting in table.settings:
                 changes = {**SCALES[scale], **setting.changes, **row.changes}
                 recipe = recipe_for(changes.pop("data"), seed=seed, precision=precision, **changes)
-                yield Cell(row, setting, without_defaults(recipe), scale_name(scale, precision))
+                yield Cell(row, setting, recipe, scale_name(scale, precision))

@@ -27,7 +27,7 @@ def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
         plain=plain,
         features=torch.randn(experts, images, 8, generator=g),
         method=SimpleNamespace(log_prior=(prior / prior.sum()).log().float()),
-        options={"kd_temperature": 2.0},
+        recipe=SimpleNamespace(options={"kd_temperature": 2.0}),
         run=SimpleNamespace(path="RUN"),
         rows=[
             {

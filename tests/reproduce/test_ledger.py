@@ -12,6 +12,7 @@ from longtail.console import Silent
 from longtail.errors import LongtailError
 from longtail.reproduce import Ledger, as_csv, as_markdown, cells_of, lines_of, reproduce
 from longtail.reproduce.cells import recipe_hash
+from longtail.reproduce.ledger import digest
 from longtail.reproduce.run import seconds_of
 from longtail.reproduce.tables import CALIBRATED, SCALES, TABLES, Row, Setting, Table
 
@@ -88,6 +89,15 @@ def test_a_corrupt_cell_is_reported_set_aside_and_run_again(copy, harm):
     progress, said = run(cells_of(TINY), copy)
     assert progress.finished == 1 and path.name in said[0] and "run again" in said[0]
     assert copy.read(first) and path.with_name(f"{path.name}.corrupt").read_text() == texts[harm]
+
+
+def test_a_cell_of_a_default_that_has_changed_since_is_run_again(copy):
+    (cell, *_) = cells_of(TINY, only="bc")
+    content = json.loads(copy.file(cell).read_text())
+    content["recipe"]["options"]["tau"] = 0.5
+    copy.file(cell).write_text(json.dumps(content | {"sha256": digest(content)}))
+    with pytest.raises(LongtailError, match=r"trained with tau 0\.5; by default it is 1\.0"):
+        copy.read(cell)
 
 
 def test_two_ledgers_merge_by_copying_files(filled, tmp_path):
