@@ -62,7 +62,17 @@ def test_per_class_of_a_run_is_a_prior(tmp_path):
     assert torch.equal(found, log_prior_of("train", CLASSES, COUNTS))
 
 
-@pytest.mark.parametrize("name, options, assumed", [("ce", {}, "train"), ("bc", {}, "uniform"), ("ecl", {}, "uniform")])
+ASSUMED = [
+    ("ce", {}, "train"),
+    ("bc", {}, "uniform"),
+    ("ecl", {}, "uniform"),
+    ("lade", {}, "uniform"),
+    ("logit_adjustment", {}, "uniform"),
+    ("logit_adjustment", {"tau": 0.0}, "train"),
+]
+
+
+@pytest.mark.parametrize("name, options, assumed", ASSUMED)
 def test_moving_to_the_prior_that_is_assumed_changes_no_probability(name, options, assumed):
     method, z = build(name, **options), torch.randn(5, 3)
     same = moved(z, method, log_prior_of(assumed, CLASSES, COUNTS))

@@ -29,3 +29,6 @@ class LogitAdjustment(Classifier):
 
     def logits(self, x: Tensor) -> Tensor:
         return adjust_logits(super().logits(x), self.log_prior, self.tau)
+
+    def log_assumed(self) -> Tensor:
+        return (1 - self.tau) * self.log_prior  # what the adjustment leaves of cross-entropy's (Eq. 9)
