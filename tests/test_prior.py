@@ -66,7 +66,10 @@ ASSUMED = [
     ("ce", {}, "train"),
     ("bc", {}, "uniform"),
     ("ecl", {}, "uniform"),
-    ("lade", {}, "uniform"),
+    *((name, {}, "uniform") for name in ("lade", "ncl", "paco", "bcl", "prior_lt", "crt", "lws")),
+    ("mixup", {}, "train"),
+    ("class_balanced", {"beta": 0.0}, "train"),
+    ("class_balanced", {"beta": 1.0}, "uniform"),
     ("logit_adjustment", {}, "uniform"),
     ("logit_adjustment", {"tau": 0.0}, "train"),
 ]

@@ -21,6 +21,7 @@ class BCL(Classifier):
     as in the authors' code. The contrasted views are the family's "moco", which also blurs.
     """
 
+    assumes = "uniform"
     views = ("strong", "moco", "moco")
 
     def __init__(

@@ -14,6 +14,8 @@ from longtail.nets import Net
 class CrossEntropy(Classifier):
     """Cross-entropy without any balancing, averaged over K independent networks."""
 
+    assumes = "train"
+
     def __init__(
         self, counts: Sequence[int], net: Net, experts: Annotated[int, "K, independent networks", Range(1)] = 1
     ):
@@ -21,6 +23,3 @@ class CrossEntropy(Classifier):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return {"ce": cross_entropy(self.logits(batch.views[0]), batch.y).mean()}
-
-    def log_assumed(self) -> Tensor:
-        return self.log_prior

@@ -33,3 +33,6 @@ class ClassBalanced(Classifier):
         z, y = self.logits(batch.views[0]), batch.y
         loss = cross_entropy(z, y) if self.loss == "ce" else focal_loss(z, y, self.gamma)
         return {"balanced": (self.weight[y] * loss).mean()}
+
+    def log_assumed(self) -> Tensor | None:
+        return self.log_prior + self.weight.log() if self.loss == "ce" else None  # weights act as more or fewer images

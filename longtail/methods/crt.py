@@ -13,6 +13,8 @@ from longtail.nets import Heads, Net
 class ClassifierRetraining(Classifier):
     """Cross-entropy on the images as they come; then a new head, over frozen features, on class-balanced batches."""
 
+    assumes = "uniform"  # by the head's balanced batches
+
     def __init__(
         self,
         counts: Sequence[int],

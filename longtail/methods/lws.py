@@ -15,6 +15,8 @@ class LearnableWeightScaling(Classifier):
 
     inference = ("encoders", "cls", "scale")
 
+    assumes = "uniform"  # by the balanced batches of the scales
+
     def __init__(
         self,
         counts: Sequence[int],

@@ -37,12 +37,14 @@ class Method(nn.Module):
     Of many processes each gives it the whole batch and the same draws of torch's generator, and its encoders share the work:
     let images reach the network through `nets.Encoder` alone.
 
+    `assumes` is the class prior under which the logits are posteriors, None where the loss leaves that open.
     Options are typed keyword arguments of `__init__`, each annotated with one line of help and its source. `views` names the
     views of a batch, `sees` those of the unlabelled test images that `adapt` asks for, `inference` the submodules that logits
     need (all that a finished model keeps), `notes` what the run should tell its user; `stage` is the name of the stage under
     way, empty before the first.
     """
 
+    assumes: Literal["train", "uniform"] | None = None
     views: tuple[str, ...] = ("strong",)
     sees: tuple[str, ...] = ()
     inference: tuple[str, ...] = ("encoders", "cls")
@@ -97,8 +99,8 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def log_assumed(self) -> Tensor | None:
-        """Log prior (C,) of the classes under which the logits are posteriors; None where the loss leaves that open."""
-        return None
+        """Log prior (C,) that the logits assume, up to a constant; None where that is open."""
+        return {"train": self.log_prior, "uniform": torch.zeros_like(self.log_prior), None: None}[self.assumes]
 
     def queue_length(self, asked: int) -> int:
         """Keys that a queue holds: as many as asked, but no image twice; says so in `notes` where that cuts it."""

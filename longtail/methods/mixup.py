@@ -15,6 +15,8 @@ from longtail.nets import Net
 class Mixup(Classifier):
     """Cross-entropy on images mixed in pairs, against both labels in the same shares; one share a batch."""
 
+    assumes = "train"
+
     def __init__(
         self,
         counts: Sequence[int],

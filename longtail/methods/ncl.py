@@ -19,6 +19,7 @@ class NCL(Classifier):
     average. Its own recipe is `--recipe ncl-cifar`; without it it is trained by the common one.
     """
 
+    assumes = "uniform"
     views = ("strong", "moco")
 
     def __init__(

@@ -20,6 +20,7 @@ class PaCo(Classifier):
     of 10, and their "ResNet-32" is twice as wide as the paper of He et al.; here recipe and network are the common ones.
     """
 
+    assumes = "uniform"
     views = ("strong", "moco")
 
     def __init__(

@@ -20,6 +20,8 @@ class PriorLT(Classifier):
     authors' code redraws them from the first batch with weights n^tau, which comes to the same in a large one.
     """
 
+    assumes = "uniform"
+
     def __init__(
         self,
         counts: Sequence[int],
