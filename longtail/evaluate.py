@@ -20,6 +20,7 @@ from longtail.world import ALONE, World
 LAST = "model.safetensors"  # the weights of the last epoch
 BATCH = (128, 1000)  # on a CPU, what stays in its cache; on a GPU
 LARGE = 64  # pixels; above it a quarter as many
+STEP = 128  # test images that `adapt` sees at once, on every device: it may learn from them (SADE, authors' code)
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,8 @@ def batch_size(views: Family, device: torch.device) -> int:
     return BATCH[device.type == "cuda"] // (1 if views.size <= LARGE else 4)
 
 
-def parts_of(images: Tensor | Images | Files, views: Family, device: torch.device) -> Iterator[Tensor]:
-    """The images a batch at a time, (N, 3, H, W) uint8; files are decoded on the way."""
-    n = batch_size(views, device)
+def parts_of(images: Tensor | Images | Files, views: Family, n: int) -> Iterator[Tensor]:
+    """The images n at a time, (N, 3, H, W) uint8; files are decoded on the way."""
     if isinstance(images, Files):
         yield from pixels(images, views, n)
     else:
@@ -57,7 +57,7 @@ def parts_of(images: Tensor | Images | Files, views: Family, device: torch.devic
 def batches_of(images: Images | Files, views: Family, device: torch.device) -> Iterator[Batch]:
     """All images once, in their order and without augmentation, for the post-hoc steps of a method."""
     normalise, start = views.normaliser(device), 0
-    for part in parts_of(images, views, device):
+    for part in parts_of(images, views, batch_size(views, device)):
         rows = torch.arange(start, start := start + len(part))
         y, progress = images.labels[rows].to(device), torch.ones((), device=device)
         yield Batch([normalise(part.to(device))], y, rows.to(device), progress)
@@ -76,7 +76,7 @@ def outputs_of(
     normalise, see = views.normaliser(device), mirror if mirrored else lambda x: x
     method.eval()
     with folded(*(getattr(method, name) for name in method.inference)):
-        found = (see(part.to(device)) for part in parts_of(images, views, device))
+        found = (see(part.to(device)) for part in parts_of(images, views, batch_size(views, device)))
         parts = [compute(normalise(x)).float().cpu() for x in found]
     method.train(was_training)
     outputs = torch.cat(parts, dim=-2)
@@ -95,7 +95,7 @@ def features_of(method: Method, images: Tensor | Images | Files, views: Family) 
 
 def pixels_of(images: Images | Files, rows: Sequence[int], views: Family) -> Tensor:
     """Some images as they are tested: (n, 3, H, W) uint8."""
-    return torch.cat(list(parts_of(images.take(rows), views, torch.device("cpu"))))
+    return torch.cat(list(parts_of(images.take(rows), views, batch_size(views, torch.device("cpu")))))
 
 
 def shared_logits(
@@ -122,7 +122,7 @@ def adapt(method: Method, images: Images | Files, views: Family, seed: int) -> d
     def batches(epoch: int) -> Iterator[list[Tensor]]:
         generator = torch.Generator().manual_seed(mix(seed, 3, epoch))
         shuffled = images.take(torch.randperm(len(images), generator=generator).numpy())
-        for part in parts_of(shuffled, views, device):
+        for part in parts_of(shuffled, views, STEP):
             yield [normalise(view(part.to(device), generator)) for view in chosen]
 
     return method.eval().adapt(batches)

@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional as F
 
 import longtail
-from longtail import nets
+from longtail import evaluate, nets
 from longtail.api import train
+from longtail.augment import family
 from longtail.data import Batch, load_split
 from longtail.methods.sade import SADE, reversed_prior
 
@@ -75,6 +76,14 @@ def test_aggregation_follows_the_expert_that_two_views_agree_on_and_equals_a_loo
         scores = (scores.detach() - 0.1 * (grad + 0.9 * velocity)).requires_grad_()
     assert found["expert_weights"] == pytest.approx(scores.softmax(0).tolist(), abs=1e-5)
     assert found["expert_weights"][1] == max(found["expert_weights"]) > 0.34
+
+
+def test_the_weights_are_learnt_in_steps_of_128_images_however_many_a_device_computes_at_once(monkeypatch):
+    monkeypatch.setattr(evaluate, "BATCH", (1000, 1000))
+    method, images, sizes = make(aggregate=True), load_split("digits-lt", 50.0).test, []
+    method.adapt = lambda batches: sizes.extend(len(a) for a, b in batches(1)) or {}
+    evaluate.adapt(method, images, family("digits"), 0)
+    assert set(sizes[:-1]) == {128} and sum(sizes) == len(images)
 
 
 def test_the_mean_over_experts_is_the_weighted_sum():
