@@ -17,7 +17,8 @@ from longtail.nets import CosineHeads, Net
 class BCL(Classifier):
     """Logit compensation on the first view, balanced contrast of the other two with prototypes made from the class vectors.
 
-    Defaults are those of CIFAR-LT. All three views go through the network, and its batch norm, together.
+    Defaults are those of CIFAR-LT. All three views go through network and projection, and the batch norm of both, together,
+    as in the authors' code. The contrasted views are the family's "moco", which also blurs.
     """
 
     views = ("strong", "moco", "moco")
@@ -40,7 +41,7 @@ class BCL(Classifier):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         n, y = len(batch.y), batch.y
         v = self.encoders(torch.cat(batch.views))  # (1, 3 N, d)
-        points = normalize(self.projector(v[0, n:]), dim=-1)
+        points = normalize(self.projector(v[0])[n:], dim=-1)
         prototypes = normalize(self.of_class(self.cls.weight[0]), dim=-1)
         contrast = balanced_contrastive(points, torch.cat([y, y]), prototypes, self.temperature).mean()
         compensated = balanced_cross_entropy(self.cls(v[:, :n]), y, self.log_prior).mean()

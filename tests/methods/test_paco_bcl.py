@@ -41,7 +41,10 @@ def test_bcl_classifies_the_first_view_and_contrasts_the_others_with_prototypes(
     method, data = BCL(COUNTS, nets.Net("conv4")), batch(3)
     v = method.encoders(torch.cat(data.views))[0]
     z = 30 * normalize(v[:8], dim=1) @ normalize(method.cls.weight[0], dim=1).T
-    points, prototypes = method.projector(v[8:]), method.of_class(method.cls.weight[0])
+    points, prototypes = (
+        method.projector(v)[8:],
+        method.of_class(method.cls.weight[0]),
+    )  # batch norm sees all three views
     y = torch.cat([data.y, data.y])
     contrast = balanced_contrastive(normalize(points, dim=1), y, normalize(prototypes, dim=1), 0.1).mean()
     terms = method(data)
