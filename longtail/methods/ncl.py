@@ -16,7 +16,9 @@ class NCL(Classifier):
     """Nested individual learning (NIL), nested balanced online distillation (NBOD), contrast with a momentum copy.
 
     All terms are sums over the K experts, as in the paper, so that each expert's gradient is K times that of methods that
-    average. Its own recipe is `--recipe ncl-cifar`; without it it is trained by the common one.
+    average. Classes that are not hard leave the softmax, as in the paper; the public code multiplies their balanced logits
+    by 0, which leaves them in it. Its key networks are unequal at first and follow K times a step, the key projectors never;
+    here both follow as in MoCo. Its own recipe is `--recipe ncl-cifar`; without it it is trained by the common one.
     """
 
     views = ("strong", "moco")
@@ -57,7 +59,7 @@ class NCL(Classifier):
         }
 
     def distil(self, logits: Tensor) -> Tensor:
-        """Sum over ordered pairs, divided by K - 1; the gradient reaches teachers too."""
+        """Sum over ordered pairs, divided by K - 1; the gradient reaches teachers too, both as in the public code."""
         return self.distillation * len(logits) * pairwise_kl(logits, detach=False)
 
     def contrast_with_keys(self, v: Tensor, b: Tensor) -> Tensor:

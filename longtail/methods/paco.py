@@ -18,6 +18,7 @@ class PaCo(Classifier):
 
     Defaults are those of CIFAR-100-LT at imbalance 100. The authors train for 400 epochs at learning rate .02 with a warm-up
     of 10, and their "ResNet-32" is twice as wide as the paper of He et al.; here recipe and network are the common ones.
+    Keys that fill the queue at first belong to no class, where the authors' have random labels.
     """
 
     views = ("strong", "moco")
