@@ -14,7 +14,8 @@ def test_the_large_sets_have_the_papers_numbers(data, epochs, batch, decay, scal
     recipe = recipe_for(data)
     assert (recipe.epochs, recipe.batch_size, recipe.weight_decay) == (epochs, batch, decay)
     assert (recipe.lr, recipe.momentum, recipe.nesterov, recipe.net) == (0.01, 0.9, False, "resnet50")
-    assert recipe.options.items() >= {"head": "cosine", "scale": scale, "projection": 128, "queue": 8192}.items()
+    large = {"head": "cosine", "scale": scale, "projection": 128, "queue": 8192}
+    assert all(recipe_for(data, method=method).options.items() >= large.items() for method in ("ecl", "ncl"))
     assert recipe.family.size == 224 and recipe.family.test.resize == 256
 
 

@@ -5,13 +5,13 @@ from functools import partial
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from longtail.data import Batch
 from longtail.losses import balanced_contrastive, balanced_cross_entropy
 from longtail.methods.method import Classifier, Range
-from longtail.nets import CosineHeads, Net
+from longtail.nets import CosineHeads, Net, perceptron
 
 
 class BCL(Classifier):
@@ -47,8 +47,3 @@ class BCL(Classifier):
         contrast = balanced_contrastive(points, torch.cat([y, y]), prototypes, self.temperature).mean()
         compensated = balanced_cross_entropy(self.cls(v[:, :n]), y, self.log_prior).mean()
         return {"bc": self.classification * compensated, "contrast": self.contrast * contrast}
-
-
-def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Two layers with batch norm between (authors' code): (N, inputs) -> (N, outputs)."""
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, outputs))

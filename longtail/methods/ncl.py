@@ -1,7 +1,8 @@
 """Nested Collaborative Learning (Li et al., CVPR 2022): experts that learn and teach over all classes and over the hard ones."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Literal
 
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -9,14 +10,16 @@ from torch.nn.functional import normalize
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy, cross_entropy, hard_categories, info_nce, pairwise_kl
 from longtail.methods.method import Classifier, Range
-from longtail.nets import MomentumCopy, Net, Projectors, Queue
+from longtail.nets import CosineHeads, Heads, MomentumCopy, Net, Projectors, Queue
 
 
 class NCL(Classifier):
     """Nested individual learning (NIL), nested balanced online distillation (NBOD), contrast with a momentum copy.
 
     All terms are sums over the K experts, as in the paper, so that each expert's gradient is K times that of methods that
-    average. Its own recipe is `--recipe ncl-cifar`; without it it is trained by the common one.
+    average. Classes that are not hard leave the softmax, as in the paper; the public code multiplies their balanced logits
+    by 0, which leaves them in it. Its key networks are unequal at first and follow K times a step, the key projectors never;
+    here both follow as in MoCo. Its own recipe is `--recipe ncl-cifar`; without it it is trained by the common one.
     """
 
     assumes = "uniform"
@@ -32,9 +35,11 @@ class NCL(Classifier):
         temperature: Annotated[float, "temperature of the contrast (He et al. 2020)", Range(1e-3)] = 0.2,
         queue: Annotated[int, "Q, negatives an expert keeps", Range(1)] = 1024,
         projection: Annotated[int, "width of the contrastive space", Range(1)] = 64,
+        head: Annotated[Literal["linear", "cosine"], "class heads; cosine on the large sets (public code)"] = "linear",
+        scale: Annotated[float, "of a cosine head's logits", Range(1e-3)] = 16.0,
         key_momentum: Annotated[float, "momentum of the key networks (He et al. 2020)", Range(0, 1)] = 0.999,
     ):
-        super().__init__(counts, net, experts)
+        super().__init__(counts, net, experts, partial(CosineHeads, scale=scale) if head == "cosine" else Heads)
         self.hard = min(max(round(hard * self.classes), 2), self.classes)  # of one class there is nothing to learn
         self.distillation, self.temperature = distillation, temperature
         self.projector = Projectors(experts, net.width, projection)
@@ -58,7 +63,7 @@ class NCL(Classifier):
         }
 
     def distil(self, logits: Tensor) -> Tensor:
-        """Sum over ordered pairs, divided by K - 1; the gradient reaches teachers too."""
+        """Sum over ordered pairs, divided by K - 1; the gradient reaches teachers too, both as in the public code."""
         return self.distillation * len(logits) * pairwise_kl(logits, detach=False)
 
     def contrast_with_keys(self, v: Tensor, b: Tensor) -> Tensor:

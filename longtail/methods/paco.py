@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from longtail.data import Batch
 from longtail.losses import parametric_contrastive
 from longtail.methods.method import Classifier, Range
-from longtail.nets import LabelledQueue, MomentumCopy, Net, Projectors
+from longtail.nets import LabelledQueue, MomentumCopy, Net, perceptron
 
 
 class PaCo(Classifier):
@@ -18,6 +18,7 @@ class PaCo(Classifier):
 
     Defaults are those of CIFAR-100-LT at imbalance 100. The authors train for 400 epochs at learning rate .02 with a warm-up
     of 10, and their "ResNet-32" is twice as wide as the paper of He et al.; here recipe and network are the common ones.
+    Keys that fill the queue at first belong to no class, where the authors' have random labels.
     """
 
     assumes = "uniform"
@@ -35,18 +36,18 @@ class PaCo(Classifier):
     ):
         super().__init__(counts, net)
         self.alpha, self.temperature = alpha, temperature
-        self.projector = Projectors(1, net.width, projection)
-        self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
+        self.projector = perceptron(net.width, net.width, projection)
+        self.key = MomentumCopy(key_momentum, self.encoders, nn.Flatten(0, 1), self.projector)
         self.queue = LabelledQueue(1, self.queue_length(queue), projection)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         (a, b), y = batch.views, batch.y
-        v = self.encoders(a)
-        query = normalize(self.projector(v), dim=-1)
+        v = self.encoders(a)  # (1, N, d)
+        query = normalize(self.projector(v[0]), dim=-1)
         key = normalize(self.key(b), dim=-1)
-        self.queue.hold(key, y)
-        keys = torch.cat([key, self.queue.keys], 1)
-        labels, centres = torch.cat([y, self.queue.labels]), self.cls(v) + self.log_prior
+        self.queue.hold(key.unsqueeze(0), y)
+        keys = torch.cat([key, self.queue.keys[0]])
+        labels, centres = torch.cat([y, self.queue.labels]), self.cls(v)[0] + self.log_prior
         return {"paco": parametric_contrastive(query, keys, y, labels, centres, self.alpha, self.temperature).mean()}
 
     def after_step(self) -> None:

@@ -30,9 +30,9 @@ class RIDE(Branches):
     """LDAM-DRW for each expert, less its divergence from the ensemble; then the router alone. Sums over the experts.
 
     The results are those of all experts together; `route` gives what the router would, and `results.json` has under
-    "test_time" how many experts it asks on average and how often its choice is that of all. The learning rate follows the
-    recipe, and the router's epochs are the last of the recipe's, not added to them. The distillation from a larger RIDE, an
-    option of the paper, is left out.
+    "test_time" how many experts it asks on average and how often its choice is that of all. The experts' learning rate and
+    weight decay follow the recipe, as do all batches (512 for the authors' router), and the router's epochs are the last of
+    the recipe's, not added to them. The distillation from a larger RIDE, an option of the paper, is left out.
     """
 
     inference = ("encoders", "cls", "router")
@@ -65,7 +65,8 @@ class RIDE(Branches):
     def stages(self) -> list[Stage]:
         return [
             Stage("experts", trains=("encoders", "cls")),
-            Stage("router", self.routing, ("balanced",), trains=("router",), lr=0.01),  # authors' code
+            # the authors' numbers
+            Stage("router", self.routing, ("balanced",), trains=("router",), lr=0.01, weight_decay=5e-4),
         ]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

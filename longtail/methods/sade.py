@@ -33,7 +33,8 @@ class SADE(Branches):
     With `aggregate` the experts are weighted by how stable the weighted prediction is over two views of the *test* images,
     without their labels (Sec. 4.2); off by default, since in this package the test images choose nothing. The weights are
     kept in the model and in `results.json`; an expert's logits are scaled by its own, which changes its ECE, not its choice.
-    The views are the family's "moco" (the authors crop with a margin instead), the learning rate follows the recipe.
+    The views are the family's "moco" (the authors crop CIFAR with a margin instead, and blur a fifth), the learning rate
+    follows the recipe.
     """
 
     inference = ("encoders", "cls", "aggregation")

@@ -2,7 +2,7 @@
 
 from longtail.nets.backbone import TIMM
 from longtail.nets.encoder import NETS, Encoder, Net, trained_as
-from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors, Scales
+from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors, Scales, perceptron
 from longtail.nets.fold import folded
 from longtail.nets.joint import gather, join_batch_norm, sharing
 from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
@@ -23,6 +23,7 @@ __all__ = [
     "folded",
     "gather",
     "join_batch_norm",
+    "perceptron",
     "sharing",
     "trained_as",
 ]

@@ -73,3 +73,8 @@ class Projectors(nn.Sequential):
 
     def __init__(self, experts: int, inputs: int, outputs: int):
         super().__init__(Heads(experts, inputs, inputs), nn.ReLU(), Heads(experts, inputs, outputs))
+
+
+def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Two layers with batch norm between, the projector of PaCo and BCL (authors' code): (N, inputs) -> (N, outputs)."""
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, outputs))

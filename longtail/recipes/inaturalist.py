@@ -12,4 +12,5 @@ RECIPE = {
     "weight_decay": 1e-4,
     "eval_every": 10,  # ours
 }
-OPTIONS = {"ecl": {"head": "cosine", "scale": 32.0, "projection": 128, "queue": 8192}}
+LARGE = {"head": "cosine", "scale": 32.0, "projection": 128, "queue": 8192}
+OPTIONS = {"ecl": LARGE, "ncl": LARGE}  # NCL's public code has the same heads

@@ -77,6 +77,12 @@ def test_it_has_the_size_of_ecl_without_its_reference_heads():
     assert sum(p.numel() for p in method.parameters() if p.requires_grad) == 1_454_472 - 3 * 6_500
 
 
+def test_its_heads_may_be_cosine_heads_bounded_by_their_scale():
+    method = make(head="cosine", scale=32.0)
+    assert isinstance(method.cls, nets.CosineHeads) and 1 < method.logits(batch().views[0]).abs().max() <= 32
+    assert sum(method(batch()).values()).isfinite()
+
+
 def test_even_of_four_classes_two_are_hard_and_all_of_them_may_be():
     assert NCL((9, 6, 3, 1), nets.Net("conv4")).hard == 2
     assert NCL((9, 6, 3, 1), nets.Net("conv4"), hard=1.0).hard == 4

@@ -20,12 +20,20 @@ def batch(views: int) -> Batch:
     return Batch(shown, torch.arange(8) % 4, torch.arange(8), torch.tensor(0.0))
 
 
+def projected(two_layers: torch.nn.Sequential, v: torch.Tensor) -> torch.Tensor:
+    first, _, _, second = two_layers
+    hidden = v @ first.weight.T + first.bias
+    hidden = (hidden - hidden.mean(0)) / (hidden.var(0, correction=0) + 1e-5).sqrt()  # batch norm as it begins
+    return hidden.relu() @ second.weight.T + second.bias
+
+
 def test_the_centres_of_paco_are_balanced_logits_and_its_keys_are_fresh_and_queued():
     torch.manual_seed(0)
     method, data = PaCo(COUNTS, nets.Net("conv4"), queue=20), batch(2)
     for step in range(2):
         v = method.encoders(data.views[0])[0]
-        query, key = normalize(method.projector(v[None])[0], dim=1), normalize(method.key(data.views[1])[0], dim=1)
+        query = normalize(projected(method.projector, v), dim=1)
+        key = normalize(projected(method.key.copy[-1], method.key.copy[0](data.views[1])[0]), dim=1)
         centres = v @ method.cls.weight[0].T + method.cls.bias[0] + PRIOR.log()
         keys, owners = torch.cat([key, method.queue.keys[0]]), torch.cat([data.y, method.queue.labels])
         expected = parametric_contrastive(query, keys, data.y, owners, centres, 0.02, 0.05).mean()

@@ -8,6 +8,7 @@ from longtail import nets
 from longtail.api import train
 from longtail.data import Batch
 from longtail.methods.ride import RIDE, so_far
+from longtail.plan import plan
 
 COUNTS = (40, 20, 10, 5)
 
@@ -64,6 +65,12 @@ def test_the_router_learns_where_a_later_expert_would_help():
             helps = not right[k] and any(right[k + 1 :])
             loss += (100 * F.softplus(-scores[k, i]) if helps else F.softplus(scores[k, i])) / 24
     assert method.learn_to_ask(v, z, data.y).item() == pytest.approx(loss.item(), rel=1e-4)
+
+
+def test_the_router_has_the_sampler_rate_and_decay_of_the_authors_code_and_5_of_200_epochs():
+    (experts, router), epochs = make().stages(), [part.epochs for part in plan(make().stages(), 205)]
+    assert (router.samplers, router.trains, router.lr, router.weight_decay) == (("balanced",), ("router",), 0.01, 5e-4)
+    assert (experts.samplers, experts.lr, experts.weight_decay) == (("instance",), None, None) and epochs == [200, 5]
 
 
 def test_routing_asks_the_next_expert_only_while_every_one_before_asks(monkeypatch):
