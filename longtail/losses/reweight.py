@@ -46,7 +46,8 @@ def inverse_frequency_weights(counts: Sequence[int], rho: float) -> Tensor:
 def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor) -> Tensor:
     """Cross-entropy with a target of 1 - e for the label and e / (C - 1) for each other class, in nats.
 
-    Label-aware smoothing (Zhong et al. 2021, MiSLAS); e is smoothing[label]. (..., N, C), (N,), (C,) -> (..., N)
+    Label-aware smoothing (Zhong et al. 2021, MiSLAS), as printed: the authors' code gives e / C to every class, the label
+    too. e is smoothing[label]. (..., N, C), (N,), (C,) -> (..., N)
     """
     log_p, classes = logits.log_softmax(-1), logits.shape[-1]
     own, e = log_p.gather(-1, labels.expand(logits.shape[:-1]).unsqueeze(-1)).squeeze(-1), smoothing[labels]

@@ -12,7 +12,10 @@ from longtail.nets import Net
 
 
 class ClassBalanced(Classifier):
-    """Cross-entropy or focal loss of each sample weighted by (1 - beta) / (1 - beta^n) of its class."""
+    """Cross-entropy or focal loss of each sample weighted by (1 - beta) / (1 - beta^n) of its class.
+
+    The focal loss is that of the softmax, as in `focal`; the paper's is a sum over the classes, a sigmoid each.
+    """
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class CMO(Classifier):
         ] = "balanced",
         tau: Annotated[float, "prior in the loss: 0 for the paper's CE, 1 for its balanced softmax", Range(0)] = 0.0,
         probability: Annotated[float, "of mixing a batch (authors' code)", Range(0, 1)] = 0.5,
+        # by a strict comparison the authors' code waits a fourth epoch at the start
         pause: Annotated[float, "share of training at each end without mixing: 3 of 200 epochs", Range(0, 0.5)] = 0.015,
     ):
         super().__init__(counts, net, experts)

@@ -11,7 +11,10 @@ from longtail.nets import Heads, Net
 
 
 class ClassifierRetraining(Classifier):
-    """Cross-entropy on the images as they come; then a new head, over frozen features, on class-balanced batches."""
+    """Cross-entropy on the images as they come; then a new head, over frozen features, on class-balanced batches.
+
+    The authors' code leaves the frozen network's batch norm in training mode; the paper keeps all of it fixed, as here.
+    """
 
     assumes = "uniform"  # by the head's balanced batches
 

@@ -16,7 +16,7 @@ class Calibration(nn.Module):
     """s (a z + b) + (1 - s) z, the confidence s being a sigmoid of a linear function of the features; at first z itself.
 
     (K, N, C), (K, N, d) -> (K, N, C). As printed; the authors' code for images has (1 + s a) z + s b, which starts from
-    other logits than the first stage learnt.
+    other logits than the first stage learnt, and every weight of the linear function at .1.
     """
 
     def __init__(self, experts: int, width: int, classes: int):
@@ -30,7 +30,10 @@ class Calibration(nn.Module):
 
 
 class DisAlign(Classifier):
-    """Cross-entropy; then, all of that frozen, a calibration of the logits by cross-entropy with weights 1 / n^rho."""
+    """Cross-entropy; then, all of that frozen, a calibration of the logits by cross-entropy with weights 1 / n^rho.
+
+    The authors' code leaves the frozen network's batch norm in training mode; here it is frozen too.
+    """
 
     inference = ("encoders", "cls", "calibration")
 

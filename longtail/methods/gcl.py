@@ -15,8 +15,9 @@ from longtail.nets import CosineHeads, Net
 class GCL(Classifier):
     """Cross-entropy of scaled cosines lowered at random, the rarer the class the more; then the head again on balanced batches.
 
-    The authors' code adds mixup, a margin of .1, a scale of 20 and a focal power to the second stage; ours goes on with the
-    loss of the first.
+    The second stage draws by effective number, as in the paper; in the authors' code by default as often from each class.
+    Their code mixes images (mixup) in both stages, and has a margin of .1, a scale of 20 and a focal power of 1 in the
+    second; ours mixes none, to show the loss by itself, and goes on with the loss of the first.
     """
 
     def __init__(

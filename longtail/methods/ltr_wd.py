@@ -16,8 +16,10 @@ class WeightBalancing(Classifier):
     """Cross-entropy with a tuned weight decay; then the head alone by class-balanced loss, weight decay and MaxNorm.
 
     The first stage's weight decay is the recipe's: that of the CIFAR recipe, 5e-3, is the paper's for CIFAR-100-LT. MaxNorm
-    caps the norm of each class's weights after every step (projected gradient); the authors set the cap between the smallest
-    and the largest norm that the first stage leaves.
+    caps the norm of each class's weights after every step (projected gradient), in the authors' code after every epoch; the
+    cap lies between the smallest and the largest norm that the first stage leaves. The class-balanced loss is that of its
+    paper; the authors' code has instead the binary cross-entropy of the softmax, a mean over the classes too, against which
+    the same weight decay is about C times as strong. It also leaves the frozen network's batch norm in training mode.
     """
 
     def __init__(

@@ -11,7 +11,10 @@ from longtail.nets import Net, Scales
 
 
 class LearnableWeightScaling(Classifier):
-    """Cross-entropy on the images as they come; then one factor for each class's logit, on class-balanced batches."""
+    """Cross-entropy on the images as they come; then one factor for each class's logit, on class-balanced batches.
+
+    The factor scales the bias too, as in the authors' code; batch norm is frozen as in `crt`.
+    """
 
     inference = ("encoders", "cls", "scale")
 
@@ -22,7 +25,7 @@ class LearnableWeightScaling(Classifier):
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        head_share: HeadShare = 0.1,  # 10 epochs after 90
+        head_share: HeadShare = 0.1,  # 10 epochs after 90; 5 in the authors' code
     ):
         super().__init__(counts, net, experts)
         self.head_share, self.scale = head_share, Scales(experts, self.classes)

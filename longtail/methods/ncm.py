@@ -15,8 +15,10 @@ from longtail.nets import Net
 class NearestClassMean(Classifier):
     """Trained by cross-entropy; then an image takes the class whose mean feature has the largest cosine with its own.
 
-    The means become the weights of the head, which leaves the norm of the image's feature in the logits: it is the same for
-    all classes and changes no choice. A class without training images has no mean and a logit of 0.
+    Of the two distances that the paper names this is the cosine. The authors' code takes by default the Euclidean one,
+    between features less the mean of all, then normalised, and their means. Here the means become the weights of the head,
+    which leaves the norm of the image's feature in the logits: it is the same for all classes and changes no choice. A
+    class without training images has no mean and a logit of 0.
     """
 
     def __init__(self, counts: Sequence[int], net: Net, experts: ExpertCount = 1):
