@@ -3,9 +3,12 @@
 import shutil
 
 import pytest
+from rich.console import Console
 
 from longtail import cli
 from longtail.analysis import FIGURES
+from longtail.console import show_run
+from longtail.runs import RunFolder
 
 
 def run(*words) -> int:
@@ -31,6 +34,14 @@ def test_a_figure_is_written_into_the_run_and_told_in_words(capsys, ecl_run):
     text = " ".join(capsys.readouterr().out.split())
     assert (ecl_run / "figures" / "tau.svg").is_file() and (ecl_run / "figures" / "tau.csv").is_file()
     assert "As trained (tau 0)" in text
+
+
+def test_a_path_that_looks_like_markup_is_printed_as_it_is(capsys, ecl_run, tmp_path):
+    out = tmp_path / "[red]a[bold].svg"
+    assert run("figure", "tau", ecl_run, "--out", out) == 0 and out.is_file()
+    assert str(out) in capsys.readouterr().out
+    show_run(Console(soft_wrap=True), RunFolder(shutil.copytree(ecl_run, tmp_path / "[dim]run")))
+    assert str(tmp_path / "[dim]run" / "results.json") in capsys.readouterr().out
 
 
 def test_an_unfinished_run_is_refused(capsys, ecl_run, tmp_path):
