@@ -66,9 +66,7 @@ def test_a_run_killed_in_any_epoch_resumes_to_identical_weights(finished, tmp_pa
     notes = Notes()
     train(recipe, out, notes, resume=True)
     assert same(weights(finished), weights(out))
-    assert (
-        "seed 0 has all its epochs, and is tested" if epoch == 3 else f"seed 0 goes on with epoch {epoch + 1}"
-    ) in notes
+    assert [note for note in notes if note.startswith("seed")] == [f"seed 0 goes on with epoch {epoch}"] * (epoch > 1)
     assert (out / "results.json").read_text() == (finished / "results.json").read_text()
     rows = [list(csv.DictReader((d / "metrics.csv").open())) for d in (finished, out)]
     assert [r["bc"] for r in rows[0]] == [r["bc"] for r in rows[1]] and len(rows[1]) == 3
