@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from longtail.data.decode import BadImage, quietly, read, square, to_rgb
-from longtail.data.folder import below, listed
+from longtail.data.folder import below, is_image, listed
 from longtail.data.names import natural
 from longtail.data.table import LISTS, TABLES, delimiter_of
 from longtail.errors import LongtailError
@@ -21,15 +21,16 @@ from longtail.errors import LongtailError
 BATCH = 512  # images decoded and predicted at a time
 
 
-def paths_in(given: Iterable[str]) -> Iterator[str]:
-    """The images meant by files, folders (every file below), and lists or tables of paths, one at a time.
+def paths_in(given: Iterable[str], aside: list[str]) -> Iterator[str]:
+    """The images meant by files, folders (all below), and lists or tables of paths, one at a time.
 
+    What a folder holds beside images is added to `aside`.
     Raises LongtailError for what is not there, and for a folder or list without images.
     """
     for word in given:
         path = Path(word).expanduser()
         if path.is_dir():
-            found = files_below(path)
+            found = files_below(path, aside)
         elif path.suffix.lower() in (*LISTS, *TABLES):
             found = paths_of(path)
         elif path.exists() or path.is_symlink():
@@ -43,10 +44,14 @@ def paths_in(given: Iterable[str]) -> Iterator[str]:
         yield from found
 
 
-def files_below(folder: Path) -> Iterator[str]:
-    """All files at any depth but hidden ones, in natural order."""
+def files_below(folder: Path, aside: list[str]) -> Iterator[str]:
+    """All images at any depth but hidden ones, in natural order; other files are added to `aside`."""
     for name, is_folder in sorted(listed(folder), key=lambda entry: natural(entry[0])):
-        yield from (str(folder / path) for path in (below(folder, name) if is_folder else [name]))
+        for path in below(folder, name) if is_folder else [name]:
+            if is_image(folder / path):
+                yield str(folder / path)
+            else:
+                aside.append(str(folder / path))
 
 
 def paths_of(path: Path) -> Iterator[str]:

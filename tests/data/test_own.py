@@ -54,6 +54,30 @@ def test_hidden_files_and_those_of_file_managers_are_no_images(folder):
     assert load(folder).classes.counts == (12, 6, 1)
 
 
+def test_other_files_are_left_aside_and_counted_but_an_image_of_any_name_is_one(folder):
+    apple = folder / "train" / "apple"
+    picture(apple / "12.05.2026", 99)
+    picture(apple / "without extension", 98)
+    (apple / "sub").mkdir()
+    for name in (
+        "apple/notes.txt",
+        "apple/data.csv",
+        "apple/README",
+        "apple/sub/v.mp4",
+        "class9/side.xmp",
+        "beside.png",
+    ):
+        (folder / "train" / name).write_text("no image")
+    (folder / "LICENSE.md").write_text("no image")
+    split = load(folder)
+    assert split.classes.counts == (14, 6, 1)
+    (note,) = split.notes
+    assert note.startswith(f"7 left aside in {folder}, as no images in class folders: LICENSE.md, ")
+    assert "train/apple/README" in note and note.endswith(" and 2 more")
+    (note,) = load(folder / "train", test_share=0.2).notes
+    assert note.startswith(f"6 left aside in {folder / 'train'}")
+
+
 def test_one_folder_of_classes_needs_a_test_share_that_leaves_each_class_an_image(folder):
     with pytest.raises(LongtailError, match=r"data set 'train' has no test part; --test-share 0.2 holds"):
         load(folder / "train")
@@ -209,10 +233,10 @@ def test_folders_without_classes_say_what_is_expected(tmp_path):
 
 def test_all_unreadable_images_are_told_at_once_and_left_out_only_if_asked(folder):
     reasons = bad_files(folder / "train" / "apple")
-    (folder / "test" / "apple" / "notes.txt").write_text("seen in May")
+    (folder / "test" / "apple" / "photo.heic").write_bytes(b"a photograph, but not for Pillow")
     with pytest.raises(LongtailError, match=r"9 of 33 images of set cannot be read: .* --skip-bad") as caught:
         load(folder)
-    assert "\n" not in str(caught.value) and "notes.txt" in str(caught.value)
+    assert "\n" not in str(caught.value) and "photo.heic" in str(caught.value)
     assert all(re.search(f"{name}: [^;]*{why}", str(caught.value)) for name, why in reasons.items())
     split = load(folder, skip_bad=True)
     assert split.classes.counts == (12, 6, 1) and len(split.test) == 5
