@@ -15,7 +15,7 @@ from longtail import LongtailError
 from longtail.data import Files, Images, Reading, load_split, memory
 from longtail.data.own import listing_of
 from longtail.data.sources import name_of
-from tests.data.pictures import bad_files, class_folders, encoded, picture
+from tests.data.pictures import bad_files, class_folders, encoded, noise, picture
 
 SMALL = Reading(size=8)
 
@@ -107,6 +107,19 @@ def test_classes_that_train_has_not_are_named_with_the_nearest(folder):
     (folder / "train" / "aple").mkdir()
     (folder / "train" / "dog").mkdir()
     assert "aple" in load(folder).classes.notes()[0]
+
+
+def test_an_image_that_fails_only_when_decoded_is_left_out_of_streamed_sets_if_asked(folder, monkeypatch):
+    monkeypatch.setattr("longtail.data.memory.MEMORY_LIMIT", 10)
+    whole = encoded(noise(), "PNG")
+    damaged = whole[:600] + bytes(200) + whole[800:]  # header and end are good
+    (folder / "train" / "apple" / "damaged.png").write_bytes(damaged)
+    assert load(folder).classes.counts == (13, 6, 1), "only decoding tells"
+    for size in (8, None):
+        split = load(folder, skip_bad=True, size=size)
+        assert isinstance(split.train, Files) and split.classes.counts == (12, 6, 1)
+        assert any("1 unreadable image left out" in note and "damaged.png" in note for note in split.notes)
+        assert split.digest("train") == load(folder, skip_bad=True, size=size).digest("train")
 
 
 def test_names_are_equal_whatever_unicode_form_and_kept_apart_by_case(tmp_path):
