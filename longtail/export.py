@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from longtail.augment import Normalise
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, check_folder_of
 from longtail.methods import Method
 from longtail.nets import Encoder
 from longtail.runs import RunFolder
@@ -55,8 +55,7 @@ def export(
     """
     name = "export" if expert is None else f"export-expert{expert + 1}"
     path = Path(out).expanduser() if out else run.path / f"{name}.{kind}"
-    if not path.parent.is_dir():
-        raise LongtailError(f"folder {path.parent} is not there; make it, or choose another --out")
+    check_folder_of(path)
     if path.exists():
         raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
     described = run.read_json("model.json") | {"data": run.read_json("recipe.json")["data"], "expert": expert}

@@ -1,6 +1,7 @@
 """`longtail figure`, as a user types it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -73,6 +74,21 @@ def test_a_file_that_is_not_the_figure_and_a_name_that_is_no_picture_are_left_al
     assert (tmp_path / "mine.svg").read_text() == "<svg>my own drawing</svg>"
     refused(capsys, "is not named as a picture", "figure", "tau", ecl_run, "--out", tmp_path / "mine.jpg")
     refused(capsys, "is not a folder", "figure", "tau", ecl_run, "--out", tmp_path / "no" / "mine.svg")
+
+
+def test_a_folder_that_cannot_be_written_in_is_refused_before_any_work(capsys, ecl_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    for work in ("longtail.analysis.compute", "longtail.report.compose", "longtail.inspection.command.look_into"):
+        monkeypatch.setattr(work, lambda *_: pytest.fail("the place was not looked at first"))
+    for words in (
+        ("figure", "tau", ecl_run, "--out", tmp_path / "a.svg"),
+        ("report", ecl_run, "--out", tmp_path / "a.html"),
+        ("predict", ecl_run, tmp_path, "--out", tmp_path / "a.csv"),
+        ("export", ecl_run, "--out", tmp_path / "a.onnx"),
+        ("inspect", "digits-lt", "--out", tmp_path / "a.html"),
+    ):
+        refused(capsys, f"nothing can be written in {tmp_path}; choose another --out", *words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_metrics_file_is_named(capsys, ecl_run, tmp_path):
