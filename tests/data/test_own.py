@@ -213,6 +213,8 @@ WRONG = {
     "a short line": ("a.csv", "path,label\nx.png\n", "line 2: 1 columns, but the header names 2"),
     "no label": ("a.csv", "path,label\nx.png,\n", "line 2: the label is empty"),
     "odd split": ("a.csv", "path,label,split\nx.png,cat,tset\n", "line 2: unknown split 'tset'; did you mean 'test'"),
+    "zero bytes": ("a.csv", "path,label\nx\0.png,cat\n", "a.csv holds zero bytes, so it is no text in UTF-8"),
+    "a list in UTF-16": ("a.txt", "x\0.\0p\0 \0001\0", "a.txt holds zero bytes, so it is no text in UTF-8"),
     "no rows": ("a.csv", "path,label\n", "lists no images"),
     "list without label": ("a.txt", "x.png 0\ny.png\n", "line 2: expected 'path label'"),
     "no train": ("a.csv", "path,label,split\nx.png,cat,test\n", "has no train part, only test"),
