@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import onnx
@@ -161,7 +162,7 @@ def test_the_terminal_has_a_row_a_line_however_long_paths_are(width, capsys, mon
     for terminal in ("1", "0"):
         monkeypatch.setenv("TTY_COMPATIBLE", terminal)
         show(found, "uniform")
-        lines = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+        lines = [line for line in re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines() if line.strip()]
         assert len(lines) == 2 + 3 + 1, "head, rule, rows, prior"
         assert all(f"{i}.png" in line and "[r" in line and "90.0 %" in line for i, line in enumerate(lines[2:5]))
         if terminal == "1":
