@@ -12,11 +12,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from longtail.augment import Normalise
-from longtail.errors import LongtailError, check_folder_of
+from longtail.errors import LongtailError, check_folder_of, unknown
 from longtail.methods import Method
 from longtail.nets import Encoder
 from longtail.runs import RunFolder
 
+KINDS = ("onnx", "safetensors")
 TOLERANCE = 1e-3  # of logits, between PyTorch and ONNX Runtime
 
 
@@ -53,6 +54,8 @@ def export(
 
     Raises LongtailError if it is there already, an extra package is missing, or the logits differ by more than a thousandth.
     """
+    if kind not in KINDS:
+        raise unknown("format", str(kind), KINDS)
     name = "export" if expert is None else f"export-expert{expert + 1}"
     path = Path(out).expanduser() if out else run.path / f"{name}.{kind}"
     check_folder_of(path)

@@ -91,6 +91,30 @@ def test_what_is_no_image_is_refused_with_what_would_be(model, given):
         model.predict(given)
 
 
+def test_a_turned_photograph_is_the_same_as_a_file_and_open_and_a_mirrored_array_is_one(model, tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (20, 12, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(array).save(tmp_path / "turned.png", exif=exif)
+    by_file, opened = model.predict(tmp_path / "turned.png"), model.predict(Image.open(tmp_path / "turned.png"))
+    assert by_file == opened != model.predict(array)
+    assert model.predict(array[..., ::-1]) == model.predict(array[..., ::-1].copy())
+
+
+def test_wrong_things_are_longtail_errors_and_leave_nothing(model, tmp_path):
+    closed = Image.open(Image.new("RGB", (4, 4)).save(tmp_path / "a.png") or tmp_path / "a.png")
+    closed.close()
+    for message, wrong in {
+        "cannot be decoded": lambda: model.predict(closed),
+        "no such file": lambda: model.predict("a\0b"),
+        r"images are list .* expected torch.uint8": lambda: model.logits([1]),
+        "unknown format 'tflite'": lambda: model.export("tflite", out=tmp_path / "a.tflite"),
+    }.items():
+        with pytest.raises(LongtailError, match=message):
+            wrong()
+    assert {p.name for p in tmp_path.iterdir()} == {"a.png"}
+
+
 def test_a_folder_becomes_a_table_the_bad_are_named_and_the_exit_code_says_so(run, model, digits, folder, capsys):
     out = folder.parent / "found.csv"
     assert command("predict", run, folder, "--out", out, "--top", "2") == 3
