@@ -102,13 +102,15 @@ class Model:
         Raises LongtailError for another type or shape.
         """
         if (
-            images.dtype != torch.uint8
+            not isinstance(images, Tensor)
+            or images.dtype != torch.uint8
             or images.dim() != 4
             or images.shape[1] != 3
             or tuple(images.shape[2:]) != self.size
         ):
             raise LongtailError(
-                f"images are {images.dtype} {tuple(images.shape)}; expected torch.uint8 (N, 3, {self.size[0]}, {self.size[1]})"
+                f"images are {type(images).__name__} {getattr(images, 'dtype', '')} {tuple(getattr(images, 'shape', ()))}; "
+                f"expected torch.uint8 (N, 3, {self.size[0]}, {self.size[1]})"
             )
         return logits_of(self.method, images, self.views)
 

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn, get_args
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from longtail import __version__, api
@@ -75,8 +76,11 @@ def train(
     else:
         console.print(results_table(train_seeds(resolved, seeds, path, report, **where)))
         api.keep_report(path, report.note)
-        console.print(f"{path / 'seeds.json'}  [dim]the numbers above, and a run folder beside it for each seed[/]")
-        console.print(f"{path / 'report.html'}  [dim]all of it as a page[/]")
+        for name, what in (
+            ("seeds.json", "the numbers above, and a run folder beside it for each seed"),
+            ("report.html", "all of it as a page"),
+        ):
+            console.print(f"{escape(str(path / name))}  [dim]{what}[/]", highlight=False, soft_wrap=True)
 
 
 def evaluate(
@@ -174,7 +178,7 @@ def figure(
         console.print(table)
         return
     path, words = draw(name, runs, out)
-    console.print(f"{path}  [dim]its numbers are beside it[/]", highlight=False, soft_wrap=True)
+    console.print(f"{escape(str(path))}  [dim]its numbers are beside it[/]", highlight=False, soft_wrap=True)
     console.print(words, markup=False, highlight=False)
 
 

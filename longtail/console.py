@@ -143,4 +143,4 @@ def show_run(console: Console, run: RunFolder) -> None:
         if "selected" in results:
             console.print(selected_line(results["selected"]), highlight=False)
     for name, what in ((name, what) for name, what in WRITTEN.items() if run.has(name)):
-        console.print(f"{run.path / name}  [dim]{what}[/]", highlight=False, soft_wrap=True)
+        console.print(f"{escape(str(run.path / name))}  [dim]{what}[/]", highlight=False, soft_wrap=True)

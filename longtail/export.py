@@ -12,11 +12,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from longtail.augment import Normalise
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, check_folder_of, unknown
 from longtail.methods import Method
 from longtail.nets import Encoder
 from longtail.runs import RunFolder
 
+KINDS = ("onnx", "safetensors")
 TOLERANCE = 1e-3  # of logits, between PyTorch and ONNX Runtime
 
 
@@ -59,10 +60,11 @@ def export(
 
     Raises LongtailError if it is there already, an extra package is missing, or the logits differ by more than a thousandth.
     """
+    if kind not in KINDS:
+        raise unknown("format", str(kind), KINDS)
     name = "export" + "-selected" * selected + ("" if expert is None else f"-expert{expert + 1}")
     path = Path(out).expanduser() if out else run.path / f"{name}.{kind}"
-    if not path.parent.is_dir():
-        raise LongtailError(f"folder {path.parent} is not there; make it, or choose another --out")
+    check_folder_of(path)
     if path.exists():
         raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
     described = run.read_json("model.json") | {"data": run.read_json("recipe.json")["data"]}

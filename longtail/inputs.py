@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from longtail.data.decode import BadImage, quietly, read, square, to_rgb
-from longtail.data.folder import below, listed
+from longtail.data.decode import BadImage, quietly, read, square, upright
+from longtail.data.folder import below, is_image, listed
 from longtail.data.names import natural
 from longtail.data.table import LISTS, TABLES, delimiter_of
 from longtail.errors import LongtailError
@@ -21,15 +21,16 @@ from longtail.errors import LongtailError
 BATCH = 512  # images decoded and predicted at a time
 
 
-def paths_in(given: Iterable[str]) -> Iterator[str]:
-    """The images meant by files, folders (every file below), and lists or tables of paths, one at a time.
+def paths_in(given: Iterable[str], aside: list[str]) -> Iterator[str]:
+    """The images meant by files, folders (all below), and lists or tables of paths, one at a time.
 
+    What a folder holds beside images is added to `aside`.
     Raises LongtailError for what is not there, and for a folder or list without images.
     """
     for word in given:
         path = Path(word).expanduser()
         if path.is_dir():
-            found = files_below(path)
+            found = files_below(path, aside)
         elif path.suffix.lower() in (*LISTS, *TABLES):
             found = paths_of(path)
         elif path.exists() or path.is_symlink():
@@ -43,10 +44,14 @@ def paths_in(given: Iterable[str]) -> Iterator[str]:
         yield from found
 
 
-def files_below(folder: Path) -> Iterator[str]:
-    """All files at any depth but hidden ones, in natural order."""
+def files_below(folder: Path, aside: list[str]) -> Iterator[str]:
+    """All images at any depth but hidden ones, in natural order; other files are added to `aside`."""
     for name, is_folder in sorted(listed(folder), key=lambda entry: natural(entry[0])):
-        yield from (str(folder / path) for path in (below(folder, name) if is_folder else [name]))
+        for path in below(folder, name) if is_folder else [name]:
+            if is_image(folder / path):
+                yield str(folder / path)
+            else:
+                aside.append(str(folder / path))
 
 
 def paths_of(path: Path) -> Iterator[str]:
@@ -110,14 +115,17 @@ def as_images(given: object, side: int) -> Tensor:
     if isinstance(given, str | os.PathLike):
         return stacked([square(read(str(given), str(given), at_least=side), side)], side)
     if isinstance(given, Image.Image):
-        return stacked([square(to_rgb(given), side)], side)
+        try:
+            return stacked([square(upright(given), side)], side)
+        except (OSError, ValueError) as error:
+            raise LongtailError(f"a {type(given).__name__} of {given.size} cannot be decoded: {error}") from error
     shape = tuple(getattr(given, "shape", ()))
     if 0 in shape[-3:]:
         raise LongtailError(f"an image of shape {shape} has no pixels")
     if isinstance(given, Tensor) and given.dtype == torch.uint8 and len(shape) in (3, 4) and shape[-3] == 3:
         return sized(given.cpu().reshape(-1, *shape[-3:]), side)
     if isinstance(given, np.ndarray) and given.dtype == np.uint8 and len(shape) in (3, 4) and shape[-1] == 3:
-        return sized(torch.tensor(given.reshape(-1, *shape[-3:])).permute(0, 3, 1, 2), side)
+        return sized(torch.tensor(np.ascontiguousarray(given).reshape(-1, *shape[-3:])).permute(0, 3, 1, 2), side)
     raise LongtailError(
         f"{type(given).__name__} {getattr(given, 'dtype', '')} {shape or ''} is no image: a path, a PIL image, a uint8 array "
         "(H, W, 3) or (N, H, W, 3), a uint8 tensor (3, H, W) or (N, 3, H, W), or a list of these"

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from longtail.data.decode import BadImage
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, check_folder_of
 from longtail.inputs import batches
 from longtail.runs import RunFolder
 
@@ -68,6 +68,7 @@ def table(out: Path, note: str) -> Iterator[Callable[[dict], None]]:
         raise LongtailError(f"{out} must end in {' or '.join(KINDS)}")
     if out.exists():
         raise LongtailError(f"{out} exists already and is left as it is; choose another --out")
+    check_folder_of(out)
     writer = as_csv if out.suffix.lower() == ".csv" else as_parquet
     with RunFolder(out.parent).replacing(out.name) as temporary, writer(temporary, note) as add:
         yield add

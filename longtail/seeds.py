@@ -58,7 +58,10 @@ def train_seeds(
 
 
 def summarise_seeds(results: list[dict]) -> dict:
-    """Mean and (sample) standard deviation of every number over the seeds; null where a number is n/a."""
+    """Mean and (sample) standard deviation of every number over the seeds, null where one is n/a.
+
+    What only some methods or recipes have ("selected", "test_time") is listed, one entry a seed.
+    """
 
     def over(*path: str | int) -> dict[str, dict | None]:
         found = results
@@ -71,7 +74,8 @@ def summarise_seeds(results: list[dict]) -> dict:
         return {"ensemble": over(how, "ensemble"), "experts": [over(how, "experts", k) for k in experts]}
 
     head = {name: results[0][name] for name in ("method", "data", "epochs")}
-    return head | {"seeds": [r["seed"] for r in results], "plain": both("plain"), "flip": both("flip")}
+    extras = {name: [r[name] for r in results] for name in ("selected", "test_time") if name in results[0]}
+    return head | {"seeds": [r["seed"] for r in results], "plain": both("plain"), "flip": both("flip")} | extras
 
 
 def _spread(values: list[float | None]) -> dict | None:

@@ -97,6 +97,7 @@ class Training:
     def go(self) -> Iterator[None]:
         """Every stage from the checkpoint on, then the results; yields while a chunk of steps is under way on the device."""
         if self.world.from_lead(lambda: self.run.has("results.json")):
+            self.report.note(f"{self.run.path} is trained to the end already; nothing is left to do")
             return
         with ExitStack() as stack:
             checkpoint = self.world.from_lead(lambda: self.take_up(stack))
@@ -240,5 +241,7 @@ class Training:
             step.restore(checkpoint["optimiser"])
         self.rows = checkpoint["rows"]
         done = part.before + checkpoint["epoch"]
+        goes_on = f"goes on with epoch {done + 1}" if done < self.epochs else "has all its epochs, and is tested"
+        self.report.note(f"seed {self.recipe.seed} {goes_on}")
         self.report.advance(self.recipe.seed, done, done * self.loader.steps, {})
         return checkpoint["epoch"]

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from longtail import api
 from longtail.data.decode import BadImage
+from longtail.data.files import printable
 from longtail.errors import LongtailError
 from longtail.flags import Device, Selected, Threads, whole
 from longtail.inputs import paths_in
@@ -45,7 +47,8 @@ def predict(
         raise LongtailError("name the images to predict: files, folders, or lists of paths (.txt, .csv, .tsv)")
     model = api.load(run, selected=selected, device=device, threads=threads)
     prior = name_of_prior(model.method, target_prior)
-    paths, bad = paths_in(images), []
+    bad, aside = [], []
+    paths = paths_in(images, aside)
 
     def choose(pixels) -> list[Prediction]:
         return predictions_of(model.adjusted(pixels, target_prior), model.classes, top)
@@ -58,7 +61,7 @@ def predict(
     else:
         written = write(Path(out).expanduser(), predict_files(paths, model.size[0], choose, bad), prior, bad)
         print(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}")
-    return complain(bad)
+    return complain(bad, aside)
 
 
 def write(out: Path, found: Iterable[tuple[str, Prediction]], prior: str, bad: list[BadImage]) -> int:
@@ -74,20 +77,46 @@ def write(out: Path, found: Iterable[tuple[str, Prediction]], prior: str, bad: l
 
 
 def show(found: Iterable[tuple[str, Prediction]], prior: str) -> None:
-    """The terminal's table."""
-    grid = Table("image", "class", "probability", "then", "experts", box=SIMPLE_HEAD, pad_edge=False)
+    """The terminal's table, a row a line: where the terminal is too narrow, texts are shortened."""
+    console, rows = Console(), []
+    if not console.is_terminal:
+        console.width = 10_000  # a file or a pipe takes whole lines
     for path, best in found:
         then = ", ".join(f"{n} {100 * p:.1f}" for n, p in list(zip(best.classes, best.probabilities, strict=True))[1:])
+        room = max(console.width - 31, 16)  # beside probability, a little of "then", and the edges of columns
+        shares = (room // 2, room // 4, 11, console.width, room // 4)
         cells = path, best.label, f"{100 * best.probabilities[0]:.1f} %", then, " ".join(best.votes)
+        rows.append([shortened(cell, most) for cell, most in zip(cells, shares, strict=True)])
+    names = ("image", "class", "probability", "then", "experts")
+    widths = [max([len(name), *map(cell_len, cells)]) for name, *cells in zip(names, *rows, strict=True)]
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name, width in zip(names, widths, strict=True):
+        left = console.width - sum(widths) + width - 16  # beside the other columns and their edges
+        most = max(left, len(name)) if name == "then" else None
+        grid.add_column(name, no_wrap=True, overflow="ellipsis", max_width=most)
+    for cells in rows:
         grid.add_row(*map(escape, cells))
-    console = Console()
-    if grid.row_count:
+    if rows:
         console.print(grid)
     console.print(f"class prior: {prior}", markup=False, highlight=False)
 
 
-def complain(bad: list[BadImage]) -> int:
-    """Name the images that could not be read; -> the exit code."""
+def shortened(text: str, most: int) -> str:
+    """A text on one line of at most so many cells, its middle left out if need be, for a path says most at its end."""
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    if cell_len(text) <= most:
+        return text
+    head, tail = text[: max(most // 3, 1)], text[-max(most - most // 3 - 1, 1) :]
+    while cell_len(head + tail) >= most and len(tail) > 1:  # letters of two cells
+        tail = tail[1:]
+    return f"{head}…{tail}"
+
+
+def complain(bad: list[BadImage], aside: list[str]) -> int:
+    """Name the images that could not be read, and count what is no image; -> the exit code."""
+    if aside:
+        what = "1 file that is no image" if len(aside) == 1 else f"{len(aside):,} files that are no images"
+        print(f"longtail: left aside {what}, the first {printable(aside[0])}", file=sys.stderr)
     for error in bad[:SHOWN]:
         print(f"longtail: not read: {error}", file=sys.stderr)
     if bad:

@@ -64,6 +64,14 @@ def test_a_number_that_is_not_measured_for_one_seed_is_null_over_seeds():
     assert found["plain"]["ensemble"] == {"top1": {"mean": 50.5, "sd": statistics.stdev([50.0, 51.0])}, "many": None}
 
 
+def test_what_only_some_runs_have_is_listed_for_every_seed():
+    both = {"ensemble": {"top1": 50.0}, "experts": [{"top1": 50.0}]}
+    head = {"method": "ride", "data": "d", "epochs": 1, "plain": both, "flip": both}
+    results = [head | {"seed": s, "test_time": {"experts_asked": 1.5 + s}} for s in (0, 1)]
+    found = summarise_seeds(results)
+    assert found["test_time"] == [{"experts_asked": 1.5}, {"experts_asked": 2.5}] and "selected" not in found
+
+
 def test_a_failing_seed_is_named(tmp_path):
     bad = [recipe_for("digits-lt", seed=3, batch_size=287 * 2, **SHORT)]
     with pytest.raises(LongtailError, match=r"seed 3: batch size 574"):

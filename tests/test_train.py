@@ -26,6 +26,13 @@ from tests.dying import KillAt, Killed
 SHORT = {"epochs": 3, "eval_every": 1}
 
 
+class Notes(Silent, list):
+    """Keeps what a run's user is told."""
+
+    def note(self, text: str) -> None:
+        self.append(text)
+
+
 def weights(run) -> dict[str, torch.Tensor]:
     return load_file(run / "model.safetensors")
 
@@ -56,8 +63,10 @@ def test_a_run_killed_in_any_epoch_resumes_to_identical_weights(finished, tmp_pa
     with pytest.raises(Killed):
         train(recipe, out, KillAt(epoch))
     assert not (out / "results.json").exists()
-    train(recipe, out, Silent(), resume=True)
+    notes = Notes()
+    train(recipe, out, notes, resume=True)
     assert same(weights(finished), weights(out))
+    assert [note for note in notes if note.startswith("seed")] == [f"seed 0 goes on with epoch {epoch}"] * (epoch > 1)
     assert (out / "results.json").read_text() == (finished / "results.json").read_text()
     rows = [list(csv.DictReader((d / "metrics.csv").open())) for d in (finished, out)]
     assert [r["bc"] for r in rows[0]] == [r["bc"] for r in rows[1]] and len(rows[1]) == 3
@@ -111,7 +120,9 @@ def test_nothing_is_overwritten_and_a_finished_run_resumes_to_itself(finished):
     before = {p.name: p.read_bytes() for p in finished.iterdir() if p.is_file()}
     with pytest.raises(LongtailError, match="exists already"):
         train_model("digits-lt", "ecl", out=finished, **SHORT)
-    train_model("digits-lt", "ecl", out=finished, resume=True, **SHORT)
+    notes = Notes()
+    train(recipe_for("digits-lt", **SHORT), finished, notes, resume=True)
+    assert notes == [f"{finished} is trained to the end already; nothing is left to do"]
     assert before == {p.name: p.read_bytes() for p in finished.iterdir() if p.is_file()}
 
 

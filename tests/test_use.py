@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from rich.cells import cell_len
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -17,6 +19,8 @@ import longtail
 from longtail import LongtailError, cli, inputs
 from longtail.api import train as train_model
 from longtail.evaluate import logits_of
+from longtail.predict import Prediction
+from longtail.use import show
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +91,30 @@ def test_what_is_no_image_is_refused_with_what_would_be(model, given):
         model.predict(given)
 
 
+def test_a_turned_photograph_is_the_same_as_a_file_and_open_and_a_mirrored_array_is_one(model, tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (20, 12, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(array).save(tmp_path / "turned.png", exif=exif)
+    by_file, opened = model.predict(tmp_path / "turned.png"), model.predict(Image.open(tmp_path / "turned.png"))
+    assert by_file == opened != model.predict(array)
+    assert model.predict(array[..., ::-1]) == model.predict(array[..., ::-1].copy())
+
+
+def test_wrong_things_are_longtail_errors_and_leave_nothing(model, tmp_path):
+    closed = Image.open(Image.new("RGB", (4, 4)).save(tmp_path / "a.png") or tmp_path / "a.png")
+    closed.close()
+    for message, wrong in {
+        "cannot be decoded": lambda: model.predict(closed),
+        "no such file": lambda: model.predict("a\0b"),
+        r"images are list .* expected torch.uint8": lambda: model.logits([1]),
+        "unknown format 'tflite'": lambda: model.export("tflite", out=tmp_path / "a.tflite"),
+    }.items():
+        with pytest.raises(LongtailError, match=message):
+            wrong()
+    assert {p.name for p in tmp_path.iterdir()} == {"a.png"}
+
+
 def test_a_folder_becomes_a_table_the_bad_are_named_and_the_exit_code_says_so(run, model, digits, folder, capsys):
     out = folder.parent / "found.csv"
     assert command("predict", run, folder, "--out", out, "--top", "2") == 3
@@ -108,6 +136,19 @@ def test_a_folder_becomes_a_table_the_bad_are_named_and_the_exit_code_says_so(ru
     assert "exists already" in capsys.readouterr().err
 
 
+def test_what_a_folder_holds_beside_images_is_left_aside_and_is_no_fault(run, folder, tmp_path, capsys):
+    for name in ("zero.png", "text.jpg"):
+        (folder / "sub" / name).unlink()
+    (folder / "notes.txt").write_text("seen at dawn")
+    (folder / "00.png").rename(folder / "without extension")
+    assert command("predict", run, folder, "--out", tmp_path / "a.csv") == 0
+    said = capsys.readouterr()
+    assert (
+        "30 images" in said.out
+        and said.err == f"longtail: left aside 1 file that is no image, the first {folder}/notes.txt\n"
+    )
+
+
 def test_lists_and_tables_of_paths_become_parquet_with_the_prior_recorded(run, model, digits, folder):
     (folder / "list.txt").write_text("00.png 4\nsub/01.png\n")
     (folder / "table.csv").write_text("label;path\n3;02.png\n")
@@ -125,7 +166,7 @@ def test_lists_and_tables_of_paths_become_parquet_with_the_prior_recorded(run, m
 
 def test_images_are_read_a_batch_at_a_time(run, folder, monkeypatch):
     monkeypatch.setattr(inputs, "BATCH", 4)
-    sizes = [len(images) for _, images, _ in inputs.batches(inputs.paths_in([str(folder)]), 8)]
+    sizes = [len(images) for _, images, _ in inputs.batches(inputs.paths_in([str(folder)], []), 8)]
     assert sum(sizes) == 30 and max(sizes) <= 4
     assert command("predict", run, folder, "--out", folder.parent / "a.csv") == 3
     assert len((folder.parent / "a.csv").read_text().splitlines()) == 31
@@ -135,6 +176,23 @@ def test_the_terminal_shows_the_first_twenty(run, folder, capsys):
     assert command("predict", run, folder) == 0  # the bad ones come later
     text = capsys.readouterr().out
     assert "only the first 20 images" in text and "as trained (uniform)" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_terminal_has_a_row_a_line_however_long_paths_are(width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    best = Prediction(("[red]wolf\nof the north" * 3, "owl"), (0.9, 0.1), ("[red]wolf\nof the north" * 3, "owl"))
+    found = [(f"/data/{'deep/' * 30}🦊{i}.png", best) for i in range(3)]
+    for terminal in ("1", "0"):
+        monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+        show(found, "uniform")
+        lines = [line for line in re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines() if line.strip()]
+        assert len(lines) == 2 + 3 + 1, "head, rule, rows, prior"
+        assert all(f"{i}.png" in line and "[r" in line and "90.0 %" in line for i, line in enumerate(lines[2:5]))
+        if terminal == "1":
+            assert all(cell_len(line) <= width for line in lines)
+        else:
+            assert found[0][0] in lines[2]
 
 
 WRONG = {

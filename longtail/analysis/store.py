@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from longtail.analysis.picture import Arrays, Drawing, to_bytes
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, check_folder_of
 from longtail.runs import RunFolder
 
 KINDS = (".svg", ".png", ".pdf")
@@ -20,8 +20,7 @@ def check_place(path: Path, mark: str) -> None:
     """Raise LongtailError unless a picture and its numbers may be written there; what bears the mark may be replaced."""
     if path.suffix not in KINDS:
         raise LongtailError(f"{path} is not named as a picture; --out ends with {', '.join(KINDS)}")
-    if not path.parent.is_dir():
-        raise LongtailError(f"{path.parent} is not a folder; choose another --out")
+    check_folder_of(path)
     own = [kind for kind in KINDS if is_marked(path.with_suffix(kind), mark)]
     for file in (path, path.with_suffix(".csv"), path.with_suffix(".npz")):
         if file.exists() and not (file.suffix in own or (file.suffix not in KINDS and own)):

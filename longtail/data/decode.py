@@ -46,6 +46,11 @@ def read(source: Source, where: str, at_least: int | None = None) -> Image.Image
         return to_rgb(image)
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """Somebody's open image as RGB, turned as EXIF says; it is left as it is."""
+    return to_rgb(ImageOps.exif_transpose(image))
+
+
 def look(source: Source, where: str, whole: bool = False) -> Look:
     """Read the header, and decode the rest if `whole` is asked or the end of the file looks cut; raises BadImage."""
     with opened(source, where) as image:
@@ -98,6 +103,8 @@ def opened(source: Source, where: str) -> Iterator[Image.Image]:
 
 def reason(error: Exception, source: Source) -> str:
     """Why an image cannot be read, in a few words."""
+    if isinstance(source, str) and "\0" in source:
+        return "no such file"
     if isinstance(error, FileNotFoundError):
         return "a symbolic link to nothing" if os.path.islink(source) else "no such file"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):

@@ -4,10 +4,33 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from longtail.data.decode import BadImage, look, quietly
+from longtail.data.files import printable
 from longtail.data.names import Growing, Part, natural
 from longtail.errors import LongtailError
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+# of files that are meant as images, also of those that Pillow does not read, so that no photograph is lost in silence
+IMAGES = {
+    *(
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".jp2",
+        ".j2k",
+        ".avif",
+        ".jxl",
+    ),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".heic", ".heif"),
+    *(".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+}
 LITTER = {"thumbs.db", "desktop.ini", "@eadir", "__macosx", "$recycle.bin"}  # of Windows, network disks and macOS
 
 
@@ -19,28 +42,52 @@ def folder_parts(folder: Path) -> tuple[dict[str, Part], list[str]]:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
     train = next((name for name in folders if name.lower() == "train"), None)
     if train is None or not any(is_folder for _, is_folder in listed(folder / train)):  # a class may be called train
-        return {"train": class_folders(folder)}, ignored(folder, [name for name in inside if not inside[name]])
-    found = {}
+        return of_classes(folder, "train")
+    found, aside = {}, [name for name in inside if not inside[name] or name.lower() not in PARTS]
     for name in folders:
         part = PARTS.get(name.lower())
         if part in found:
             raise LongtailError(f"{folder} holds two folders for its {part} part; leave one")
         if part:
-            found[part] = class_folders(folder / name)
-    return found, ignored(folder, [name for name in inside if not inside[name] or name.lower() not in PARTS])
+            within: list[str] = []
+            found[part] = class_folders(folder / name, within)
+            aside += [os.path.join(name, path) for path in within]
+    return found, ignored(folder, aside)
 
 
-def class_folders(folder: Path) -> Part:
-    """The images below each class folder, in natural order; a class may be empty."""
+def of_classes(folder: Path, part: str) -> tuple[dict[str, Part], list[str]]:
+    """One part from a folder of class folders, and notes."""
+    aside: list[str] = []
+    return {part: class_folders(folder, aside)}, ignored(folder, aside)
+
+
+def class_folders(folder: Path, aside: list[str]) -> Part:
+    """The images below each class folder, in natural order, a class may be empty; what is no image is added to `aside`."""
     found = sorted(listed(folder), key=lambda entry: natural(entry[0]))
     names = [name for name, is_folder in found if is_folder]
     if not names:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
     growing = Growing(names)
+    aside += [name for name, is_folder in found if not is_folder]
     for name in names:
         for path in below(folder, name):
-            growing.add(path, name)
+            if is_image(folder / path):
+                growing.add(path, name)
+            else:
+                aside.append(path)
     return growing.part(folder)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is meant as an image: its name says so or, if not, it can be read as one whatever its name."""
+    if path.suffix.lower() in IMAGES:
+        return True
+    try:
+        with quietly():
+            look(str(path), "")
+        return True
+    except BadImage:
+        return False
 
 
 def below(folder: Path, inside: str) -> Iterator[str]:
@@ -87,6 +134,7 @@ def is_folder(entry: os.DirEntry) -> bool:
 
 
 def ignored(folder: Path, names: list[str]) -> list[str]:
-    """The note on what lies beside the class folders."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return [f"left aside in {folder}: {', '.join(sorted(names)[:5])}{more}"] if names else []
+    """The note on what is no image in a class folder."""
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    first = ", ".join(map(printable, sorted(names)[:5]))
+    return [f"{len(names):,} left aside in {folder}, as no images in class folders: {first}{more}"] if names else []

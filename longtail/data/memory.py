@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -47,10 +48,16 @@ def in_memory(split: Split, size: int, skip_bad: bool) -> Split:
     return settled(split, {name: load(part, size) for name, part in split.parts.items()}, skip_bad)
 
 
-def left_in_files(split: Split, skip_bad: bool, workers: int | None = None) -> Split:
-    """Read every header, and images that look cut, but keep none; raises LongtailError as `settled`."""
+def left_in_files(split: Split, skip_bad: bool, workers: int | None = None, size: int | None = None) -> Split:
+    """Read every header, and images that look cut, but keep none; raises LongtailError as `settled`.
+
+    With `skip_bad` every image is decoded as in training, for none that fails there may be left.
+    """
     parts = {name: replace(part, workers=workers) for name, part in split.parts.items()}
-    return settled(split, {name: glance(part) for name, part in parts.items()}, skip_bad)
+    found = {
+        name: glance(part, partial(part.read, at_least=size) if skip_bad else part.look) for name, part in parts.items()
+    }
+    return settled(split, found, skip_bad)
 
 
 def settled(split: Split, found: dict[str, tuple[Images | Files, Faults]], skip_bad: bool) -> Split:
@@ -62,7 +69,8 @@ def settled(split: Split, found: dict[str, tuple[Images | Files, Faults]], skip_
     empty = [name for name, part in parts.items() if not len(part)]
     if empty:
         raise LongtailError(f"{split.name} has no readable image in its {empty[0]} part")
-    notes = [f"{len(bad):,} unreadable images left out, the first {bad.first[0]}"] if bad else []
+    what = "1 unreadable image" if len(bad) == 1 else f"{len(bad):,} unreadable images"
+    notes = [f"{what} left out, the first {bad.first[0]}"] if bad else []
     table = ClassTable.of(list(split.classes.names), parts["train"].labels)
     return replace(split, classes=table, notes=split.notes + notes, **parts)
 
@@ -79,9 +87,9 @@ def load(files: Files, size: int) -> tuple[Images, Faults]:
     return images.take(good) if bad else images, bad
 
 
-def glance(files: Files) -> tuple[Files, Faults]:
+def glance(files: Files, look: Callable[[int], object]) -> tuple[Files, Faults]:
     """Look at all images; -> those that can be read as far as that tells, and what is wrong with the others."""
-    good, bad = tried(files.look, len(files))
+    good, bad = tried(look, len(files))
     return files.take(good) if bad else files, bad
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.data.files import Files
-from longtail.data.folder import PARTS, class_folders, folder_parts, listed
+from longtail.data.folder import PARTS, folder_parts, listed, of_classes
 from longtail.data.holdout import held_out, long_tail
 from longtail.data.names import Part, unite
 from longtail.data.shards import part_of
@@ -98,7 +98,7 @@ def parts_at(path: Path, part: str, root: Path | None) -> tuple[dict[str, Part],
         shards = parquet_files(path) or parquet_files(path / "data")
         if shards:
             return {name: part_of(files) for name, files in shards.items()}, []
-        return folder_parts(path) if part == "train" else ({part: class_folders(path)}, [])
+        return folder_parts(path) if part == "train" else of_classes(path, part)
     if not path.is_file():
         raise LongtailError(f"{path} is not there; give a folder of class folders, a table, a list or a parquet file")
     if kind in TABLES + LISTS:

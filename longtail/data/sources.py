@@ -30,7 +30,7 @@ def load_split(data: str, imbalance: float | None, root: str | None = None, read
         split = split_of(name_of(data), listing(data, root, reading), imbalance)
         if reading.size and fits(split, reading.size):
             return in_memory(split, reading.size, reading.skip_bad)
-        return left_in_files(split, reading.skip_bad, reading.workers)
+        return left_in_files(split, reading.skip_bad, reading.workers, reading.size)
     if imbalance is None:
         raise LongtailError(f"{data} is cut from a balanced set and needs a number for imbalance")
     refuse_own(data, reading)

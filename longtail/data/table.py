@@ -28,39 +28,46 @@ def table_parts(file: Path, part: str, root: Path | None = None) -> dict[str, Pa
     return {name: grown.part(root or file.parent) for name, grown in found.items()}
 
 
+def lines_in(file: Path) -> Iterator[str]:
+    """The lines of a text file in UTF-8; raises LongtailError where zero bytes tell that it is none."""
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        for line in lines:
+            if "\0" in line:
+                raise LongtailError(f"{file} holds zero bytes, so it is no text in UTF-8; save it anew as UTF-8")
+            yield line
+
+
 def lines_of_list(file: Path) -> Iterator[tuple[str, str, None]]:
     """Path and label of each line; the label is what follows the last blank, so paths may have blanks."""
-    with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            path, *label = line.rstrip().rsplit(maxsplit=1)
-            if not label:
-                raise LongtailError(f"{file}, line {number}: expected 'path label', found '{line.strip()[:80]}'")
-            yield path, label[0], None
+    for number, line in enumerate(lines_in(file), 1):
+        if not line.strip():
+            continue
+        path, *label = line.rstrip().rsplit(maxsplit=1)
+        if not label:
+            raise LongtailError(f"{file}, line {number}: expected 'path label', found '{line.strip()[:80]}'")
+        yield path, label[0], None
 
 
 def lines_of_table(file: Path) -> Iterator[tuple[str, str, str | None]]:
     """Path, label and part (None without that column) of each line below the header."""
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        reader = csv.reader(lines, delimiter=delimiter_of(file))
-        header = [name.strip().lower() for name in next(reader, [])]
-        if missing := [name for name in ("path", "label") if name not in header]:
-            raise LongtailError(
-                f"{file} has no column {' and no column '.join(missing)}; its first line must name the columns "
-                f"path,label and may name split, but names {','.join(header) or 'nothing'}"
-            )
-        path, label = header.index("path"), header.index("label")
-        split = header.index("split") if "split" in header else None
-        for row in reader:
-            where = f"{file}, line {reader.line_num}"
-            if not any(row):
-                continue
-            if len(row) != len(header):
-                raise LongtailError(f"{where}: {len(row)} columns, but the header names {len(header)}")
-            if not row[path].strip() or not row[label].strip():
-                raise LongtailError(f"{where}: the {'label' if row[path].strip() else 'path'} is empty")
-            yield row[path], row[label].strip(), None if split is None else part_named(row[split], where)
+    reader = csv.reader(lines_in(file), delimiter=delimiter_of(file))
+    header = [name.strip().lower() for name in next(reader, [])]
+    if missing := [name for name in ("path", "label") if name not in header]:
+        raise LongtailError(
+            f"{file} has no column {' and no column '.join(missing)}; its first line must name the columns "
+            f"path,label and may name split, but names {','.join(header) or 'nothing'}"
+        )
+    path, label = header.index("path"), header.index("label")
+    split = header.index("split") if "split" in header else None
+    for row in reader:
+        where = f"{file}, line {reader.line_num}"
+        if not any(row):
+            continue
+        if len(row) != len(header):
+            raise LongtailError(f"{where}: {len(row)} columns, but the header names {len(header)}")
+        if not row[path].strip() or not row[label].strip():
+            raise LongtailError(f"{where}: the {'label' if row[path].strip() else 'path'} is empty")
+        yield row[path], row[label].strip(), None if split is None else part_named(row[split], where)
 
 
 def delimiter_of(file: Path) -> str:

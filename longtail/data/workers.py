@@ -115,7 +115,9 @@ def decoded(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[
     try:
         for found in loader:
             if isinstance(found, str):
-                raise LongtailError(f"{found}; mend or remove that image")
+                raise LongtailError(
+                    f"{found}; mend or remove that image, or train anew with --skip-bad, which leaves such out"
+                )
             yield found
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from longtail.data import LONG_TAILED, Reading, listing, name_of
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, check_folder_of
 from longtail.inspection.advice import advice
 from longtail.inspection.facts import Facts, facts_of
-from longtail.inspection.page import MARK, page
+from longtail.inspection.page import PAGE, mark_of, page
 from longtail.inspection.summary import faults, overview
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
@@ -69,8 +69,11 @@ def look_into(
 
 
 def page_path(out: str | None, data: str) -> Path:
-    """Where the page goes; raises LongtailError if something else is there already."""
+    """Where the page goes; raises LongtailError if anything but an earlier page of the same data is there already."""
     path = Path(out).expanduser() if out else Path(f"inspect-{name_of(data)}.html")
-    if path.is_dir() or (path.exists() and MARK not in path.read_text(errors="replace")[:200]):
+    check_folder_of(path)
+    if path.is_dir() or (path.exists() and PAGE not in path.read_text(errors="replace")[:200]):
         raise LongtailError(f"{path} is there already and is no page of `longtail inspect`; choose another --out")
+    if path.exists() and mark_of(data) not in path.read_text(errors="replace")[:200]:
+        raise LongtailError(f"{path} is there already and is the page of another data set; choose another --out")
     return path

@@ -58,7 +58,8 @@ def find_duplicates(parts: dict[str, Files | Images]) -> Duplicates:
         content = contents_of_files([part.places for part in images])
     else:
         sources = (part.places.source(i) for part in images for i in range(len(part)))
-        content = np.fromiter((number(s) if isinstance(s, bytes) else whole(s) for s in sources), dtype=np.uint64)
+        found = (whole(s) if isinstance(s, str) else number(s or b"\0row\0%d" % i) for i, s in enumerate(sources))
+        content = np.fromiter(found, dtype=np.uint64)
     part = np.repeat(np.arange(len(images)), [len(part) for part in images])
     return Duplicates(content, part, np.concatenate([part.labels.numpy() for part in images]), list(parts))
 

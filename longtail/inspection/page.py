@@ -1,13 +1,16 @@
 """inspect.html: one file with no scripts and no links outside, in light and dark."""
 
+import hashlib
 import math
+import os
 from collections.abc import Sequence
 
+from longtail.data.sources import is_path
 from longtail.inspection.facts import Facts
 from longtail.inspection.summary import faults, overview
 from longtail.metrics.accuracy import GROUPS
 
-MARK = "<!-- written by longtail inspect -->"  # by which a page of ours is known
+PAGE = "<!-- written by longtail inspect"  # by which a page of ours is known
 WIDTH, HEIGHT, MARGIN = 640, 180, 52
 MOST_CLASSES = 2000  # rows of the class table, the smallest classes first
 
@@ -56,6 +59,12 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { ove
 """
 
 
+def mark_of(data: str) -> str:
+    """What says inside a page which data it is of, a name or a path from anywhere, in letters that no markup minds."""
+    name = os.path.realpath(data) if is_path(data) else data
+    return f"{PAGE}, data {hashlib.sha256(os.fsencode(name)).hexdigest()[:16]} -->"
+
+
 def page(facts: Facts, advice: list[str]) -> str:
     """The whole page; everything that comes from the data is escaped."""
     from jinja2 import Environment
@@ -66,7 +75,7 @@ def page(facts: Facts, advice: list[str]) -> str:
     classes = [(facts.classes.names[c], groups[c], [counts[c] for counts in facts.counts.values()]) for c in order]
     template = Environment(autoescape=True).from_string(TEMPLATE)
     return template.render(
-        mark=Markup(MARK),
+        mark=Markup(mark_of(facts.data)),
         facts=facts,
         overview=overview(facts),
         histogram=Markup(histogram(facts.classes.counts, groups)),

@@ -25,8 +25,11 @@ def read_weights(path: str) -> dict[str, Tensor]:
             return load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
-        why = " ".join(str(error).split())[:120]
-        raise LongtailError(f"weights {path} are neither safetensors nor a plain torch state dict: {why}") from error
+        if isinstance(error, OSError) and error.strerror:
+            raise LongtailError(f"weights {path} cannot be read: {error.strerror.lower()}") from error
+        raise LongtailError(
+            f"weights {path} are neither safetensors nor a plain torch state dict (names and tensors), or are damaged"
+        ) from error
     for key in WRAPPINGS:
         found = found[key] if isinstance(found, dict) and isinstance(found.get(key), dict) else found
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):

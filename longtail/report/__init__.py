@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError, check_folder_of, unknown
 from longtail.report.figures import CHOICES
 from longtail.report.page import compose
 from longtail.report.subject import Subject, open_subjects
@@ -47,8 +47,7 @@ def default_place(subjects: list[Subject]) -> Path:
 
 def check_place(path: Path) -> None:
     """Raise LongtailError if something there is not a report of ours, or there is no folder for it."""
-    if not path.parent.is_dir():
-        raise LongtailError(f"{path.parent} is not a folder; choose another --out")
+    check_folder_of(path)
     if path.is_dir():
         raise LongtailError(f"{path} is a folder; --out takes the name of a file")
     if path.exists():

@@ -1,11 +1,15 @@
 """`longtail figure`, as a user types it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from longtail import cli
 from longtail.analysis import FIGURES
+from longtail.console import show_run
+from longtail.runs import RunFolder
 
 
 def run(*words) -> int:
@@ -31,6 +35,14 @@ def test_a_figure_is_written_into_the_run_and_told_in_words(capsys, ecl_run):
     text = " ".join(capsys.readouterr().out.split())
     assert (ecl_run / "figures" / "tau.svg").is_file() and (ecl_run / "figures" / "tau.csv").is_file()
     assert "As trained (tau 0)" in text
+
+
+def test_a_path_that_looks_like_markup_is_printed_as_it_is(capsys, ecl_run, tmp_path):
+    out = tmp_path / "[red]a[bold].svg"
+    assert run("figure", "tau", ecl_run, "--out", out) == 0 and out.is_file()
+    assert str(out) in capsys.readouterr().out
+    show_run(Console(soft_wrap=True), RunFolder(shutil.copytree(ecl_run, tmp_path / "[dim]run")))
+    assert str(tmp_path / "[dim]run" / "results.json") in capsys.readouterr().out
 
 
 def test_an_unfinished_run_is_refused(capsys, ecl_run, tmp_path):
@@ -62,6 +74,21 @@ def test_a_file_that_is_not_the_figure_and_a_name_that_is_no_picture_are_left_al
     assert (tmp_path / "mine.svg").read_text() == "<svg>my own drawing</svg>"
     refused(capsys, "is not named as a picture", "figure", "tau", ecl_run, "--out", tmp_path / "mine.jpg")
     refused(capsys, "is not a folder", "figure", "tau", ecl_run, "--out", tmp_path / "no" / "mine.svg")
+
+
+def test_a_folder_that_cannot_be_written_in_is_refused_before_any_work(capsys, ecl_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    for work in ("longtail.analysis.compute", "longtail.report.compose", "longtail.inspection.command.look_into"):
+        monkeypatch.setattr(work, lambda *_: pytest.fail("the place was not looked at first"))
+    for words in (
+        ("figure", "tau", ecl_run, "--out", tmp_path / "a.svg"),
+        ("report", ecl_run, "--out", tmp_path / "a.html"),
+        ("predict", ecl_run, tmp_path, "--out", tmp_path / "a.csv"),
+        ("export", ecl_run, "--out", tmp_path / "a.onnx"),
+        ("inspect", "digits-lt", "--out", tmp_path / "a.html"),
+    ):
+        refused(capsys, f"nothing can be written in {tmp_path}; choose another --out", *words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_metrics_file_is_named(capsys, ecl_run, tmp_path):

@@ -15,7 +15,7 @@ from longtail import LongtailError
 from longtail.data import Files, Images, Reading, load_split, memory
 from longtail.data.own import listing_of
 from longtail.data.sources import name_of
-from tests.data.pictures import bad_files, class_folders, encoded, picture
+from tests.data.pictures import bad_files, class_folders, encoded, noise, picture
 
 SMALL = Reading(size=8)
 
@@ -54,6 +54,30 @@ def test_hidden_files_and_those_of_file_managers_are_no_images(folder):
     assert load(folder).classes.counts == (12, 6, 1)
 
 
+def test_other_files_are_left_aside_and_counted_but_an_image_of_any_name_is_one(folder):
+    apple = folder / "train" / "apple"
+    picture(apple / "12.05.2026", 99)
+    picture(apple / "without extension", 98)
+    (apple / "sub").mkdir()
+    for name in (
+        "apple/notes.txt",
+        "apple/data.csv",
+        "apple/README",
+        "apple/sub/v.mp4",
+        "class9/side.xmp",
+        "beside.png",
+    ):
+        (folder / "train" / name).write_text("no image")
+    (folder / "LICENSE.md").write_text("no image")
+    split = load(folder)
+    assert split.classes.counts == (14, 6, 1)
+    (note,) = split.notes
+    assert note.startswith(f"7 left aside in {folder}, as no images in class folders: LICENSE.md, ")
+    assert "train/apple/README" in note and note.endswith(" and 2 more")
+    (note,) = load(folder / "train", test_share=0.2).notes
+    assert note.startswith(f"6 left aside in {folder / 'train'}")
+
+
 def test_one_folder_of_classes_needs_a_test_share_that_leaves_each_class_an_image(folder):
     with pytest.raises(LongtailError, match=r"data set 'train' has no test part; --test-share 0.2 holds"):
         load(folder / "train")
@@ -83,6 +107,19 @@ def test_classes_that_train_has_not_are_named_with_the_nearest(folder):
     (folder / "train" / "aple").mkdir()
     (folder / "train" / "dog").mkdir()
     assert "aple" in load(folder).classes.notes()[0]
+
+
+def test_an_image_that_fails_only_when_decoded_is_left_out_of_streamed_sets_if_asked(folder, monkeypatch):
+    monkeypatch.setattr("longtail.data.memory.MEMORY_LIMIT", 10)
+    whole = encoded(noise(), "PNG")
+    damaged = whole[:600] + bytes(200) + whole[800:]  # header and end are good
+    (folder / "train" / "apple" / "damaged.png").write_bytes(damaged)
+    assert load(folder).classes.counts == (13, 6, 1), "only decoding tells"
+    for size in (8, None):
+        split = load(folder, skip_bad=True, size=size)
+        assert isinstance(split.train, Files) and split.classes.counts == (12, 6, 1)
+        assert any("1 unreadable image left out" in note and "damaged.png" in note for note in split.notes)
+        assert split.digest("train") == load(folder, skip_bad=True, size=size).digest("train")
 
 
 def test_names_are_equal_whatever_unicode_form_and_kept_apart_by_case(tmp_path):
@@ -176,6 +213,8 @@ WRONG = {
     "a short line": ("a.csv", "path,label\nx.png\n", "line 2: 1 columns, but the header names 2"),
     "no label": ("a.csv", "path,label\nx.png,\n", "line 2: the label is empty"),
     "odd split": ("a.csv", "path,label,split\nx.png,cat,tset\n", "line 2: unknown split 'tset'; did you mean 'test'"),
+    "zero bytes": ("a.csv", "path,label\nx\0.png,cat\n", "a.csv holds zero bytes, so it is no text in UTF-8"),
+    "a list in UTF-16": ("a.txt", "x\0.\0p\0 \0001\0", "a.txt holds zero bytes, so it is no text in UTF-8"),
     "no rows": ("a.csv", "path,label\n", "lists no images"),
     "list without label": ("a.txt", "x.png 0\ny.png\n", "line 2: expected 'path label'"),
     "no train": ("a.csv", "path,label,split\nx.png,cat,test\n", "has no train part, only test"),
@@ -209,10 +248,10 @@ def test_folders_without_classes_say_what_is_expected(tmp_path):
 
 def test_all_unreadable_images_are_told_at_once_and_left_out_only_if_asked(folder):
     reasons = bad_files(folder / "train" / "apple")
-    (folder / "test" / "apple" / "notes.txt").write_text("seen in May")
+    (folder / "test" / "apple" / "photo.heic").write_bytes(b"a photograph, but not for Pillow")
     with pytest.raises(LongtailError, match=r"9 of 33 images of set cannot be read: .* --skip-bad") as caught:
         load(folder)
-    assert "\n" not in str(caught.value) and "notes.txt" in str(caught.value)
+    assert "\n" not in str(caught.value) and "photo.heic" in str(caught.value)
     assert all(re.search(f"{name}: [^;]*{why}", str(caught.value)) for name, why in reasons.items())
     split = load(folder, skip_bad=True)
     assert split.classes.counts == (12, 6, 1) and len(split.test) == 5

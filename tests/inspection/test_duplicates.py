@@ -3,6 +3,8 @@
 import os
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from longtail.data import Files, Images
 from longtail.data.names import Growing
+from longtail.data.shards import part_of
 from longtail.inspection import duplicates
 from longtail.inspection.duplicates import Duplicates, find_duplicates
 
@@ -80,6 +83,13 @@ def test_counts_equal_those_of_loops(entries):
     classes = {c: {y for d, _, y in entries if d == c} for c in range(5)}
     assert sorted(found.conflicts()) == [i for i, (c, _, _) in enumerate(entries) if len(classes[c]) > 1]
     assert found.within("train") == sum(p == 0 for _, p, _ in entries) - len(in_train)
+
+
+def test_missing_images_of_parquet_rows_equal_nothing(tmp_path):
+    images = pa.array([None, b"", b"one", b"one", None], pa.binary())
+    pq.write_table(pa.table({"image": images, "label": [0, 1, 0, 0, 1]}), tmp_path / "a.parquet")
+    found = find_duplicates({"train": Files(part_of([tmp_path / "a.parquet"]).places, torch.tensor([0, 1, 0, 0, 1]))})
+    assert found.within("train") == 1 and not len(found.conflicts())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -89,6 +89,18 @@ def test_the_command_prints_and_writes_and_overwrites_only_its_own(folder, capsy
     assert run("inspect", "digit-lt") == 2 and "did you mean 'digits-lt'" in capsys.readouterr().err
 
 
+def test_the_page_of_another_data_set_is_not_replaced(folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "other" / folder.name  # whose page has the same name
+    class_folders(other, {"a": 3, "b": 2})
+    assert run("inspect", str(folder)) == run("inspect", folder.name) == 0, "however the path is written"
+    (made,) = tmp_path.glob("*.html")
+    before = made.read_bytes()
+    assert run("inspect", str(other)) == 2 and made.read_bytes() == before
+    assert "is the page of another data set; choose another --out" in capsys.readouterr().err
+    assert run("inspect", "digits-lt", "--out", str(made)) == 2
+
+
 def test_known_sets_are_inspected_too(capsys, tmp_path):
     assert run("inspect", "digits-lt", "--imbalance", "20", "--out", str(tmp_path / "a.html")) == 0
     text = capsys.readouterr().out

@@ -153,8 +153,8 @@ def test_weights_that_do_not_fit_or_are_no_weights_are_one_clear_line(trained, c
     torch.save([1, 2], folder / "list.pth")
     said = {
         "another.safetensors": r"do not fit test_resnet: of \d+ tensors .*missing \(first",
-        "evil.pth": "neither safetensors nor a plain torch state dict",
-        "text.safetensors": "neither safetensors nor a plain torch state dict",
+        "evil.pth": r"neither safetensors nor a plain torch state dict \(names and tensors\), or are damaged$",
+        "text.safetensors": r"neither safetensors nor a plain torch state dict \(names and tensors\), or are damaged$",
         "list.pth": "hold no state dict",
         "absent.pth": "are not there",
     }
