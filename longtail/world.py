@@ -181,20 +181,24 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def start(device: str = "auto", threads: int | None = None) -> World:
+def start(device: str | torch.device = "auto", threads: int | None = None) -> World:
     """The world of this process; `auto` takes a GPU if there is one. Raises LongtailError for a device that is not there."""
     if sys.platform == "linux":
         keep_freed_memory()
     if threads is not None:
-        if not 1 <= threads <= (os.cpu_count() or 1):
+        if type(threads) is not int or not 1 <= threads <= (os.cpu_count() or 1):
             raise LongtailError(f"threads is {threads}; this machine has 1 to {os.cpu_count()}")
         torch.set_num_threads(threads)
+    device = str(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda") and not device.startswith("cuda:"):
         raise LongtailError(f"device is '{device}'; it takes auto, cpu, cuda or cuda:N")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise LongtailError(f"device {device} was asked for but torch sees no GPU here; leave --device out")
+    number, gpus = device.partition(":")[2], torch.cuda.device_count()
+    if number and not (number.isdigit() and int(number) < gpus):
+        raise LongtailError(f"device {device} is not there; torch sees {gpus} GPU{'s' * (gpus != 1)}, cuda:0 the first")
     return World(torch.device(device)) if processes() == 1 else join(device, processes())
 
 

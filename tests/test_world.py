@@ -22,7 +22,7 @@ from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
 from longtail.seeds import train_seeds
 from longtail.train import make_loader, train
-from longtail.world import ALONE, World, join
+from longtail.world import ALONE, World, join, start
 from tests import ranks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -209,3 +209,17 @@ def test_torchrun_restarts_and_resumes_a_run_that_lost_a_process(tmp_path):
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 41)] and rows[-1]["test_top1"]
     state = load_file(tmp_path / "run" / "model.safetensors")
     assert {value.item() for name, value in state.items() if name.endswith("num_batches_tracked")} == {40 * 8}
+
+
+def test_a_device_or_number_of_threads_that_is_not_there_is_one_clear_line(monkeypatch):
+    assert start(torch.device("cpu")).device == start("cpu").device
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for device in ("cuda:2", "cuda:x", "cuda:-1"):
+        with pytest.raises(LongtailError, match=f"device {device} is not there; torch sees 2 GPUs"):
+            start(device)
+    with pytest.raises(LongtailError, match="device is 'gpu'; it takes auto"):
+        start("gpu")
+    for threads in ("2", 0, True, 1.5):
+        with pytest.raises(LongtailError, match="threads is"):
+            start("cpu", threads)
