@@ -358,3 +358,19 @@ def test_a_post_hoc_stage_sees_every_training_image_once_as_it_is_tested(tmp_pat
         model.method.cls.bias.zero_()
         before = model.logits(split.train.images[:1])[0, 0]
     assert torch.allclose(z - bias, before, atol=1e-5) and len(bias.unique()) == 10
+
+
+@pytest.mark.parametrize(
+    "wrong, line",
+    [
+        ({"root": 3}, "root is 3; it takes the path"),
+        ({"workers": "2"}, "workers is '2'; it is a number"),
+        ({"recipe": 3}, "unknown recipe '3'"),
+        ({"val": 3}, "val is 3; it takes str"),
+        ({"weights": 3}, "weights is 3; it takes str"),
+    ],
+)
+def test_an_argument_of_another_type_is_one_clear_line(wrong, line, tmp_path):
+    with pytest.raises(LongtailError, match=line):
+        train_model("digits-lt", "ce", out=tmp_path / "run", **wrong)
+    assert not (tmp_path / "run").exists()

@@ -26,6 +26,8 @@ def load_split(data: str, imbalance: float | None, root: str | None = None, read
     An imbalance of None leaves a set as it is. What fits in memory is read, every image brought to `reading.size`; the
     rest stays `Files`. Raises LongtailError for an unknown name, and for files that are missing, broken or too few.
     """
+    if not isinstance(root, str | os.PathLike | None):
+        raise LongtailError(f"root is {root!r}; it takes the path of a folder")
     if data not in LONG_TAILED:
         split = split_of(name_of(data), listing(data, root, reading), imbalance)
         if reading.size and fits(split, reading.size):

@@ -29,8 +29,8 @@ def worker_count(asked: int | None) -> int:
 
     Raises LongtailError for a number below 0.
     """
-    if asked is not None and asked < 0:
-        raise LongtailError(f"workers is {asked}; it is a number of processes, or 0 for none")
+    if asked is not None and (type(asked) is not int or asked < 0):
+        raise LongtailError(f"workers is {asked!r}; it is a number of processes, or 0 for none")
     if multiprocessing.current_process().daemon:
         return 0
     if asked is not None:

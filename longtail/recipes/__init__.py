@@ -47,12 +47,11 @@ def recipe_for(
         )
     name = name or DEFAULT[data]
     if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    for part in ("val", "test"):
-        if changes.get(part):
-            changes[part] = os.path.abspath(changes[part])
-    if changes.get("weights") not in (None, TIMM):
-        changes["weights"] = os.path.abspath(changes["weights"])
+        raise unknown("recipe", str(name), RECIPES)
+    for name_of_path in ("val", "test", "weights"):
+        path = changes.get(name_of_path)
+        if path and isinstance(path, str | os.PathLike) and (name_of_path, path) != ("weights", TIMM):
+            changes[name_of_path] = os.path.abspath(path)
     numbers, options = RECIPES[name].RECIPE, getattr(RECIPES[name], "OPTIONS", {})
     if method in options:
         changes = {**options[method], **changes}
