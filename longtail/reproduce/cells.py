@@ -52,11 +52,11 @@ def cells_of(
     table: Table, scale: str = "full", seeds: int | None = None, precision: str = "fp32", only: str | None = None
 ) -> Iterator[Cell]:
     """The cells of a table, seed by seed, so that every row has its first number early; `only` is a pattern of row labels."""
-    for seed in range(seeds or table.seeds):
+    for seed in range(seeds or min(table.seeds, SCALES[scale].seeds)):
         for row in table.rows:
             if only and not fnmatch(row.label.lower(), only.lower()):
                 continue
             for setting in table.settings:
-                changes = {**SCALES[scale], **setting.changes, **row.changes}
+                changes = {**SCALES[scale].changes, **setting.changes, **row.changes}
                 recipe = recipe_for(changes.pop("data"), seed=seed, precision=precision, **changes)
                 yield Cell(row, setting, recipe, scale_name(scale, precision))

@@ -41,7 +41,7 @@ def section(name: str, scale: str, precision: str, ledger: Ledger) -> str:
         return ""
     command = f"longtail reproduce {name} --scale {scale} --seeds {seeds(kept)}"
     command += f" --precision {precision}" if precision != "fp32" else ""
-    changed = ", ".join(f"{key} {value}" for key, value in SCALES[scale].items())
+    changed = ", ".join(f"{key} {value}" for key, value in SCALES[scale].changes.items())
     machines = sorted(
         {
             f"{k['machine']['device_name']}, {k['machine']['threads']} threads, torch {k['machine']['torch']}"

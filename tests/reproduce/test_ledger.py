@@ -14,7 +14,7 @@ from longtail.reproduce import Ledger, as_csv, as_markdown, cells_of, lines_of, 
 from longtail.reproduce.cells import recipe_hash
 from longtail.reproduce.ledger import digest
 from longtail.reproduce.run import seconds_of
-from longtail.reproduce.tables import CALIBRATED, SCALES, TABLES, Row, Setting, Table
+from longtail.reproduce.tables import CALIBRATED, SCALES, TABLES, Row, Scale, Setting, Table
 
 TINY = Table(
     "two methods on digits",
@@ -109,7 +109,7 @@ def test_two_ledgers_merge_by_copying_files(filled, tmp_path):
 
 
 def test_scales_and_precisions_are_never_mixed(copy, monkeypatch):
-    monkeypatch.setitem(SCALES, "shorter", {"lr": 0.01})
+    monkeypatch.setitem(SCALES, "shorter", Scale({"lr": 0.01}))
     for other in (cells_of(TINY, "shorter"), cells_of(TINY, precision="bf16")):
         assert all(line.mean is None for line in lines_of(TINY, list(other), copy))
 
