@@ -1,10 +1,13 @@
-"""Shared by all tests: real data beside the checkout, where it is."""
+"""Shared by all tests: real data beside the checkout, where it is, and Ctrl-C as a terminal gives it."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and what they start, ignore it
 
 
 @pytest.fixture(scope="session")

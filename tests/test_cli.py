@@ -81,7 +81,7 @@ def test_train_ends_with_the_table_and_the_paths_and_evaluate_prints_the_same_nu
     text = capsys.readouterr().out
     assert "3 experts" in text and "few" in text and str(out / "results.json") in text
     recipe = json.loads((out / "recipe.json").read_text())
-    assert recipe["options"] == {"cpt": False} and recipe["epochs"] == 2
+    assert recipe["options"]["cpt"] is False and recipe["epochs"] == 2
     assert run("evaluate", str(out)) == 0
     table = capsys.readouterr().out
     assert [line for line in text.splitlines() if "expert" in line] == [
