@@ -29,7 +29,7 @@ def command(
     show: Annotated[bool, Parameter(help="print what the ledger holds and run nothing", negative="")] = False,
     scale: Annotated[str, Parameter(help="the recipe as printed (full), or a smaller one")] = "full",
     only: Annotated[str | None, Parameter(help="rows whose label fits this pattern, such as 'ecl*'")] = None,
-    seeds: Annotated[int | None, Parameter(help="seeds a row; as many as the paper if left out")] = None,
+    seeds: Annotated[int | None, Parameter(help="seeds a row; those of the table and scale if left out")] = None,
     budget: Annotated[str | None, Parameter(help="stop after this time, such as 9m; the next call goes on")] = None,
     ledger: Annotated[str, Parameter(help="folder of the finished cells")] = "ledger",
     precision: Annotated[str, Parameter(help="fp32, tf32 or bf16; never mixed in one table")] = "fp32",

@@ -25,6 +25,6 @@ def draw(name: str, figure: str, cells: Iterable[Cell], ledger: Ledger) -> tuple
         raise LongtailError(
             f"{ledger.path / 'runs'} has no finished run of {name} to draw; leave --show out to train them"
         )
-    path = ledger.path / "figures" / f"{name}-{scale}.svg"
+    path = ledger.picture(name, scale)
     path.parent.mkdir(exist_ok=True)
     return path, analysis.save(figure, evidences, path)

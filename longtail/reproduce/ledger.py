@@ -28,6 +28,10 @@ class Ledger:
         """Where its run folder is while it is trained, and stays for the figures."""
         return self.path / "runs" / cell.name
 
+    def picture(self, name: str, scale: str) -> Path:
+        """Where a figure of the paper is drawn."""
+        return self.path / "figures" / f"{name}-{scale}.svg"
+
     def read(self, cell: Cell) -> dict | None:
         """What is kept of a cell, None if it is not there; raises LongtailError for a file that is not as it was written."""
         path = self.file(cell)

@@ -29,8 +29,17 @@ def page(ledger: Ledger) -> str:
         ]
         sections += found
         empty += [] if found else [name]
+    sections += pictures(ledger)
     missing = f"\nNothing is measured yet of: {', '.join(empty)}.\n" if empty else ""
     return HEAD.format(ledger=ledger.path) + "".join(sections) + missing
+
+
+def pictures(ledger: Ledger) -> Iterator[str]:
+    """The figures that are drawn, each with its command."""
+    for name, scale in product((name for name, table in TABLES.items() if table.figure), SCALES):
+        if (path := ledger.picture(name, scale)).exists():
+            command = f"longtail reproduce {name} --scale {scale}"
+            yield f"\n## {TABLES[name].title}\n\nScale `{scale}`; `{command}`; [picture]({path}).\n"
 
 
 def section(name: str, scale: str, precision: str, ledger: Ledger) -> str:

@@ -188,3 +188,11 @@ def test_the_page_shows_what_is_measured_at_its_scale_and_names_what_is_not(fill
         "## two methods on digits" in text and "4 of 4 cells" in text and "Nothing is measured yet of: other." in text
     )
     assert f"{lines_of(TINY, list(cells_of(TINY)), filled)[0]}" in text and "not begun" not in text
+
+
+def test_the_page_links_the_figures_that_are_drawn(copy):
+    from longtail.reproduce import page
+
+    copy.picture("fig9", "cpu-small").parent.mkdir()
+    copy.picture("fig9", "cpu-small").write_text("<svg/>")
+    assert [f"[picture]({copy.path}/figures/fig9-cpu-small.svg)" in text for text in page.pictures(copy)] == [True]
