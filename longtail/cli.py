@@ -10,12 +10,11 @@ from typing import Annotated, NoReturn, get_args
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from longtail import __version__, api
 from longtail.analysis import FIGURES, draw
-from longtail.console import reporter, results_table, show_run
+from longtail.console import reporter, results_table, show_file, show_run
 from longtail.data import SOURCES
 from longtail.errors import LongtailError, stopped, unknown
 from longtail.flags import COMPLETION, Device, Selected, Threads, as_typed, whole, with_options
@@ -76,11 +75,8 @@ def train(
     else:
         console.print(results_table(train_seeds(resolved, seeds, path, report, **where)))
         api.keep_report(path, report.note)
-        for name, what in (
-            ("seeds.json", "the numbers above, and a run folder beside it for each seed"),
-            ("report.html", "all of it as a page"),
-        ):
-            console.print(f"{escape(str(path / name))}  [dim]{what}[/]", highlight=False, soft_wrap=True)
+        show_file(console, path / "seeds.json", "the numbers above, and a run folder beside it for each seed")
+        show_file(console, path / "report.html", "all of it as a page")
 
 
 def evaluate(
@@ -178,7 +174,7 @@ def figure(
         console.print(table)
         return
     path, words = draw(name, runs, out)
-    console.print(f"{escape(str(path))}  [dim]its numbers are beside it[/]", highlight=False, soft_wrap=True)
+    show_file(console, path, "its numbers are beside it")
     console.print(words, markup=False, highlight=False)
 
 

@@ -1,6 +1,7 @@
 """What a person sees in the terminal: the progress of a run, and tables."""
 
 import time
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -143,4 +144,9 @@ def show_run(console: Console, run: RunFolder) -> None:
         if "selected" in results:
             console.print(selected_line(results["selected"]), highlight=False)
     for name, what in ((name, what) for name, what in WRITTEN.items() if run.has(name)):
-        console.print(f"{escape(str(run.path / name))}  [dim]{what}[/]", highlight=False, soft_wrap=True)
+        show_file(console, run.path / name, what)
+
+
+def show_file(console: Console, path: Path, what: str) -> None:
+    """A line on a file that was written."""
+    console.print(f"{escape(str(path))}  [dim]{what}[/]", highlight=False, soft_wrap=True)

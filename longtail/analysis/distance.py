@@ -51,13 +51,8 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
         colour = EXPERTS[k % len(EXPERTS)]
         ax.plot(rank, arrays[pair], ".", color=colour, markersize=np.clip(400 / len(rank), 1.5, 7), alpha=0.35, mew=0)
         style = ("-", "--", ":")[k // len(EXPERTS) % 3]
-        ax.plot(
-            rank,
-            moving_mean(arrays[pair], len(rank) // 30),
-            style,
-            color=colour,
-            label=f"experts {pair.replace('-', ' and ')}",
-        )
+        smooth = moving_mean(arrays[pair], len(rank) // 30)  # over a fifteenth of the classes
+        ax.plot(rank, smooth, style, color=colour, label=f"experts {pair.replace('-', ' and ')}")
     ax.set_ylabel("distance of features (L2)")
     ax.set_ylim(bottom=0)
     class_axis(ax, arrays["name"])

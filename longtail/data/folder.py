@@ -11,10 +11,11 @@ from longtail.errors import LongtailError
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 # endings of files that are meant as images, also of those that Pillow does not read, so that no photograph is lost in silence
-IMAGES = (
+ENDINGS = (
     ".jpg .jpeg .jpe .jfif .png .gif .bmp .tif .tiff .webp .jp2 .j2k .avif .jxl .ppm .pgm .pbm .pnm .tga .ico .heic .heif "
     ".cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .pef .srw"
 )
+IMAGES = frozenset(ENDINGS.split())
 LITTER = {"thumbs.db", "desktop.ini", "@eadir", "__macosx", "$recycle.bin"}  # of Windows, network disks and macOS
 
 
@@ -64,7 +65,7 @@ def class_folders(folder: Path, aside: list[str]) -> Part:
 
 def is_image(path: Path) -> bool:
     """Whether a file is meant as an image: its name says so or, if not, it can be read as one whatever its name."""
-    if path.suffix.lower() in IMAGES.split():
+    if path.suffix.lower() in IMAGES:
         return True
     try:
         with quietly():

@@ -16,7 +16,7 @@ from longtail.augment.transform import narrow
 from longtail.data.files import Files
 from longtail.data.loader import Batch, Loader, mix
 from longtail.data.split import Split
-from longtail.data.workers import Decoder, Job, as_tested, decoded, worker_count
+from longtail.data.workers import Decoder, Job, as_tested, decoded
 
 READ_EVERY = (1, 32)  # steps between readings of the loss, for which a GPU is waited for; on a CPU, on a GPU
 
@@ -54,7 +54,6 @@ class StreamLoader(Loader):
         rank: int = 0,
         ranks: int = 1,
     ):
-        worker_count(split.train.workers)  # a wrong number is refused before the run has a folder
         self.family, chosen = family, [family.views[name] for name in views]
         super().__init__(split, [] if family.test else chosen, batch_size, seed, device, batch_size, rank, ranks)
         view, at_least = as_tested(family)

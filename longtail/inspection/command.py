@@ -72,8 +72,11 @@ def page_path(out: str | None, data: str) -> Path:
     """Where the page goes; raises LongtailError if anything but an earlier page of the same data is there already."""
     path = Path(out).expanduser() if out else Path(f"inspect-{name_of(data)}.html")
     check_folder_of(path)
-    if path.is_dir() or (path.exists() and PAGE not in path.read_text(errors="replace")[:200]):
+    if not path.exists():
+        return path
+    head = "" if path.is_dir() else path.read_text(errors="replace")[:200]
+    if PAGE not in head:
         raise LongtailError(f"{path} is there already and is no page of `longtail inspect`; choose another --out")
-    if path.exists() and mark_of(data) not in path.read_text(errors="replace")[:200]:
+    if mark_of(data) not in head:
         raise LongtailError(f"{path} is there already and is the page of another data set; choose another --out")
     return path

@@ -47,8 +47,7 @@ class Ledger:
         if kept["recipe_sha256"] != recipe_hash(cell.recipe) or kept["scale"] != cell.scale:
             raise LongtailError(f"{path} holds another cell than its name says")
         for name, value in kept["recipe"]["options"].items():
-            if value != cell.recipe.options.get(name):
-                now = cell.recipe.options.get(name)
+            if value != (now := cell.recipe.options.get(name)):
                 raise LongtailError(f"{path} was trained with {name} {value}; by default it is {now} by now")
         return kept
 
