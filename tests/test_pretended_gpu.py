@@ -1,0 +1,131 @@
+"""GPU paths without a GPU: tensors that claim to be on one and hold nothing (torch's FakeTensorMode).
+
+What mixes devices raises, as on a GPU; reading a value back raises; copies between host and GPU are found. Gradients and
+the fused optimiser, which torch cannot pretend, are left out.
+"""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from longtail import methods
+from longtail.augment import FAMILIES
+from longtail.data import Batch, Loader
+from longtail.evaluate import batches_of, features_of, logits_of
+from longtail.nets import Net
+from tests.methods.test_contract import COUNTS, split_for
+
+GPU = torch.device("cuda:0")
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer")  # torch's own modules do
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Pretended tensors, and a torch that takes them for a GPU's."""
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch, "_sample_dirichlet", torch.rand_like)  # has no pretended form
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+class OnDevice(TorchDispatchMode):
+    """Forbids copies between host and GPU, which a captured step must not make."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        places = {t.device.type for t in tree_leaves((args, kwargs, found)) if isinstance(t, torch.Tensor) and t.dim()}
+        assert places <= {"cuda"} or places <= {"cpu"}, f"{func} copies between host and GPU in a step"
+        return found
+
+
+def build(name: str, gpu: FakeTensorMode, half: bool = False) -> methods.Method:
+    """A method whose parameters and buffers are on the pretended GPU."""
+    method = methods.method_class(name)(COUNTS, Net("resnet8", half=half))
+    with gpu:
+        for module in method.modules():
+            for key, p in module._parameters.items():
+                if p is not None:
+                    moved = torch.empty(p.shape, dtype=p.dtype, device=GPU)
+                    module._parameters[key] = nn.Parameter(moved, requires_grad=p.requires_grad)
+            for key, b in module._buffers.items():
+                module._buffers[key] = torch.empty(b.shape, dtype=b.dtype, device=GPU)
+    return method
+
+
+def batch(method: methods.Method) -> Batch:
+    """What a step gets."""
+    views = [torch.empty(16, 3, 8, 8, device=GPU) for _ in method.views]
+    y, index = (torch.zeros(16, dtype=torch.long, device=GPU) for _ in range(2))
+    return Batch(views, y, index, torch.zeros((), device=GPU))
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_every_stage_of_every_method_stays_on_the_gpu(name, half, gpu):
+    method, split = build(name, gpu, half), split_for()
+    with gpu:
+        for stage in method.stages():
+            method.begin_stage(stage, split)
+            if not stage.share:
+                with torch.no_grad():
+                    method.eval().post_hoc(stage, batches_of(split.train, FAMILIES["digits"], GPU))
+                continue
+            method.train()
+            with OnDevice():
+                for _ in range(2):
+                    terms = method(*(batch(method) for _ in stage.samplers))
+                    method.after_step()
+            assert all(term.device == GPU and term.shape == () for term in terms.values())
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_every_method_is_tested_on_the_gpu(name, gpu, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "item", lambda self: 0.0)  # what is measured on the test images may be read
+    method, split = build(name, gpu), split_for()
+    with gpu:
+        if method.sees:
+            method.eval().adapt(lambda epoch: iter([[torch.empty(16, 3, 8, 8, device=GPU) for _ in method.sees]]))
+        for compute in (logits_of, features_of):
+            assert compute(method, split.test, FAMILIES["digits"]).device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_batches_are_made_on_the_gpu(name, gpu, monkeypatch):
+    # what depends on values: the images that an operation changes, the reaches of a blur, a histogram, the widest of some windows
+    monkeypatch.setattr(torch.Tensor, "nonzero", lambda mask: torch.zeros(len(mask), 1, dtype=torch.long, device=GPU))
+    monkeypatch.setattr(torch.Tensor, "unique", lambda radius: SimpleNamespace(tolist=lambda: [0, 1]))
+    monkeypatch.setattr(torch.Tensor, "__int__", lambda widest: 3)
+    monkeypatch.setattr(torch, "bincount", lambda x, minlength: torch.zeros(minlength, dtype=x.dtype, device=x.device))
+    family, split = FAMILIES[name], split_for()
+    with gpu:
+        loader = Loader(split, list(family.views.values()), 16, 0, GPU, 32)
+        for (chunk,) in loader.epoch(0):
+            assert {t.device for t in (*chunk.views, chunk.y, chunk.index)} == {GPU}
+
+
+def wrong_device(x):
+    return x + torch.ones(3)
+
+
+def copies_in(x):
+    return x + torch.tensor([1.0, 2.0, 3.0], device=x.device)
+
+
+def copies_out(x):
+    return x.cpu()
+
+
+def reads(x):
+    return x.sum().item()
+
+
+@pytest.mark.parametrize("fault", [wrong_device, copies_in, copies_out, reads])
+def test_the_check_finds(fault, gpu):
+    with gpu, pytest.raises((RuntimeError, AssertionError)), OnDevice():
+        fault(torch.empty(3, device=GPU))
