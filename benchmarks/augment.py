@@ -69,7 +69,8 @@ def main(argv: list[str]) -> None:
     for name, (ours, theirs) in calls.items():
         print(f"{name}: {len(images)} {source} images on {options.device}, equal to PIL in every byte")
         record[name] = compare({"PIL": theirs, "longtail": ours}, options.rounds)
-    normalise, papers = FAMILIES["cifar"].normaliser(), PilViews(Images(images, torch.zeros(len(images))))
+    normalise = FAMILIES["cifar"].normaliser(torch.device(options.device))
+    papers = PilViews(Images(images, torch.zeros(len(images))))
     print("papers: both views as normalised tensors, of the same distribution")
     record["papers"] = compare(
         {

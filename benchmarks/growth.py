@@ -26,7 +26,7 @@ def measure(images: int, experts: int, classes: int, epochs: int) -> dict:
     recipe = recipe_for("cifar100-lt", net="resnet8", experts=experts)
     method = recipe.build(split.classes.counts).train()
     views = family("cifar").views
-    loader = Loader(split, [views[v] for v in method.views], 64, 0, world.device, world.chunk)
+    loader = Loader(split, [views[v] for v in method.views], 64, 0, world.device, world.chunk(views.size))
     step = Step(method, [p for p in method.parameters() if p.requires_grad], recipe, family("cifar"))
     seconds, memory = [], []
     for epoch in range(epochs + 1):  # the first warms up

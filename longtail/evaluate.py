@@ -15,7 +15,7 @@ from longtail.metrics import class_accuracy, summarise
 from longtail.nets import folded
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
-from longtail.world import ALONE, World
+from longtail.world import ALONE, World, full_precision
 
 LAST = "model.safetensors"  # the weights of the last epoch
 BATCH = (128, 1000)  # on a CPU, what stays in its cache; on a GPU
@@ -217,7 +217,10 @@ def write_predictions(run: RunFolder, predictions: Predictions) -> None:
 
 
 def load_method(run: RunFolder, weights: str = LAST) -> tuple[Recipe, Method]:
-    """The recipe and the trained method of a finished run; raises LongtailError if it is not finished or does not fit."""
+    """The recipe and the trained method of a finished run, at the precision it was trained in.
+
+    Raises LongtailError if it is not finished or does not fit.
+    """
     if not run.has("results.json"):
         raise LongtailError(
             f"{run.path} has no model yet: it was not trained to the end; the same train command with --resume goes on"
@@ -238,4 +241,5 @@ def load_method(run: RunFolder, weights: str = LAST) -> tuple[Recipe, Method]:
     if broken:
         raise LongtailError(f"{run.path / weights} holds numbers that are not finite, in {broken[0]}")
     method.load_state_dict(state, strict=False)
+    full_precision(recipe.precision != "tf32")
     return recipe, method.eval()

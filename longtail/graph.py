@@ -1,7 +1,8 @@
 """The same step captured once as a CUDA graph and replayed: one launch where eager mode makes thousands."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -24,6 +25,7 @@ class GraphStep(Step):
         self.graph: torch.cuda.CUDAGraph | None = None
         self.held: list[Batch] = []
         self.eager, self.warm = self.lr.device.type != "cuda", WARM
+        self.side = None if self.eager else torch.cuda.Stream(self.lr.device)  # its own: cuBLAS keeps memory for each
 
     def run(self, batches: Sequence[Batch]) -> None:
         self.hold(batches)
@@ -53,26 +55,42 @@ class GraphStep(Step):
         if self.eager:
             run(self.held)
             return
-        here, side = torch.cuda.current_stream(), torch.cuda.Stream()
-        side.wait_stream(here)
-        with torch.cuda.stream(side):
+        here = torch.cuda.current_stream()
+        self.side.wait_stream(here)
+        with torch.cuda.stream(self.side):
             run(self.held)
-        here.wait_stream(side)
+        here.wait_stream(self.side)
 
     def capture(self) -> None:
         """Record one step; nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
         self.optimiser.zero_grad(set_to_none=True)
         try:
-            with torch.cuda.graph(graph):
+            # by thread: others, which pin memory for the next batch, may go on
+            with unharmed(), torch.cuda.graph(graph, stream=self.side, capture_error_mode="thread_local"):
                 super().run(self.held)
         except RuntimeError as error:
             self.eager = True
+            why = error.__context__ or error  # the end of a broken capture raises once more
             for part in self.method.modules():
                 if isinstance(part, Queue):
                     part.held.clear()  # keys of a batch that was never computed
             warnings.warn(
-                f"the step runs without a CUDA graph, which is slower: {str(error).splitlines()[0]}", stacklevel=2
+                f"the step runs without a CUDA graph, which is slower: {str(why).splitlines()[0]}", stacklevel=2
             )
             return
         self.graph = graph
+
+
+@contextmanager
+def unharmed() -> Iterator[None]:
+    """Take back what a broken capture leaves behind in torch 2.11: its stream, and random numbers that wait for its end."""
+    here = torch.cuda.current_stream()
+    generator = torch.cuda.default_generators[here.device_index]
+    spare = generator.clone_state()
+    try:
+        yield
+    except RuntimeError:
+        torch.cuda.set_stream(here)
+        generator.graphsafe_set_state(spare)
+        raise

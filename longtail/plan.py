@@ -54,7 +54,7 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
             f"{size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
         )
     chosen = [views.views[name] for name in method.views]
-    return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk, **share)
+    return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk(views.size), **share)
 
 
 def path_of(split: Split) -> str:

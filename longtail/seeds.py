@@ -106,26 +106,24 @@ class Lane:
     """One of several trainings that take turns: its stream and its own state of torch's random numbers."""
 
     def __init__(self, training: Training, world: World):
-        self.running, self.device = training.go(), world.device
-        self.stream = torch.cuda.Stream(world.device) if world.device.type == "cuda" else None
-        self.random = self.get_random()
+        self.running, self.random, device = training.go(), torch.get_rng_state(), world.device
+        self.stream = self.gpu = None
+        if device.type == "cuda":
+            self.stream = torch.cuda.Stream(device)
+            self.gpu = torch.cuda.default_generators[torch.cuda.current_device()]
+            self.own = self.gpu.clone_state()  # which its graph reads, in torch 2.11 whenever it is replayed
 
     def advance(self) -> bool:
         """Run to the next pause; False at the end."""
-        self.set_random()
+        torch.set_rng_state(self.random)
+        if self.gpu:
+            self.gpu.graphsafe_set_state(self.own)
         with torch.cuda.stream(self.stream):  # None: nothing to switch
             going = next(self.running, self) is not self  # self marks the end
-        self.random = self.get_random()
+        self.random = torch.get_rng_state()
+        if self.gpu:
+            self.own = self.gpu.graphsafe_get_state()
         return going
-
-    def get_random(self) -> list[torch.Tensor]:
-        states = [torch.get_rng_state()]
-        return [*states, torch.cuda.get_rng_state(self.device)] if self.stream else states
-
-    def set_random(self) -> None:
-        torch.set_rng_state(self.random[0])
-        if self.stream:
-            torch.cuda.set_rng_state(self.random[1], self.device)
 
 
 def in_processes(

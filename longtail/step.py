@@ -30,7 +30,7 @@ class Step:
         self.forward = world.wrap(method)
         device = parameters[0].device
         self.normalise = family.normaliser(device)
-        self.lr = torch.tensor(recipe.lr, device=device)
+        self.lr = torch.tensor(recipe.lr, dtype=torch.float32, device=device)
         self.progress = torch.zeros((), device=device)
         self.count = torch.zeros((), dtype=torch.long, device=device)
         self.names: list[str] = []

@@ -211,7 +211,8 @@ class Training:
     def keep(self, step: Step, part: Part, epoch: int, terms: dict[str, float], seconds: float) -> None:
         """Write the checkpoint and a row of `metrics.csv`, with a test of the model where one is due."""
         done, every = part.before + epoch + 1, self.recipe.eval_every
-        broken = [name for name, parameter in self.parameters.items() if not parameter.isfinite().all()]
+        finite = torch.stack([parameter.isfinite().all() for parameter in self.parameters.values()]).tolist()
+        broken = [name for name, good in zip(self.parameters, finite, strict=True) if not good]
         if broken:
             raise LongtailError(self.not_finite(f"the weights of {broken[0]} are not finite after epoch {done}", done))
         row = {"epoch": done, "stage": part.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}

@@ -123,10 +123,9 @@ class World:
                 "the same command with --resume goes on"
             ) from error
 
-    @property
-    def chunk(self) -> int:
-        """Images augmented in one call: what stays in a CPU's cache, or a GPU's whole epoch."""
-        return 1024 if self.device.type == "cpu" else 32_768
+    def chunk(self, size: int) -> int:
+        """Images of a side augmented in one call: what stays in a CPU's cache, or a GPU's whole epoch up to 1 GiB."""
+        return 1024 if self.device.type == "cpu" else max(min(2**30 // (3 * size**2), 32_768), 1)
 
     def fork_random(self) -> AbstractContextManager:
         """A context that gives torch's random numbers back to the caller as they were."""
@@ -199,7 +198,11 @@ def start(device: str | torch.device = "auto", threads: int | None = None) -> Wo
     number, gpus = device.partition(":")[2], torch.cuda.device_count()
     if number and not (number.isdigit() and int(number) < gpus):
         raise LongtailError(f"device {device} is not there; torch sees {gpus} GPU{'s' * (gpus != 1)}, cuda:0 the first")
-    return World(torch.device(device)) if processes() == 1 else join(device, processes())
+    if processes() > 1:
+        return join(device, processes())
+    if number:
+        torch.cuda.set_device(int(number))  # streams and graphs belong to the current one
+    return World(torch.device(device))
 
 
 def join(device: str, size: int) -> World:

@@ -1,5 +1,6 @@
-"""Shared by all tests: real data beside the checkout, where it is, and Ctrl-C as a terminal gives it."""
+"""Shared by all tests: real data beside the checkout, where it is, Ctrl-C as a terminal gives it, and one device."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -8,6 +9,12 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and what they start, ignore it
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests compare with what one CPU gives, bit for bit; those of a GPU run by themselves, by `pytest -m gpu`."""
+    if config.getoption("markexpr") != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,7 @@ class Transform:
     def apply(self, images: Tensor, draw: Draw) -> Tensor:
         """Apply drawn parameters, on the images' device; (N, 3, H, W) uint8 -> (N, 3, h, w) uint8."""
         check(images)
-        moved = {name: values.to(images.device, non_blocking=True) for name, values in draw.items()}
-        return self.change(images.contiguous(), **moved)
+        return self.change(images.contiguous(), **to_device(draw, images.device))
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw and apply; the draws come from a CPU generator, so they do not depend on the device."""
@@ -71,6 +70,11 @@ def check(images: Tensor) -> None:
     """Raise ValueError unless the images are (N, 3, H, W) uint8."""
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"expected uint8 images (N, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+
+
+def to_device(draw: Draw, device: torch.device) -> Draw:
+    """Parameters where the images are."""
+    return {name: values.to(device, non_blocking=True) for name, values in draw.items()}
 
 
 def narrow(draws: list[Draw], rows: slice | Tensor) -> list[Draw]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from longtail.augment import Family
-from longtail.augment.transform import narrow
+from longtail.augment.transform import narrow, to_device
 from longtail.data.files import Files
 from longtail.data.loader import Batch, Loader, mix
 from longtail.data.split import Split
@@ -87,11 +87,11 @@ class StreamLoader(Loader):
 
     def batches(self, found: Iterator[list[list[Tensor]]], place: int, plan: tuple[Tensor, list]) -> Iterator[Batch]:
         """The batches of one sampler, on the device."""
-        order, draws = plan
+        order, draws = plan[0].to(self.device), [[to_device(d, self.device) for d in view] for view in plan[1]]
         for step, jobs in enumerate(found):
             rows = slice(step * self.batch_size, (step + 1) * self.batch_size)
             views = [images.to(self.device, non_blocking=True) for images in jobs[place]]
             if self.views:
                 views = [view.apply(views[0], narrow(draw, rows)) for view, draw in zip(self.views, draws, strict=True)]
-            index = order[rows].to(self.device)
+            index = order[rows]
             yield Batch(views, self.y[index], index, torch.empty(()))

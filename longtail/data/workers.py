@@ -90,7 +90,7 @@ def random_numbers_aside() -> Iterator[None]:
 
 def seed_all(seed: int) -> None:
     """Seed all three: torchvision draws from torch, timm's RandAugment from the others."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # a GPU's is the method's
     np.random.seed(seed % 2**32)
     random.seed(seed)
 

@@ -13,6 +13,7 @@ class Experts(nn.Module):
     def __init__(self, build: Callable[[], nn.Module], experts: int):
         super().__init__()
         self.experts = nn.ModuleList(build() for _ in range(experts))
+        self.streams: list[torch.cuda.Stream] = []  # the same for every part of a step, whose memory they then share
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda and torch.cuda.is_current_stream_capturing():
@@ -21,13 +22,13 @@ class Experts(nn.Module):
 
     def side_by_side(self, x: Tensor) -> list[Tensor]:
         """Each expert on a stream of its own, so that a CUDA graph runs them at the same time, backwards too."""
-        here, streams = torch.cuda.current_stream(), [torch.cuda.Stream() for _ in self.experts]
-        outputs = []
-        for expert, stream in zip(self.experts, streams, strict=True):
+        self.streams = self.streams or [torch.cuda.Stream() for _ in self.experts]
+        here, outputs = torch.cuda.current_stream(), []
+        for expert, stream in zip(self.experts, self.streams, strict=True):
             stream.wait_stream(here)
             with torch.cuda.stream(stream):
                 outputs.append(expert(x))
-        for stream in streams:
+        for stream in self.streams:
             here.wait_stream(stream)
         self.kept = [v.detach() for v in outputs]  # alive, so that no stream is given memory that another still reads
         return outputs

@@ -112,6 +112,7 @@ def test_wrong_images_are_refused_with_what_was_expected():
             view(images, torch.Generator())
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize(("family", "view"), VIEWS)
 def test_the_gpu_gives_the_same_bytes(family, view):
