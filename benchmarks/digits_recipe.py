@@ -12,7 +12,7 @@ from longtail.console import Silent
 from longtail.data import ClassTable, Images, Split, exponential_counts, long_tailed_indices
 from longtail.data.sources import DIGITS_LARGEST, load_split
 from longtail.evaluate import measure
-from longtail.plan import make_loader
+from longtail.plan import make_loader, plan
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
 from longtail.train import Training
@@ -40,7 +40,8 @@ def score(split: Split, method: str, seed: int, **changes) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.claim(f"{folder}/run", recipe, split, resume=False)
         world = start("cpu", 1)
-        training = Training(recipe, built, split, make_loader(recipe, built, split, world), run, Silent(), world)
+        parts, loader = plan(built.stages(), recipe.epochs), make_loader(recipe, built, split, world)
+        training = Training(recipe, built, split, parts, loader, run, Silent(), world)
         for part in training.parts:
             for _ in training.go_stage(part, None):
                 pass
@@ -64,6 +65,6 @@ def main(argv: list[str]) -> None:
         found = [score(split, args.method, seed, imbalance=args.imbalance, **changes) for seed in range(args.seeds)]
         cells = [
             f"{m} {statistics.mean(f[m] for f in found):.1f} +- {statistics.stdev(f[m] for f in found):.1f}"
-            for m in ("top1", "few", "ece")
+            for m in ("test_top1", "test_few", "test_ece")
         ]
         print(args.method, changes, "  ".join(cells), flush=True)

@@ -131,10 +131,11 @@ def adapt(method: Method, images: Images | Files, views: Family, seed: int) -> d
 def measure(
     method: Method, split: Split, recipe: Recipe, part: str = "test", world: World = ALONE
 ) -> dict[str, float | None]:
-    """The ensemble's seven numbers on a part as it stands: the test part for curves, only the val part for choosing."""
+    """The ensemble's seven numbers on a part, under "PART_NAME": the test part for curves, only the val part for choosing."""
     images = split.parts[part]
     logits = shared_logits(method, images, recipe.family, world)
-    return summarise(logits.mean(0), images.labels, split.classes.counts)
+    found = summarise(logits.mean(0), images.labels, split.classes.counts)
+    return {f"{part}_{name}": value for name, value in found.items()}
 
 
 def write(

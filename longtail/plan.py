@@ -1,6 +1,5 @@
 """What a run is made of: its epochs divided among the stages of its method, and the loader that feeds them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from longtail.data import Files, Loader, Split, StreamLoader, worker_count
@@ -20,14 +19,18 @@ class Part:
     before: int
 
 
-def plan(stages: list[Stage], epochs: int) -> Iterator[Part]:
-    """Divide the epochs among the stages by their shares, at least one for each that trains."""
-    total, before, share = sum(stage.share for stage in stages), 0, 0.0
+def plan(stages: list[Stage], epochs: int) -> list[Part]:
+    """Divide the epochs among the stages by their shares; raises LongtailError unless there is one for each that trains."""
+    train = sum(stage.share > 0 for stage in stages)
+    if epochs < train:
+        raise LongtailError(f"the method trains in {train} stages, which take an epoch each; --epochs is {epochs}")
+    total, before, share, parts = sum(stage.share for stage in stages), 0, 0.0, []
     for number, stage in enumerate(stages):
-        share += stage.share
-        own = max(round(epochs * share / total) - before, 1) if stage.share else 0
-        yield Part(number, stage, own, before)
+        share, train = share + stage.share, train - (stage.share > 0)
+        own = min(max(round(epochs * share / total) - before, 1), epochs - before - train) if stage.share else 0
+        parts.append(Part(number, stage, own, before))
         before += own
+    return parts
 
 
 def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:

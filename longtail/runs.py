@@ -95,10 +95,11 @@ class RunFolder:
         if changed:
             what = "; ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in changed)
             raise LongtailError(f"{self.path} was begun with another recipe: {what}. Choose another --out")
-        self.check_images(split, "train")
+        for part in split.parts:
+            self.check_images(split, part)
 
     def check_images(self, split: Split, part: str) -> None:
-        """Raise LongtailError unless the train or test images are those the run was begun with."""
+        """Raise LongtailError unless the images of a part are those the run was begun with."""
         with self.as_written("split.json"):
             same = self.read_json("split.json")[f"{part}_sha256"] == split.digest(part)
         if not same:

@@ -14,10 +14,15 @@ from longtail.world import ALONE, World
 SELECTED = "selected.safetensors"
 
 
-def check_selection(recipe: Recipe, split: Split) -> None:
-    """Raise LongtailError if there is nothing to select by: no validation images, or none of the classes that count."""
+def check_selection(recipe: Recipe, split: Split, method: Method) -> None:
+    """Raise LongtailError if there is nothing to select, or nothing to select by.
+
+    No validation images, none of the classes that count, or a method that is made after its last epoch.
+    """
     if recipe.select is None:
         return
+    if not all(stage.share for stage in method.stages()):
+        raise LongtailError(f"--select chooses an epoch, and {recipe.method} is made after the last one; leave it out")
     if split.val is None:
         raise LongtailError(
             f"--select {recipe.select} needs validation images, and {split.name} has none; "

@@ -59,11 +59,11 @@ def prepare(
     """Load the data, build the method, claim the folder: all that can go wrong does so before the first step."""
     split = world.in_turn(lambda: recipe.load(root, workers))
     recipe = recipe.fitted(split)
-    check_selection(recipe, split)
     full_precision(recipe.precision != "tf32")
     torch.manual_seed(mix(recipe.seed, 0))
     method = recipe.build(split.classes.counts).to(world.device)
-    loader = make_loader(recipe, method, split, world)
+    check_selection(recipe, split, method)
+    parts, loader = plan(method.stages(), recipe.epochs), make_loader(recipe, method, split, world)
 
     def claim() -> RunFolder:
         run = RunFolder.claim(out, recipe, split, resume)
@@ -72,7 +72,7 @@ def prepare(
             run.write_json("environment.json", found)
         return run
 
-    return Training(recipe, method, split, loader, world.from_lead(claim), report, world)
+    return Training(recipe, method, split, parts, loader, world.from_lead(claim), report, world)
 
 
 @dataclass
@@ -82,13 +82,13 @@ class Training:
     recipe: Recipe
     method: Method
     split: Split
+    parts: list[Part]
     loader: Loader
     run: RunFolder
     report: Report
     world: World
 
     def __post_init__(self):
-        self.parts = list(plan(self.method.stages(), self.recipe.epochs))
         self.epochs = self.parts[-1].before + self.parts[-1].epochs
         self.parameters = {name: p for name, p in self.method.named_parameters() if p.requires_grad}
         self.rows: list[dict] = []
@@ -121,6 +121,8 @@ class Training:
     def finish(self) -> None:
         """Test the model of the last epoch, and of the selected one, and write what a finished run keeps."""
         views, extras = self.recipe.family, {}
+        if self.split.val is not None and not self.parts[-1].epochs:  # the last epoch was not yet the model
+            self.rows[-1] |= measure(self.method, self.split, self.recipe, "val", self.world)
         run = self.run, self.recipe, self.method, self.split, self.rows
         if self.recipe.select:
             extras["selected"] = selected_results(*run, self.world)
@@ -220,8 +222,7 @@ class Training:
         due = bool(every) and done % every == 0
         validated = self.split.val is not None and (due or self.recipe.select or done == self.epochs)
         for name in ["val"] * bool(validated) + ["test"] * (due and done < self.epochs):
-            found = measure(self.method, self.split, self.recipe, name, self.world)
-            row |= {f"{name}_{metric}": value for metric, value in found.items()}
+            row |= measure(self.method, self.split, self.recipe, name, self.world)
         self.rows.append(row)
         self.world.from_lead(lambda: self.write(step, part, epoch))
         self.report.epoch(self.recipe.seed, row)

@@ -17,33 +17,8 @@ import longtail
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "longtail"
 
-# a module may import from its own layer and from those before it
-LAYERS = [
-    ["errors"],
-    ["losses", "metrics", "augment"],
-    ["data"],
-    ["nets"],
-    ["methods"],
-    ["recipe"],
-    ["recipes", "world", "runs", "track"],
-    ["plan"],
-    ["step"],
-    ["graph"],
-    ["evaluate"],
-    ["prior", "inputs", "export"],
-    ["predict"],
-    ["selection"],
-    ["train"],
-    ["console", "seeds"],
-    ["analysis"],
-    ["report", "inspection"],
-    ["reproduce"],
-    ["api", "flags"],
-    ["use"],
-    ["cli"],
-    ["__main__"],
-]
-LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
+MAP = (ROOT / "README.md").read_text().partition("\nlongtail/\n")[2].partition("\nbenchmarks/")[0]
+PLACE = {name: place for place, name in enumerate([*re.findall(r"(\w+)(?:/|\.py) ", MAP), "__main__"])}
 
 
 def modules() -> list[str]:
@@ -63,7 +38,7 @@ def imports(path: Path) -> set[str]:
             found |= {parts[0]} if parts else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("longtail.")}
-    return found & LAYER.keys()
+    return found & PLACE.keys()
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -71,9 +46,9 @@ def test_imports_point_one_way(path):
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if own == "__init__":
         return
-    assert own in LAYER, f"say in LAYERS where {own} stands"
-    upward = {name for name in imports(path) if LAYER[name] > LAYER[own]}
-    assert not upward, f"{own} imports {upward}"
+    assert own in PLACE, f"say in README's map where {own} stands"
+    upward = {name for name in imports(path) if PLACE[name] > PLACE[own]}
+    assert not upward, f"{own} imports {upward}, which README's map has below it"
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))

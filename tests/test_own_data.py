@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import longtail
 from longtail import LongtailError, cli
 from longtail.console import selected_line
-from longtail.evaluate import predict
+from longtail.evaluate import logits_of, predict
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
@@ -139,6 +139,31 @@ def test_a_killed_run_on_a_folder_is_resumed_to_the_same_weights(finished, tmp_p
     assert run("train", relative, *words[2:-1], copy, "--resume") == 0
     for name in ("model.safetensors", "selected.safetensors"):
         assert same(out / name, copy / name)
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_a_killed_run_does_not_go_on_with_other_images_to_test_on(part, tmp_path, capsys):
+    for name, n in (("train", 8), ("test", 2), ("val", 2)):
+        for place in range(2 * n):
+            picture(tmp_path / "birds" / name / ("owl", "jay")[place % 2] / f"{place}.png", place)
+    words = ["train", tmp_path / "birds", "ce", "--net", "conv4", "--size", "8", "--out", tmp_path / "run"]
+    assert run(*words, "--epochs", "1") == 0
+    (tmp_path / "run" / "results.json").unlink()
+    (tmp_path / "birds" / part / "owl" / "0.png").unlink()
+    assert run(*words, "--epochs", "1", "--resume") == 2 and f"other {part} images" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_method_made_after_its_last_epoch_selects_none_and_is_validated_as_it_is(folder, tmp_path, capsys):
+    words = ["train", folder, "tau_norm", *FAST[1:], "--val-share", "0.2", "--out", tmp_path / "run"]
+    assert run(*words, "--select", "few") == 2 and "is made after the last one" in capsys.readouterr().err
+    assert run(*words, "--tau", "4") == 0
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        *_, last = csv.DictReader(file)
+    model = longtail.load(tmp_path / "run")
+    val = RunFolder(tmp_path / "run").load_data(model.recipe).val
+    z = logits_of(model.method, val, model.recipe.family).mean(0)
+    assert float(last["val_top1"]) == pytest.approx(100 * (z.argmax(1) == val.labels).float().mean().item())
 
 
 BAD = {

@@ -15,7 +15,7 @@ import longtail
 from longtail import LongtailError, cli
 from longtail.api import train as train_model
 from longtail.console import Silent
-from longtail.methods import Stage
+from longtail.methods import METHODS, Stage
 from longtail.metrics import METRICS
 from longtail.plan import plan
 from longtail.recipes import recipe_for
@@ -175,8 +175,21 @@ def test_a_write_that_fails_leaves_what_was_there_and_no_litter(tmp_path):
 
 
 def test_stages_divide_the_epochs_by_their_shares():
-    parts = list(plan([Stage("a", 0.8), Stage("posthoc", 0.0), Stage("b", 0.2)], 10))
+    parts = plan([Stage("a", 0.8), Stage("posthoc", 0.0), Stage("b", 0.2)], 10)
     assert [(p.stage.name, p.epochs, p.before) for p in parts] == [("a", 8, 0), ("posthoc", 0, 8), ("b", 2, 8)]
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 8, 200])
+def test_the_stages_of_every_method_take_the_epochs_of_the_recipe_and_no_more(name, epochs):
+    stages = recipe_for("digits-lt", method=name).build((4, 3, 2)).stages()
+    if epochs < sum(stage.share > 0 for stage in stages):
+        with pytest.raises(LongtailError, match=f"2 stages, .* --epochs is {epochs}"):
+            plan(stages, epochs)
+        return
+    parts = plan(stages, epochs)
+    assert sum(part.epochs for part in parts) == epochs
+    assert all((part.epochs > 0) == (part.stage.share > 0) for part in parts)
 
 
 def test_a_stage_trains_only_what_it_names(tmp_path, monkeypatch):

@@ -48,14 +48,14 @@ def parameters(method: Method) -> dict[str, Tensor]:
 
 
 def random_direction(method: Method, generator: torch.Generator) -> dict[str, Tensor]:
-    """A Gaussian direction, each filter of it as long as the filter of the weights; zero for batch norm and biases.
+    """A Gaussian direction, each filter of it as long as the filter of the weights; zero for batch norm, biases, and scales.
 
     A filter is what makes one output: (in, h, w) of a convolution, (in,) of a linear layer or of each expert's head.
     """
     return {
-        name: torch.zeros_like(weight)
-        if weight.dim() < 2 or name.endswith("bias")
-        else filter_normalised(torch.randn(weight.shape, generator=generator).to(weight), weight.detach())
+        name: filter_normalised(torch.randn(weight.shape, generator=generator).to(weight), weight.detach())
+        if weight.dim() > 1 and name.endswith("weight")
+        else torch.zeros_like(weight)
         for name, weight in parameters(method).items()
     }
 

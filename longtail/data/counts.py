@@ -14,7 +14,8 @@ def exponential_counts(num_classes: int, largest: int, imbalance: float) -> list
     """
     _check(num_classes, largest, imbalance)
     last = max(num_classes - 1, 1)
-    return [int(largest * (1 / imbalance) ** (i / last)) for i in range(num_classes)]
+    # a billionth more, so that 49 * (1 / 49), which is less than 1 in floating point, is an image
+    return [int(largest * (1 / imbalance) ** (i / last) + 1e-9) for i in range(num_classes)]
 
 
 def pareto_counts(num_classes: int, largest: int, imbalance: float, alpha: float = 6.0) -> list[int]:

@@ -78,10 +78,14 @@ class Net:
         """A complete separate network."""
         if self.name not in NETS:
             return Encoder(backbone(self.name, self.size, self.weights), self.half)
-        body = NETS[self.name]()
+        return Encoder(self.body(), self.half)
+
+    def body(self, **how: bool) -> nn.Module:
+        """One of our networks, with its weights if a file is named."""
+        body = NETS[self.name](**how)
         if self.weights:
             fit(body, read_weights(self.weights), self.weights, self.name)
-        return Encoder(body, self.half)
+        return body
 
     def branched(self, branches: int, own: Literal["two stages", "last block"], slim: bool = False) -> Encoder:
         """K networks that share all but their last two stages, or their last block: (N, 3, H, W) -> (K, N, d).
@@ -93,7 +97,7 @@ class Net:
             raise LongtailError(
                 f"net '{self.name}' cannot be divided into trunk and branches; take {' or '.join(able)}"
             )
-        return Encoder(Branched([NETS[self.name](slim=slim) for _ in range(branches)], own), self.half)
+        return Encoder(Branched([self.body(slim=slim) for _ in range(branches)], own), self.half)
 
 
 def trained_as(name: str) -> dict[str, object]:

@@ -47,11 +47,7 @@ def test_step_zero_is_the_plain_loss_and_the_rest_is_another_place(ecl, monkeypa
     chosen = landscape.subset(ecl.labels, landscape.IMAGES)
     z = logits_of(ecl.method, ecl.split.test.images[chosen], ecl.views).mean(0).double()
     assert found["step"].tolist() == [-1, 0, 1] and found["loss"].shape == (2, 3)
-    assert (
-        found["loss"][:, 1].tolist()
-        == [cross_entropy(z, ecl.labels[chosen]).item()] * 2
-        == pytest.approx(found["loss"][:, 1].tolist())
-    )
+    assert found["loss"][:, 1].tolist() == [cross_entropy(z, ecl.labels[chosen]).item()] * 2
     assert np.allclose(found["accuracy"][:, 1], 100 * (z.argmax(-1) == ecl.labels[chosen]).double().mean().item())
     assert found["loss"][0, 0] != found["loss"][1, 0]
     assert all(torch.equal(value, before[name]) for name, value in ecl.method.state_dict().items())

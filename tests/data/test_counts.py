@@ -63,6 +63,12 @@ def test_profiles_fall_from_the_largest_by_the_imbalance(classes, largest, imbal
         assert counts[-1] >= int(largest / imbalance) - 1
 
 
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_an_imbalance_as_large_as_the_largest_class_leaves_the_last_an_image(classes):
+    for largest in range(2, 1300):
+        assert data.exponential_counts(classes, largest, largest)[-1] == 1
+
+
 def test_the_draw_is_class_major_without_repeats_and_follows_the_seed():
     labels = np.array([1, 0, 1, 0, 1, 0, 2])
     kept = data.long_tailed_indices(labels, [2, 3, 1])

@@ -132,6 +132,9 @@ def test_our_networks_begin_with_a_file_too(tmp_path):
     save_file({name: value.contiguous() for name, value in source.state_dict().items()}, tmp_path / "ours.safetensors")
     body = nets.Net("resnet8", weights=str(tmp_path / "ours.safetensors")).encoder().body
     assert all(torch.equal(a, b) for a, b in zip(source.parameters(), body.parameters(), strict=True))
+    branched = nets.Net("resnet8", weights=str(tmp_path / "ours.safetensors")).branched(2, "last block").eval()
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(branched(x), source.eval()(x).expand(2, -1, -1), atol=1e-6)
 
 
 def test_position_embeddings_of_another_size_are_resampled(tmp_path):
