@@ -201,16 +201,15 @@ def write_predictions(run: RunFolder, predictions: Predictions) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    confidence, predicted = predictions.plain.mean(0).softmax(-1).max(-1)
-    votes = predictions.plain.softmax(-1).max(-1)
+    ensemble, experts = predictions.plain.mean(0), predictions.plain  # the class by logits, whose softmax may tie
     table = pa.table(
         {
             "index": pa.array(range(len(predictions.labels)), pa.int32()),
             "label": pa.array(predictions.labels.tolist(), pa.int32()),
-            "predicted": pa.array(predicted.tolist(), pa.int32()),
-            "confidence": pa.array(confidence.tolist(), pa.float32()),
-            "experts_predicted": pa.array(votes.indices.T.tolist(), pa.list_(pa.int32())),
-            "experts_confidence": pa.array(votes.values.T.tolist(), pa.list_(pa.float32())),
+            "predicted": pa.array(ensemble.argmax(-1).tolist(), pa.int32()),
+            "confidence": pa.array(ensemble.softmax(-1).amax(-1).tolist(), pa.float32()),
+            "experts_predicted": pa.array(experts.argmax(-1).T.tolist(), pa.list_(pa.int32())),
+            "experts_confidence": pa.array(experts.softmax(-1).amax(-1).T.tolist(), pa.list_(pa.float32())),
         }
     )
     with run.replacing("predictions.parquet") as temporary:

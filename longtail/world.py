@@ -107,7 +107,7 @@ class World:
         box = [attempt(make) if self.rank == 0 else None]
         distributed.broadcast_object_list(box)
         if isinstance(box[0], LongtailError):
-            raise LongtailError(str(box[0]))
+            raise type(box[0])(str(box[0]))
         return box[0]
 
     @contextmanager
