@@ -1,9 +1,11 @@
 """Runs whose images stay in files, and whose networks are timm's: the same contract as all others."""
 
+import csv
 import json
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -88,6 +90,24 @@ def test_a_streamed_run_is_loaded_and_evaluated_again_to_the_same_numbers(finish
     with pytest.raises(SystemExit) as stop:
         cli.main(["evaluate", str(finished[0])])
     assert stop.value.code == 0
+
+
+def test_predictions_of_files_are_those_of_the_test(finished, folder, tmp_path, capsys):
+    model, out = longtail.load(finished[0], device="cpu"), tmp_path / "found.csv"
+    test = model.recipe.load(None, workers=0).test
+    expected = pq.read_table(finished[0] / "predictions.parquet").to_pydict()
+    found = model.predict([test.name(i) for i in range(len(test))])
+    assert [one.label for one in found] == [model.classes[c] for c in expected["predicted"]]
+    assert [one.probabilities[0] for one in found] == pytest.approx(expected["confidence"], abs=1e-6)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["predict", str(finished[0]), str(folder / "test"), "--out", str(out)])
+    rows = {row["path"]: row for row in csv.DictReader(out.open())}
+    assert stop.value.code == 0 and len(rows) == len(test)
+    for i, one in enumerate(found):
+        row = rows[test.name(i)]
+        assert row["class_1"] == one.label and float(row["probability_1"]) == pytest.approx(
+            one.probabilities[0], abs=1e-6
+        )
 
 
 def test_pretrained_weights_begin_a_run_bring_their_normalisation_and_are_not_needed_after_it(folder, tmp_path):
