@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,9 +15,13 @@ from safetensors.torch import load_file, save_file
 import longtail
 from longtail import LongtailError, cli
 from longtail.console import Silent
+from longtail.data import Reading, load_split
+from longtail.evaluate import features_of, logits_of, pixels_of
 from longtail.nets import Net
+from longtail.plan import make_loader
 from longtail.recipes import recipe_for
 from longtail.train import train
+from longtail.world import ALONE, World
 from tests.dying import KillAt, Killed
 
 OPTIONS = {"net": "test_resnet", "views": "imagenet-32", "experts": 2, "epochs": 2, "batch_size": 10, "eval_every": 1}
@@ -35,6 +40,11 @@ def folder(tmp_path_factory):
                 pixels[..., label] += 150
                 Image.fromarray(pixels).save(place / f"{i}.jpg")
     return root
+
+
+def streamed(folder):
+    """The folder's images, left in their files."""
+    return load_split(str(folder), None, None, Reading(workers=0))
 
 
 class Told(Silent):
@@ -136,9 +146,34 @@ def test_a_method_with_a_step_after_training_reads_all_images_of_files(folder):
     assert found[0].views[0].dtype == torch.float32 and found[0].views[0].shape[1:] == (3, 32, 32)
 
 
+EVALUATED = [("ecl", "test_resnet", "imagenet-32"), ("ecl", "test_vit", "own-32"), ("ride", "resnet8", "imagenet-32")]
+
+
+@pytest.mark.parametrize("method, net, views", EVALUATED)
+def test_processes_that_are_given_no_image_of_a_small_test_have_no_logits(folder, method, net, views):
+    recipe = recipe_for(str(folder), method=method, views=views, net=net, experts=2)
+    model, test = recipe.build((12, 7, 5)), streamed(folder).test.take([0, 3, 4, 6, 8])
+    shares = [test.take(range(5)[World(torch.device("cpu"), rank, 4).rows(5)]) for rank in range(4)]
+    assert [len(share) for share in shares] == [2, 2, 1, 0]
+    for compute in (logits_of, partial(logits_of, mirrored=True), features_of):
+        together = torch.cat([compute(model, share, recipe.family) for share in shares], 1)
+        assert torch.allclose(together, compute(model, test, recipe.family), atol=1e-5)
+    assert pixels_of(test, [], recipe.family).shape == (0, 3, 32, 32)
+
+
 def test_views_of_files_are_refused_for_images_in_memory(tmp_path):
     with pytest.raises(LongtailError, match="views 'imagenet-8' are cut from files, and digits-lt is in memory"):
         train(recipe_for("digits-lt", views="imagenet-8"), tmp_path / "run", Silent())
+
+
+def test_random_views_of_test_images_that_stay_photographs_are_refused_before_the_first_step(folder, tmp_path):
+    recipe = recipe_for(str(folder), method="sade", views="imagenet-32", aggregate=True, batch_size=10)
+    with pytest.raises(LongtailError, match="leave --aggregate out, or take --views own-32"):
+        train(recipe, tmp_path / "run", Silent(), workers=0)
+    assert not (tmp_path / "run").exists()
+    for allowed in (recipe.change(views="own-32"), recipe.change(method="ride"), recipe.change(aggregate=False)):
+        method = allowed.build((12, 7, 5))
+        make_loader(allowed, method, allowed.load(None, workers=0), ALONE)
 
 
 def test_a_wrong_number_of_workers_leaves_no_folder(folder, tmp_path):

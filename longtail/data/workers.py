@@ -134,7 +134,10 @@ def as_it_is(found: object) -> object:
 
 
 def pixels(files: Files, family: Family, batch: int) -> Iterator[Tensor]:
-    """All images in their order as they are tested: (N, 3, S, S) uint8, `batch` at a time."""
+    """All images in their order as they are tested: (N, 3, S, S) uint8, `batch` at a time; of none, one batch of none."""
+    if not len(files):
+        yield torch.empty((0, 3, family.size, family.size), dtype=torch.uint8)
+        return
     sight = as_tested(family)
     starts = range(0, len(files), batch)
     jobs = [[Job(list(rows), [0] * len(rows))] for rows in (range(s, min(s + batch, len(files))) for s in starts)]
