@@ -126,7 +126,7 @@ class Model:
         An image is a path, a PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); several are a list, or one array or
         tensor with a further axis in front. `target_prior` is as for `log_prior_of`. Raises LongtailError for bad input.
         """
-        found = predictions_of(self.adjusted(as_images(images, self.size[0]), target_prior), self.classes, top)
+        found = predictions_of(self.adjusted(as_images(images, self.views), target_prior), self.classes, top)
         several = isinstance(images, list | tuple) or len(getattr(images, "shape", ())) == 4
         return found if several else found[0]
 

@@ -76,8 +76,10 @@ def outputs_of(
     normalise, see = views.normaliser(device), mirror if mirrored else lambda x: x
     method.eval()
     with folded(*(getattr(method, name) for name in method.inference)):
-        found = (see(part.to(device)) for part in parts_of(images, views, batch_size(views, device)))
-        parts = [compute(normalise(x)).float().cpu() for x in found]
+        found = (part.to(device) for part in parts_of(images, views, batch_size(views, device)))
+        # some networks (timm's ViT) take no batch of none: where there is no image they are shown a black one
+        shown = ((len(x), see(x if len(x) else x.new_zeros(1, *x.shape[1:]))) for x in found)
+        parts = [compute(normalise(x)).float().cpu()[..., :n, :] for n, x in shown]
     method.train(was_training)
     outputs = torch.cat(parts, dim=-2)
     return outputs if outputs.dim() == 3 else outputs.unsqueeze(0)

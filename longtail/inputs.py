@@ -1,4 +1,4 @@
-"""Images from wherever a user has them, a batch at a time, as a model takes them: (N, 3, side, side) uint8 RGB."""
+"""Images from wherever a user has them, a batch at a time, as a model is tested on them: (N, 3, S, S) uint8 RGB."""
 
 import csv
 import itertools
@@ -12,9 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from longtail.data.decode import BadImage, quietly, read, square, upright
+from longtail.augment import Family
+from longtail.data.decode import BadImage, quietly, upright
 from longtail.data.folder import below, is_image, listed
 from longtail.data.names import natural
+from longtail.data.sight import Sight, as_tested
 from longtail.data.table import LISTS, TABLES, delimiter_of
 from longtail.errors import LongtailError
 
@@ -78,12 +80,13 @@ def without_label(line: str, folder: Path) -> str:
     return path if label and os.path.lexists(folder / path) and not os.path.lexists(folder / line) else line
 
 
-def batches(paths: Iterable[str], side: int) -> Iterator[tuple[list[str], Tensor, list[BadImage]]]:
+def batches(paths: Iterable[str], family: Family) -> Iterator[tuple[list[str], Tensor, list[BadImage]]]:
     """Of every few hundred paths those that can be read, their images, and why the others cannot."""
+    sight = as_tested(family)
 
     def decoded(path: str) -> np.ndarray | BadImage:
         try:
-            return square(read(path, path, at_least=side), side)
+            return sight.read(path, path)
         except BadImage as error:
             return error
 
@@ -95,7 +98,7 @@ def batches(paths: Iterable[str], side: int) -> Iterator[tuple[list[str], Tensor
                 (path, pixels) for path, pixels in zip(some, found, strict=True) if not isinstance(pixels, BadImage)
             ]
             bad = [error for error in found if isinstance(error, BadImage)]
-            yield [path for path, _ in good], stacked([pixels for _, pixels in good], side), bad
+            yield [path for path, _ in good], stacked([pixels for _, pixels in good], family.size), bad
 
 
 def stacked(pixels: Sequence[np.ndarray], side: int) -> Tensor:
@@ -104,36 +107,35 @@ def stacked(pixels: Sequence[np.ndarray], side: int) -> Tensor:
     return torch.from_numpy(whole).permute(0, 3, 1, 2).contiguous()
 
 
-def as_images(given: object, side: int) -> Tensor:
+def as_images(given: object, family: Family) -> Tensor:
     """Paths, PIL images, uint8 arrays (H, W, 3) or (N, H, W, 3), uint8 tensors (3, H, W) or (N, 3, H, W), lists of these.
 
-    -> (N, 3, side, side) uint8, resized as in training's test where they have another size. Raises LongtailError.
+    -> (N, 3, S, S) uint8, each seen as the family's test images are. Raises LongtailError.
     """
+    return stacked(seen(given, as_tested(family)), family.size)
+
+
+def seen(given: object, sight: Sight) -> list[np.ndarray]:
+    """The images of what `as_images` takes, N of (S, S, 3) uint8."""
     if isinstance(given, list | tuple):
-        found = [as_images(one, side) for one in given]
-        return torch.cat(found) if found else stacked([], side)
+        return [pixels for one in given for pixels in seen(one, sight)]
     if isinstance(given, str | os.PathLike):
-        return stacked([square(read(str(given), str(given), at_least=side), side)], side)
+        return [sight.read(str(given), str(given))]
     if isinstance(given, Image.Image):
         try:
-            return stacked([square(upright(given), side)], side)
+            return [sight.view(upright(given))]
         except (OSError, ValueError) as error:
             raise LongtailError(f"a {type(given).__name__} of {given.size} cannot be decoded: {error}") from error
     shape = tuple(getattr(given, "shape", ()))
     if 0 in shape[-3:]:
         raise LongtailError(f"an image of shape {shape} has no pixels")
     if isinstance(given, Tensor) and given.dtype == torch.uint8 and len(shape) in (3, 4) and shape[-3] == 3:
-        return sized(given.cpu().reshape(-1, *shape[-3:]), side)
-    if isinstance(given, np.ndarray) and given.dtype == np.uint8 and len(shape) in (3, 4) and shape[-1] == 3:
-        return sized(torch.tensor(np.ascontiguousarray(given).reshape(-1, *shape[-3:])).permute(0, 3, 1, 2), side)
-    raise LongtailError(
-        f"{type(given).__name__} {getattr(given, 'dtype', '')} {shape or ''} is no image: a path, a PIL image, a uint8 array "
-        "(H, W, 3) or (N, H, W, 3), a uint8 tensor (3, H, W) or (N, 3, H, W), or a list of these"
-    )
-
-
-def sized(images: Tensor, side: int) -> Tensor:
-    """(N, 3, H, W) uint8 -> (N, 3, side, side)."""
-    if images.shape[-2:] == (side, side):
-        return images.contiguous()
-    return stacked([square(Image.fromarray(image.permute(1, 2, 0).numpy()), side) for image in images], side)
+        arrays = given.cpu().reshape(-1, *shape[-3:]).permute(0, 2, 3, 1).numpy()
+    elif isinstance(given, np.ndarray) and given.dtype == np.uint8 and len(shape) in (3, 4) and shape[-1] == 3:
+        arrays = given.reshape(-1, *shape[-3:])
+    else:
+        raise LongtailError(
+            f"{type(given).__name__} {getattr(given, 'dtype', '')} {shape or ''} is no image: a path, a PIL image, a uint8 "
+            "array (H, W, 3) or (N, H, W, 3), a uint8 tensor (3, H, W) or (N, 3, H, W), or a list of these"
+        )
+    return [sight.view(Image.fromarray(np.ascontiguousarray(array))) for array in arrays]

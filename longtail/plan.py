@@ -34,7 +34,7 @@ def plan(stages: list[Stage], epochs: int) -> list[Part]:
 
 
 def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
-    """The loader of the views that a method asks for; raises LongtailError if they are for images of another size."""
+    """The loader of the views that a method asks for; raises LongtailError if the images or the recipe cannot give them."""
     parts, views = world.size * recipe.accumulate, recipe.family
     if recipe.batch_size % parts:
         wish = f"ask for a multiple of {parts}, such as {recipe.batch_size // parts * parts}"
@@ -43,6 +43,7 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
         raise LongtailError(
             f"a batch of {recipe.batch_size} images cannot be shared equally by {parts} (processes x parts of a step); {wish}"
         )
+    check_sees(recipe, method)
     share = {"rank": world.rank, "ranks": world.size}
     if isinstance(split.train, Files):
         return StreamLoader(split, views, method.views, recipe.batch_size, recipe.seed, world.device, **share)
@@ -58,6 +59,15 @@ def make_loader(recipe: Recipe, method: Method, split: Split, world: World) -> L
         )
     chosen = [views.views[name] for name in method.views]
     return Loader(split, chosen, recipe.batch_size, recipe.seed, world.device, world.chunk(views.size), **share)
+
+
+def check_sees(recipe: Recipe, method: Method) -> None:
+    """Raise LongtailError for random views of test images that workers make from files: `adapt` has them cut already."""
+    if recipe.family.test and set(method.sees) - {"plain"}:
+        raise LongtailError(
+            f"{recipe.method} would learn from the test images under random views, which views '{recipe.views}' have for "
+            f"training only; leave --aggregate out, or take --views own-{recipe.family.size}"
+        )
 
 
 def path_of(split: Split) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from longtail.augment import Family
 from longtail.data.decode import BadImage
 from longtail.errors import LongtailError, check_folder_of
 from longtail.inputs import batches
@@ -50,10 +51,10 @@ def predictions_of(logits: Tensor, classes: list[str], top: int) -> list[Predict
 
 
 def predict_files(
-    paths: Iterable[str], side: int, predict: Callable[[Tensor], list[Prediction]], bad: list[BadImage]
+    paths: Iterable[str], family: Family, predict: Callable[[Tensor], list[Prediction]], bad: list[BadImage]
 ) -> Iterator[tuple[str, Prediction]]:
     """Path and prediction of each image that can be read, a batch in memory at a time; the others are added to `bad`."""
-    for names, images, errors in batches(paths, side):
+    for names, images, errors in batches(paths, family):
         bad += errors
         yield from zip(names, predict(images), strict=True)
 

@@ -55,11 +55,11 @@ def predict(
 
     if out is None:
         first = list(itertools.islice(paths, SHOWN + 1))
-        show(predict_files(first[:SHOWN], model.size[0], choose, bad), prior)
+        show(predict_files(first[:SHOWN], model.views, choose, bad), prior)
         if len(first) > SHOWN:
             print(f"only the first {SHOWN} images; --out FILE.csv or FILE.parquet takes all")
     else:
-        written = write(Path(out).expanduser(), predict_files(paths, model.size[0], choose, bad), prior, bad)
+        written = write(Path(out).expanduser(), predict_files(paths, model.views, choose, bad), prior, bad)
         print(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}")
     return complain(bad, aside)
 

@@ -1,9 +1,12 @@
 """Runs whose images stay in files, and whose networks are timm's: the same contract as all others."""
 
+import csv
 import json
 import shutil
+from functools import partial
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -12,9 +15,13 @@ from safetensors.torch import load_file, save_file
 import longtail
 from longtail import LongtailError, cli
 from longtail.console import Silent
+from longtail.data import Reading, load_split
+from longtail.evaluate import features_of, logits_of, pixels_of
 from longtail.nets import Net
+from longtail.plan import make_loader
 from longtail.recipes import recipe_for
 from longtail.train import train
+from longtail.world import ALONE, World
 from tests.dying import KillAt, Killed
 
 OPTIONS = {"net": "test_resnet", "views": "imagenet-32", "experts": 2, "epochs": 2, "batch_size": 10, "eval_every": 1}
@@ -33,6 +40,11 @@ def folder(tmp_path_factory):
                 pixels[..., label] += 150
                 Image.fromarray(pixels).save(place / f"{i}.jpg")
     return root
+
+
+def streamed(folder):
+    """The folder's images, left in their files."""
+    return load_split(str(folder), None, None, Reading(workers=0))
 
 
 class Told(Silent):
@@ -90,6 +102,24 @@ def test_a_streamed_run_is_loaded_and_evaluated_again_to_the_same_numbers(finish
     assert stop.value.code == 0
 
 
+def test_predictions_of_files_are_those_of_the_test(finished, folder, tmp_path, capsys):
+    model, out = longtail.load(finished[0], device="cpu"), tmp_path / "found.csv"
+    test = model.recipe.load(None, workers=0).test
+    expected = pq.read_table(finished[0] / "predictions.parquet").to_pydict()
+    found = model.predict([test.name(i) for i in range(len(test))])
+    assert [one.label for one in found] == [model.classes[c] for c in expected["predicted"]]
+    assert [one.probabilities[0] for one in found] == pytest.approx(expected["confidence"], abs=1e-6)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["predict", str(finished[0]), str(folder / "test"), "--out", str(out)])
+    rows = {row["path"]: row for row in csv.DictReader(out.open())}
+    assert stop.value.code == 0 and len(rows) == len(test)
+    for i, one in enumerate(found):
+        row = rows[test.name(i)]
+        assert row["class_1"] == one.label and float(row["probability_1"]) == pytest.approx(
+            one.probabilities[0], abs=1e-6
+        )
+
+
 def test_pretrained_weights_begin_a_run_bring_their_normalisation_and_are_not_needed_after_it(folder, tmp_path):
     weights = tmp_path / "weights.safetensors"
     state = Net("test_resnet", size=32).encoder().body.state_dict()
@@ -116,9 +146,34 @@ def test_a_method_with_a_step_after_training_reads_all_images_of_files(folder):
     assert found[0].views[0].dtype == torch.float32 and found[0].views[0].shape[1:] == (3, 32, 32)
 
 
+EVALUATED = [("ecl", "test_resnet", "imagenet-32"), ("ecl", "test_vit", "own-32"), ("ride", "resnet8", "imagenet-32")]
+
+
+@pytest.mark.parametrize("method, net, views", EVALUATED)
+def test_processes_that_are_given_no_image_of_a_small_test_have_no_logits(folder, method, net, views):
+    recipe = recipe_for(str(folder), method=method, views=views, net=net, experts=2)
+    model, test = recipe.build((12, 7, 5)), streamed(folder).test.take([0, 3, 4, 6, 8])
+    shares = [test.take(range(5)[World(torch.device("cpu"), rank, 4).rows(5)]) for rank in range(4)]
+    assert [len(share) for share in shares] == [2, 2, 1, 0]
+    for compute in (logits_of, partial(logits_of, mirrored=True), features_of):
+        together = torch.cat([compute(model, share, recipe.family) for share in shares], 1)
+        assert torch.allclose(together, compute(model, test, recipe.family), atol=1e-5)
+    assert pixels_of(test, [], recipe.family).shape == (0, 3, 32, 32)
+
+
 def test_views_of_files_are_refused_for_images_in_memory(tmp_path):
     with pytest.raises(LongtailError, match="views 'imagenet-8' are cut from files, and digits-lt is in memory"):
         train(recipe_for("digits-lt", views="imagenet-8"), tmp_path / "run", Silent())
+
+
+def test_random_views_of_test_images_that_stay_photographs_are_refused_before_the_first_step(folder, tmp_path):
+    recipe = recipe_for(str(folder), method="sade", views="imagenet-32", aggregate=True, batch_size=10)
+    with pytest.raises(LongtailError, match="leave --aggregate out, or take --views own-32"):
+        train(recipe, tmp_path / "run", Silent(), workers=0)
+    assert not (tmp_path / "run").exists()
+    for allowed in (recipe.change(views="own-32"), recipe.change(method="ride"), recipe.change(aggregate=False)):
+        method = allowed.build((12, 7, 5))
+        make_loader(allowed, method, allowed.load(None, workers=0), ALONE)
 
 
 def test_a_wrong_number_of_workers_leaves_no_folder(folder, tmp_path):

@@ -164,9 +164,9 @@ def test_lists_and_tables_of_paths_become_parquet_with_the_prior_recorded(run, m
     assert torch.allclose(probabilities, expected.to(probabilities.dtype), atol=1e-4)
 
 
-def test_images_are_read_a_batch_at_a_time(run, folder, monkeypatch):
+def test_images_are_read_a_batch_at_a_time(run, model, folder, monkeypatch):
     monkeypatch.setattr(inputs, "BATCH", 4)
-    sizes = [len(images) for _, images, _ in inputs.batches(inputs.paths_in([str(folder)], []), 8)]
+    sizes = [len(images) for _, images, _ in inputs.batches(inputs.paths_in([str(folder)], []), model.views)]
     assert sum(sizes) == 30 and max(sizes) <= 4
     assert command("predict", run, folder, "--out", folder.parent / "a.csv") == 3
     assert len((folder.parent / "a.csv").read_text().splitlines()) == 31

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 RAND_AUGMENT = "rand-m10-n2-mstd0.5"  # two operations of magnitude 10 +- .5 (Cubuk et al. 2020), timm's notation
 TEST_SIDE = 256 / 224  # the shorter side is brought to 256 where the centre of 224 is cut
+LONGEST = 16  # sides of an image that is resized as a whole, which takes memory by its length
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,16 @@ def moco(size: int, fill: tuple[int, int, int]) -> Callable[[Image.Image], Image
 
 @lru_cache
 def centre(size: int, resize: int) -> Callable[[Image.Image], Image.Image]:
-    """The shorter side to `resize`, the centre of `size`."""
+    """The shorter side to `resize`, the centre of `size`; of a very long image its middle is resized only."""
     from torchvision.transforms import v2
 
-    return v2.Compose([v2.Resize(resize), v2.CenterCrop(size)])
+    return v2.Compose([middle, v2.Resize(resize), v2.CenterCrop(size)])
+
+
+def middle(image: Image.Image) -> Image.Image:
+    """An image whose sides differ at most `LONGEST`-fold is left as it is, so that its centre is torchvision's to the bit."""
+    left, top = (max(side - LONGEST * min(image.size), 0) // 2 for side in image.size)  # as much at both ends
+    return image.crop((left, top, image.width - left, image.height - top)) if left or top else image
 
 
 def blur(image: Image.Image) -> Image.Image:

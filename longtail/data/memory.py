@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from longtail.data.decode import BadImage, quietly, square
+from longtail.data.decode import BadImage, quietly
 from longtail.data.files import Files
+from longtail.data.sight import as_square
 from longtail.data.split import ClassTable, Images, Split
 from longtail.errors import LongtailError
 
@@ -77,10 +78,10 @@ def settled(split: Split, found: dict[str, tuple[Images | Files, Faults]], skip_
 
 def load(files: Files, size: int) -> tuple[Images, Faults]:
     """Decode all images; -> those that can be, (N, 3, size, size) uint8, and what is wrong with the others."""
-    out = np.empty((len(files), 3, size, size), dtype=np.uint8)
+    out, sight = np.empty((len(files), 3, size, size), dtype=np.uint8), as_square(size)
 
     def read(i: int) -> None:
-        out[i] = square(files.read(i, at_least=size), size).transpose(2, 0, 1)
+        out[i] = sight.view(files.read(i, sight.at_least)).transpose(2, 0, 1)
 
     good, bad = tried(read, len(files))
     images = Images(torch.from_numpy(out), files.labels)

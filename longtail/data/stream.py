@@ -15,8 +15,9 @@ from longtail.augment import Family
 from longtail.augment.transform import narrow, to_device
 from longtail.data.files import Files
 from longtail.data.loader import Batch, Loader, mix
+from longtail.data.sight import as_tested
 from longtail.data.split import Split
-from longtail.data.workers import Decoder, Job, as_tested, decoded
+from longtail.data.workers import Decoder, Job, decoded
 
 READ_EVERY = (1, 32)  # steps between readings of the loss, for which a GPU is waited for; on a CPU, on a GPU
 
@@ -56,8 +57,8 @@ class StreamLoader(Loader):
     ):
         self.family, chosen = family, [family.views[name] for name in views]
         super().__init__(split, [] if family.test else chosen, batch_size, seed, device, batch_size, rank, ranks)
-        view, at_least = as_tested(family)
-        self.decoder = Decoder(split.train, chosen if family.test else [view], at_least)
+        sight = as_tested(family)
+        self.decoder = Decoder(split.train, chosen if family.test else [sight.view], sight.at_least)
         if family.test:
             for view in chosen:
                 view.steps()  # workers that are forked share what it imports

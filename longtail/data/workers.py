@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from longtail.augment import Family
-from longtail.data.decode import BadImage, quietly, square
+from longtail.data.decode import BadImage, quietly
 from longtail.data.files import Files
 from longtail.data.loader import mix
+from longtail.data.sight import as_tested
 from longtail.errors import LongtailError
 
 MOST_WORKERS = 16
@@ -133,15 +133,13 @@ def as_it_is(found: object) -> object:
     return found
 
 
-def as_tested(family: Family) -> tuple[Callable[[Image.Image], np.ndarray], int | None]:
-    """How an image is seen where nothing is random, and the side above which a JPEG may be read at a reduced scale."""
-    return (family.test, None) if family.test else (partial(square, size=family.size), family.size)
-
-
 def pixels(files: Files, family: Family, batch: int) -> Iterator[Tensor]:
-    """All images in their order as they are tested: (N, 3, S, S) uint8, `batch` at a time."""
-    view, at_least = as_tested(family)
+    """All images in their order as they are tested: (N, 3, S, S) uint8, `batch` at a time; of none, one batch of none."""
+    if not len(files):
+        yield torch.empty((0, 3, family.size, family.size), dtype=torch.uint8)
+        return
+    sight = as_tested(family)
     starts = range(0, len(files), batch)
     jobs = [[Job(list(rows), [0] * len(rows))] for rows in (range(s, min(s + batch, len(files))) for s in starts)]
-    for ((images,),) in decoded(Decoder(files, [view], at_least), jobs, pin=False):
+    for ((images,),) in decoded(Decoder(files, [sight.view], sight.at_least), jobs, pin=False):
         yield images

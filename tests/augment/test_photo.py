@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from longtail import LongtailError
 from longtail.augment import PhotoView, family
@@ -64,3 +65,30 @@ def test_the_statistics_are_those_of_each_data_set():
 def test_a_side_out_of_range_is_refused():
     with pytest.raises(LongtailError, match="the side must be 8 to 1024"):
         family("imagenet-4")
+
+
+@pytest.mark.parametrize("long, short", [(2000, 1), (1999, 1), (30, 1), (320, 17), (5000, 70)])
+@pytest.mark.parametrize("lying", [True, False])
+def test_a_very_long_image_is_seen_as_torchvision_sees_it_without_being_resized_whole(long, short, lying, monkeypatch):
+    array = np.random.default_rng(1).integers(0, 256, (short, long, 3), np.uint8)
+    image, view = Image.fromarray(array if lying else array.swapaxes(0, 1)), family("imagenet-32").test
+    expected = np.asarray(v2.CenterCrop(32)(v2.Resize(37)(image))).astype(int)
+    made, resize = [], Image.Image.resize
+
+    def resized(self, size, resample):
+        made.append(max(size))
+        return resize(self, size, resample)
+
+    monkeypatch.setattr(Image.Image, "resize", resized)
+    found = view(image)
+    assert found.shape == (32, 32, 3) and max(made) <= 18 * 37
+    assert (
+        np.abs(found - expected).max() <= 8
+    )  # of noise; torchvision rounds the length down, which shifts by a hundredth
+
+
+@pytest.mark.parametrize("size", [(16, 1), (1, 16), (176, 11), (100, 1600), (61, 90), (90, 61)])
+def test_an_image_of_up_to_sixteen_times_its_shorter_side_is_seen_as_torchvision_sees_it_to_the_bit(size):
+    image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (*size, 3), np.uint8))
+    expected = v2.CenterCrop(32)(v2.Resize(37)(image))
+    assert np.array_equal(family("imagenet-32").test(image), expected)

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.transforms.v2 import functional as F
 
-from longtail import LongtailError, data
+from longtail import LongtailError, data, inputs
 from longtail.augment import family
 from longtail.data import Reading, load_split
 from longtail.data.loader import Loader
@@ -119,6 +119,21 @@ def test_test_images_equal_decoding_by_hand(folder, workers):
         assert torch.equal(image, pil_to_tensor(F.center_crop(F.resize(opened, 64), 56)))
     own = torch.cat(list(pixels(files, family("own-32"), batch=5)))
     assert torch.equal(own, load_split(str(folder), None, None, Reading(size=32)).test.images)
+
+
+@pytest.mark.parametrize("views", ["imagenet-32", "imagenet-16", "own-32", "own-16"])
+def test_predict_sees_the_pixels_of_the_test_however_an_image_is_handed_over(folder, views):
+    files, chosen = streamed(folder, 0).test, family(views)
+    names = [files.name(i) for i in range(len(files))]
+    tested = torch.cat(list(pixels(files, chosen, batch=5)))
+    ((read, batch, bad),) = inputs.batches(names, chosen)
+    assert read == names and not bad and torch.equal(batch, tested)
+    assert torch.equal(inputs.as_images(names, chosen), tested)
+    if chosen.test:  # an array was decoded by its owner, hence whole
+        arrays = [np.asarray(Image.open(name)) for name in names]
+        tensors = [torch.from_numpy(array.transpose(2, 0, 1).copy()) for array in arrays]
+        for given in (arrays, tensors, [Image.open(name) for name in names]):
+            assert torch.equal(inputs.as_images(given, chosen), tested)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
