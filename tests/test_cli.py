@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from longtail import LongtailError, cli
+from longtail.flags import method_in
 from longtail.runs import RunFolder
 
 
@@ -99,6 +100,21 @@ def test_an_existing_run_is_left_alone(capsys, tmp_path):
 def test_flags_may_come_before_the_method(capsys, tmp_path):
     assert run("train", "--epochs", "1", "digits-lt", "bc", "--tau", "0.5", "--out", str(tmp_path / "run")) == 0
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["method"] == "bc"
+
+
+@pytest.mark.parametrize(
+    "words, method",
+    [
+        ("digits-lt --gamma 0.5 focal", "focal"),
+        ("--lr -1 digits-lt --gamma=0.5 focal", "focal"),
+        ("digits-lt --no-cpt --resume --nesterov bc --tau 1", "bc"),
+        ("digits-lt --out ce --recipe own", "ecl"),
+        ("digits-lt --epochs 1 elc", "elc"),
+        ("", "ecl"),
+    ],
+)
+def test_flags_and_their_values_may_stand_anywhere_about_the_method(words, method):
+    assert method_in(["train", *words.split()]) == method
 
 
 def test_listings_show_every_method_recipe_and_option(capsys):
