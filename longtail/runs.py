@@ -5,23 +5,18 @@ import fcntl
 import io
 import json
 import os
-import pickle
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from longtail.data import Split
 from longtail.errors import LongtailError
+from longtail.nets.weights import UNREADABLE, damaged_part
 from longtail.recipe import Recipe
-
-CORRUPT = (pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 class Busy(LongtailError):
@@ -193,7 +188,7 @@ class RunFolder:
         """Read safetensors."""
         try:
             return load_file(self.path / name)
-        except (OSError, SafetensorError) as error:
+        except UNREADABLE as error:
             raise LongtailError(f"{self.path / name} is not a readable safetensors file: {error}") from error
 
     def save_checkpoint(self, state: dict) -> None:
@@ -210,10 +205,9 @@ class RunFolder:
             f"{path} is not a checkpoint of longtail and was not loaded; take it away to begin anew"
         )
         try:
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()  # torch reads on over a flipped bit
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, *CORRUPT) as error:
+            damaged = damaged_part(path)
+            state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+        except UNREADABLE as error:
             raise refused from error
         if damaged:
             raise LongtailError(f"{path} is damaged (in {damaged}) and was not loaded; take it away to begin anew")
