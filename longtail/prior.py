@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError, expanded, unknown
 from longtail.losses import adjust_logits
 from longtail.methods import Method
 
@@ -37,7 +37,7 @@ def log_prior_of(text: str, classes: Sequence[str], counts: Sequence[int]) -> Te
     elif text == "train":
         weights = [float(max(n, 1)) for n in counts]
     else:
-        weights = from_file(Path(text).expanduser(), classes)
+        weights = from_file(expanded(text), classes)
     prior = torch.tensor(weights, dtype=torch.float64)
     return (prior / prior.sum()).log().float()
 

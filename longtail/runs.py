@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from longtail.data import Split
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, check_letters, expanded
 from longtail.nets.weights import UNREADABLE, damaged_part
 from longtail.recipe import Recipe
 
@@ -29,12 +29,13 @@ class RunFolder:
     def __init__(self, path: str | Path):
         if not isinstance(path, str | Path):
             raise LongtailError(f"a run folder is named by its path, not by {path!r}")
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
 
     @classmethod
     def create(cls, path: str | Path) -> "RunFolder":
         """A new folder; raises LongtailError if it is there already or cannot be made."""
         run = cls(path)
+        check_letters(run.path)
         try:
             run.path.mkdir(parents=True)
         except FileExistsError:
@@ -158,9 +159,9 @@ class RunFolder:
             raise LongtailError(f"{self.path / name} is not as longtail wrote it ({what})") from error
 
     def write_text(self, name: str, content: str) -> None:
-        """Write a text file."""
+        """Write a text file in UTF-8; what is none, such as in the names of files, is spelt out."""
         with self.replacing(name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+            temporary.write_text(content, encoding="utf-8", errors="backslashreplace")
 
     def write_csv(self, name: str, rows: list[dict]) -> None:
         """Write rows under the union of their keys; None becomes an empty cell."""

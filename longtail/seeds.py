@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, expanded
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.track import Report
@@ -38,7 +38,7 @@ def train_seeds(
         raise LongtailError(f"seeds is {seeds}; it is the number of runs, at least 1")
     if processes() > 1:
         raise LongtailError("--seeds trains side by side on one machine; under torchrun train one --seed a run")
-    world, folder = start(device, threads), Path(out).expanduser()
+    world, folder = start(device, threads), expanded(out)
     if folder.exists() and not resume:
         raise RunFolder(folder).exists_already()
     strange = [f.name for f in folder.glob("*") if not f.name.lstrip(".").startswith(("seed", "report.html"))]

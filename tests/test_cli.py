@@ -20,6 +20,7 @@ def run(*words: str) -> int:
     return stop.value.code
 
 
+LONG = "a" * 300
 BAD = {
     "unknown data, the nearest offered": ("train digit-lt", "did you mean 'digits-lt'"),
     "unknown method, the nearest offered": ("train digits-lt elc", "did you mean 'ecl'"),
@@ -63,6 +64,14 @@ BAD = {
     "a figure of no run": ("figure tau /nowhere", "is not a run folder"),
     "options of an unknown method": ("methods elc", "did you mean 'ecl'"),
     "an unknown recipe shown": ("recipes cifr", "did you mean 'cifar'"),
+    "a run in the home of nobody": ("evaluate ~nosuch/x", "~nosuch/x begins with the home of nobody"),
+    "a new run in the home of nobody": ("train digits-lt --out ~nosuch/x", "the home of nobody"),
+    "data in the home of nobody": ("train ~nosuch/x", "the home of nobody"),
+    "a run of too long a name": (f"evaluate {LONG}", "aaa... cannot be a path: file name too long"),
+    "data of too long a name": (f"inspect ./{LONG}", "file name too long"),
+    "a page of too long a name": (f"inspect digits-lt --out {LONG}", "file name too long"),
+    "a new run of too long a name": (f"train digits-lt --out {LONG}", "File name too long; choose another --out"),
+    "a new run of a name that is not UTF-8": ("train digits-lt --out r\udce9", "r\\udce9 is not UTF-8"),
 }
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from longtail.data import LONG_TAILED, Reading, listing, name_of
-from longtail.errors import LongtailError, check_folder_of
+from longtail.errors import LongtailError, check_folder_of, expanded
 from longtail.inspection.advice import advice
 from longtail.inspection.facts import Facts, facts_of
 from longtail.inspection.page import PAGE, mark_of, page
@@ -70,7 +70,7 @@ def look_into(
 
 def page_path(out: str | None, data: str) -> Path:
     """Where the page goes; raises LongtailError if anything but an earlier page of the same data is there already."""
-    path = Path(out).expanduser() if out else Path(f"inspect-{name_of(data)}.html")
+    path = expanded(out) if out else Path(f"inspect-{name_of(data)}.html")
     check_folder_of(path)
     if not path.exists():
         return path
