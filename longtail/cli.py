@@ -97,7 +97,8 @@ def evaluate(
     recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
     results = model.evaluate(model.run.load_data(recipe, root)).results(model.train_counts)
     with model.run.as_written("results.json"):
-        console.print(results_table(model.results | results))
+        there = model.results
+        console.print(results_table(there | results, there["selected"]["epoch"] if selected else None))
 
 
 def report(

@@ -84,8 +84,10 @@ def test_the_selected_epoch_is_the_best_on_validation_and_stands_beside_the_last
 
 def test_evaluate_predict_and_export_take_the_selected_epoch_where_asked(finished, folder, capsys, tmp_path):
     out, _ = finished
-    selected = json.loads((out / "results.json").read_text())["selected"]["plain"]["ensemble"]
-    assert run("evaluate", out, "--selected") == 0 and f"{selected['top1']:.1f}" in capsys.readouterr().out
+    selected = json.loads((out / "results.json").read_text())["selected"]
+    assert run("evaluate", out, "--selected") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"{selected['plain']['ensemble']['top1']:.1f}" in text and f"epoch {selected['epoch']} (selected)" in text
     tables = [tmp_path / "last.csv", tmp_path / "selected.csv"]
     for table, words in zip(tables, ([], ["--selected"]), strict=True):
         assert run("predict", out, folder / "test", "--out", table, *words) == 0
