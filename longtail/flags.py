@@ -105,6 +105,6 @@ def as_typed(message: str) -> str:
     """An error of a recipe or method with the flag in the place of the Python name it begins with."""
     found = re.match(r"(?:option )?(\w+) (?=(?:of \w+ )?is )", message)
     names = {field.name for field in fields(Recipe)} | {o for m in METHODS for o in options_of(method_class(m))}
-    if not found or found[1] not in names | {"device", "threads", "seeds", "top", "expert"}:
+    if not found or found[1] not in names | {"device", "threads", "workers", "seeds", "top", "expert"}:
         return message
     return f"--{found[1].replace('_', '-')} {message[found.end() :]}"

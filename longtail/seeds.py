@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from longtail.data import worker_count
 from longtail.errors import LongtailError, expanded
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
@@ -39,6 +40,10 @@ def train_seeds(
     if processes() > 1:
         raise LongtailError("--seeds trains side by side on one machine; under torchrun train one --seed a run")
     world, folder = start(device, threads), expanded(out)
+    if worker_count(workers) and workers and world.device.type == "cpu":
+        raise LongtailError(
+            f"workers is {workers}; of several seeds on a CPU each process decodes its own images; leave --workers out"
+        )
     if folder.exists() and not resume:
         raise RunFolder(folder).exists_already()
     strange = [f.name for f in folder.glob("*") if not f.name.lstrip(".").startswith(("seed", "report.html"))]

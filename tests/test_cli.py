@@ -64,6 +64,18 @@ BAD = {
     "a figure of no run": ("figure tau /nowhere", "is not a run folder"),
     "options of an unknown method": ("methods elc", "did you mean 'ecl'"),
     "an unknown recipe shown": ("recipes cifr", "did you mean 'cifar'"),
+    "milestones without steps": ("train digits-lt --milestones 0.5", "milestones are of schedule steps"),
+    "seeds with workers": (
+        "train digits-lt --seeds 2 --device cpu --workers 1",
+        "--workers is 1; of several seeds on a CPU",
+    ),
+    "seeds with fewer than no workers": ("train digits-lt --seeds 2 --device cpu --workers -1", "--workers is -1"),
+    "a known set inspected with more parts": ("inspect digits-lt --test X", "leave --test out"),
+    "own data inspected with an imbalance": ("inspect ./X --imbalance 10", "leave --imbalance out"),
+    "all tables with flags of one": (
+        "reproduce all --show --format csv --seeds 1 --scale smoke",
+        "leave --scale and --seeds and --format out",
+    ),
     "a run in the home of nobody": ("evaluate ~nosuch/x", "~nosuch/x begins with the home of nobody"),
     "a new run in the home of nobody": ("train digits-lt --out ~nosuch/x", "the home of nobody"),
     "data in the home of nobody": ("train ~nosuch/x", "the home of nobody"),

@@ -52,6 +52,7 @@ def recipe_for(
         path = changes.get(name_of_path)
         if path and isinstance(path, str | os.PathLike) and (name_of_path, path) != ("weights", TIMM):
             changes[name_of_path] = os.path.abspath(path if os.path.exists(path) else expanded(path))
+    given = set(changes)
     numbers, options = RECIPES[name].RECIPE, getattr(RECIPES[name], "OPTIONS", {})
     if method in options:
         changes = {**options[method], **changes}
@@ -60,4 +61,7 @@ def recipe_for(
         if size is None and "views" not in changes and sized(views):
             size = trained_as(net).get("size")
         changes["views"] = views if size is None else resized(views, size)
-    return Recipe(data=data, **numbers).change(method=method, **changes)
+    made = Recipe(data=data, **numbers).change(method=method, **changes)
+    if "milestones" in given and made.schedule != "steps":
+        raise LongtailError(f"milestones are of schedule steps, and this one is {made.schedule}; add --schedule steps")
+    return made
