@@ -1,11 +1,12 @@
 """The command line: each command is a function, and bad input is one line and exit code 2."""
 
+import errno
 import inspect
+import io
 import os
 import signal
 import sys
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, NoReturn, get_args
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
@@ -16,7 +17,7 @@ from longtail import __version__, api
 from longtail.analysis import FIGURES, draw
 from longtail.console import reporter, results_table, show_file, show_run
 from longtail.data import SOURCES
-from longtail.errors import LongtailError, stopped, unknown
+from longtail.errors import LongtailError, expanded, stopped, unknown
 from longtail.flags import COMPLETION, Device, Selected, Threads, as_typed, whole, with_options
 from longtail.inspection.command import inspect as inspect_data
 from longtail.methods import METHODS, method_class, options_of
@@ -65,7 +66,7 @@ def train(
 ) -> None:
     """Train a method on a data set, evaluate it, and keep the run in a folder of its own."""
     resolved = recipe_for(data, recipe, size=size, method=method, **changes)
-    path = api.default_out(resolved) if out is None else Path(out)
+    path = api.default_out(resolved) if out is None else expanded(out)
     where = {"root": root, "resume": resume, "device": device, "threads": threads, "workers": workers}
     report = reporter(console)
     if seeds == 1:
@@ -96,7 +97,8 @@ def evaluate(
     recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
     results = model.evaluate(model.run.load_data(recipe, root)).results(model.train_counts)
     with model.run.as_written("results.json"):
-        console.print(results_table(model.results | results))
+        there = model.results
+        console.print(results_table(there | results, there["selected"]["epoch"] if selected else None))
 
 
 def report(
@@ -198,6 +200,8 @@ def application(words: list[str]) -> App:
 
 def explain(error: Exception) -> str:
     """What is wrong, on one line; an unknown flag lists the known ones, and a wrong value names the flag as typed."""
+    if isinstance(error, OSError):
+        error = LongtailError(f"{str(error.filename)[:60]}... cannot be a path: {error.strerror.lower()}")
     if isinstance(error, UnknownOptionError):
         known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
         flag = (error.token.keyword or error.token.value).partition("=")[0]
@@ -217,9 +221,14 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit: 0, 2 with one line on standard error for bad input, 3 if only some images were, 130 or 143."""
     words = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be bytes that no terminal can show
     try:
         code = application(words)(words, exit_on_error=False, print_error=False, result_action="return_value") or 0
-    except (LongtailError, CycloptsError) as error:
+    except (LongtailError, CycloptsError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            raise  # nothing that was typed
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway, and torchrun asks those that lost another to
         if rank() == 0 or isinstance(error, LostProcess):
             print(f"longtail: error: {explain(error)}", file=sys.stderr)

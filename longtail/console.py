@@ -87,11 +87,15 @@ def reporter(console: Console) -> ConsoleReport | Silent:
     return ConsoleReport(console) if rank() == 0 else Silent()
 
 
-def results_table(results: dict) -> Table:
-    """The seven numbers of the ensemble and of every expert, with and without mirror images; over seeds, mean and deviation."""
+def results_table(results: dict, selected: int | None = None) -> Table:
+    """The seven numbers of the ensemble and of every expert, with and without mirror images; over seeds, mean and deviation.
+
+    They are those of the last epoch, or of the one that validation selected.
+    """
     seeds = f"seed {results['seed']}" if "seed" in results else f"mean ± sd of {len(results['seeds'])} seeds"
     what = f"{results['method']} on {escape(name_of(results['data']))}"
-    title = f"{what}, {seeds}, epoch {results['epochs']} (the last), % of test images"
+    epoch = f"{results['epochs']} (the last)" if selected is None else f"{selected} (selected)"
+    title = f"{what}, {seeds}, epoch {epoch}, % of test images"
     table = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False
     )

@@ -19,8 +19,27 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> LongtailError:
     return LongtailError(f"unknown {kind} '{name}'{hint} Known: {', '.join(known)}")
 
 
+def expanded(path: str | os.PathLike) -> Path:
+    """A path with ~ spelt out; raises LongtailError for the home of nobody."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise LongtailError(
+            f"{path} begins with the home of nobody here; write ./{path} for what is called so"
+        ) from error
+
+
+def check_letters(path: Path) -> None:
+    """Raise LongtailError for a name that is not UTF-8, which neither pyarrow nor safetensors can write to."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise LongtailError(f"{path} is not UTF-8, as what is written must be named; choose another --out") from error
+
+
 def check_folder_of(path: Path) -> None:
-    """Raise LongtailError unless the folder of a file that is to be made is there and can be written in."""
+    """Raise LongtailError unless a file that is to be made has a name in UTF-8 and a folder that can be written in."""
+    check_letters(path)
     if not path.parent.is_dir():
         raise LongtailError(f"{path.parent} is not a folder; make it, or choose another --out")
     if not os.access(path.parent, os.W_OK | os.X_OK):

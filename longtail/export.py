@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from longtail.augment import Normalise
-from longtail.errors import LongtailError, check_folder_of, unknown
+from longtail.errors import LongtailError, check_folder_of, expanded, unknown
 from longtail.methods import Method
 from longtail.nets import Encoder
 from longtail.runs import RunFolder
@@ -63,7 +63,7 @@ def export(
     if kind not in KINDS:
         raise unknown("format", str(kind), KINDS)
     name = "export" + "-selected" * selected + ("" if expert is None else f"-expert{expert + 1}")
-    path = Path(out).expanduser() if out else run.path / f"{name}.{kind}"
+    path = expanded(out) if out else run.path / f"{name}.{kind}"
     check_folder_of(path)
     if path.exists():
         raise LongtailError(f"{path} exists already and is left as it is; choose another --out")

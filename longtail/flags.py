@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -84,18 +85,26 @@ def recipe_flags(words: list[str]) -> dict[str, tuple[type, str]]:
 
 
 def method_in(words: list[str]) -> str:
-    """The method that a train command names: its second word, or any word that is a method if flags come first."""
+    """The method that a train command names: the second of its words that are neither flags nor their values."""
     if words[:1] != ["train"]:
         return "ecl"
-    if len(words) > 2 and not words[1].startswith("-"):
-        return "ecl" if words[2].startswith("-") else words[2]
-    return next((word for word in words[1:] if word in METHODS), "ecl")
+    kinds = {name: kind for name, (kind, _) in recipe_flags(words).items()}
+    kinds |= {o.name: o.type for m in METHODS for o in options_of(method_class(m)).values()}
+    switches = {name for name, kind in kinds.items() if kind is bool} | {"resume", "help"}
+
+    def takes_value(flag: str) -> bool:
+        name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+        return flag.startswith("--") and "=" not in flag and name not in switches
+
+    pairs = pairwise(words)
+    free = [word for before, word in pairs if not word.startswith("-") and not takes_value(before)]
+    return free[1] if len(free) > 1 else "ecl"
 
 
 def as_typed(message: str) -> str:
     """An error of a recipe or method with the flag in the place of the Python name it begins with."""
     found = re.match(r"(?:option )?(\w+) (?=(?:of \w+ )?is )", message)
     names = {field.name for field in fields(Recipe)} | {o for m in METHODS for o in options_of(method_class(m))}
-    if not found or found[1] not in names | {"device", "threads", "seeds", "top", "expert"}:
+    if not found or found[1] not in names | {"device", "threads", "workers", "seeds", "top", "expert"}:
         return message
     return f"--{found[1].replace('_', '-')} {message[found.end() :]}"

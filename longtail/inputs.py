@@ -18,7 +18,7 @@ from longtail.data.folder import below, is_image, listed
 from longtail.data.names import natural
 from longtail.data.sight import Sight, as_tested
 from longtail.data.table import LISTS, TABLES, delimiter_of
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, expanded
 
 BATCH = 512  # images decoded and predicted at a time
 
@@ -30,7 +30,7 @@ def paths_in(given: Iterable[str], aside: list[str]) -> Iterator[str]:
     Raises LongtailError for what is not there, and for a folder or list without images.
     """
     for word in given:
-        path = Path(word).expanduser()
+        path = expanded(word)
         if path.is_dir():
             found = files_below(path, aside)
         elif path.suffix.lower() in (*LISTS, *TABLES):

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from longtail.errors import LongtailError, unknown
+from longtail.data.names import composed
+from longtail.errors import LongtailError, expanded, unknown
 from longtail.losses import adjust_logits
 from longtail.methods import Method
 
@@ -37,7 +38,7 @@ def log_prior_of(text: str, classes: Sequence[str], counts: Sequence[int]) -> Te
     elif text == "train":
         weights = [float(max(n, 1)) for n in counts]
     else:
-        weights = from_file(Path(text).expanduser(), classes)
+        weights = from_file(expanded(text), classes)
     prior = torch.tensor(weights, dtype=torch.float64)
     return (prior / prior.sum()).log().float()
 
@@ -47,7 +48,7 @@ def from_file(path: Path, classes: Sequence[str]) -> list[float]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             found = json.load(file) if path.suffix.lower() == ".json" else dict(rows_of(file, path))
-        numbers = {str(name): float(value) for name, value in found.items()}
+        numbers = {composed(str(name)): float(value) for name, value in found.items()}
     except FileNotFoundError:
         raise LongtailError(f"target prior '{path}' is neither uniform nor train nor a file") from None
     except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -5,23 +5,18 @@ import fcntl
 import io
 import json
 import os
-import pickle
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from longtail.data import Split
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, check_letters, expanded
+from longtail.nets.weights import UNREADABLE, damaged_part
 from longtail.recipe import Recipe
-
-CORRUPT = (pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 class Busy(LongtailError):
@@ -34,12 +29,13 @@ class RunFolder:
     def __init__(self, path: str | Path):
         if not isinstance(path, str | Path):
             raise LongtailError(f"a run folder is named by its path, not by {path!r}")
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
 
     @classmethod
     def create(cls, path: str | Path) -> "RunFolder":
         """A new folder; raises LongtailError if it is there already or cannot be made."""
         run = cls(path)
+        check_letters(run.path)
         try:
             run.path.mkdir(parents=True)
         except FileExistsError:
@@ -164,9 +160,9 @@ class RunFolder:
             raise LongtailError(f"{self.path / name} is not as longtail wrote it ({what})") from error
 
     def write_text(self, name: str, content: str) -> None:
-        """Write a text file."""
+        """Write a text file in UTF-8; what is none, such as in the names of files, is spelt out."""
         with self.replacing(name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+            temporary.write_text(content, encoding="utf-8", errors="backslashreplace")
 
     def write_csv(self, name: str, rows: list[dict]) -> None:
         """Write rows under the union of their keys; None becomes an empty cell."""
@@ -194,7 +190,7 @@ class RunFolder:
         """Read safetensors."""
         try:
             return load_file(self.path / name)
-        except (OSError, SafetensorError) as error:
+        except UNREADABLE as error:
             raise LongtailError(f"{self.path / name} is not a readable safetensors file: {error}") from error
 
     def save_checkpoint(self, state: dict) -> None:
@@ -211,10 +207,9 @@ class RunFolder:
             f"{path} is not a checkpoint of longtail and was not loaded; take it away to begin anew"
         )
         try:
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()  # torch reads on over a flipped bit
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, *CORRUPT) as error:
+            damaged = damaged_part(path)
+            state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+        except UNREADABLE as error:
             raise refused from error
         if damaged:
             raise LongtailError(f"{path} is damaged (in {damaged}) and was not loaded; take it away to begin anew")

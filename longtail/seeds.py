@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from longtail.errors import LongtailError
+from longtail.data import worker_count
+from longtail.errors import LongtailError, expanded
 from longtail.recipe import Recipe
 from longtail.runs import RunFolder
 from longtail.track import Report
@@ -38,7 +39,12 @@ def train_seeds(
         raise LongtailError(f"seeds is {seeds}; it is the number of runs, at least 1")
     if processes() > 1:
         raise LongtailError("--seeds trains side by side on one machine; under torchrun train one --seed a run")
-    world, folder = start(device, threads), Path(out).expanduser()
+    world, folder = start(device, threads), expanded(out)
+    worker_count(workers)  # refuses what is no number of them
+    if workers and world.device.type == "cpu":
+        raise LongtailError(
+            f"workers is {workers}; of several seeds on a CPU each process decodes its own images; leave --workers out"
+        )
     if folder.exists() and not resume:
         raise RunFolder(folder).exists_already()
     strange = [f.name for f in folder.glob("*") if not f.name.lstrip(".").startswith(("seed", "report.html"))]
@@ -47,6 +53,11 @@ def train_seeds(
             f"{folder} is not a folder of several seeds' runs (it holds {strange}); choose another --out"
         )
     recipes = [recipe.change(seed=recipe.seed + i) for i in range(seeds)]
+    others = sorted({f.name for f in folder.glob("seed*") if f.is_dir()} - {f"seed{r.seed}" for r in recipes})
+    if others:
+        raise LongtailError(
+            f"{folder} holds {others[0]} too, which its summary would leave out; ask for as many --seeds"
+        )
     if world.device.type == "cuda":
         on_streams(recipes, folder, report, world, root, resume, workers)
     else:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from longtail.data import Loader, Split
 from longtail.data.loader import mix
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, expanded
 from longtail.evaluate import adapt, batches_of, measure, predict, write
 from longtail.graph import GraphStep
 from longtail.methods import Method, Stage
@@ -68,7 +68,7 @@ def prepare(
     def claim() -> RunFolder:
         run = RunFolder.claim(out, recipe, split, resume)
         if not run.has("environment.json"):
-            found = world.describe() | {"root": root and str(Path(root).expanduser().resolve())}
+            found = world.describe() | {"root": root and str(expanded(root).resolve())}
             run.write_json("environment.json", found)
         return run
 

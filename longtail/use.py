@@ -16,7 +16,7 @@ from rich.table import Table
 from longtail import api
 from longtail.data.decode import BadImage
 from longtail.data.files import printable
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, expanded
 from longtail.flags import Device, Selected, Threads, whole
 from longtail.inputs import paths_in
 from longtail.predict import Prediction, predict_files, predictions_of, table
@@ -59,7 +59,7 @@ def predict(
         if len(first) > SHOWN:
             print(f"only the first {SHOWN} images; --out FILE.csv or FILE.parquet takes all")
     else:
-        written = write(Path(out).expanduser(), predict_files(paths, model.views, choose, bad), prior, bad)
+        written = write(expanded(out), predict_files(paths, model.views, choose, bad), prior, bad)
         print(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}")
     return complain(bad, aside)
 

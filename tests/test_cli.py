@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from longtail import LongtailError, cli
+from longtail.flags import method_in
 from longtail.runs import RunFolder
 
 
@@ -19,6 +20,7 @@ def run(*words: str) -> int:
     return stop.value.code
 
 
+LONG = "a" * 300
 BAD = {
     "unknown data, the nearest offered": ("train digit-lt", "did you mean 'digits-lt'"),
     "unknown method, the nearest offered": ("train digits-lt elc", "did you mean 'ecl'"),
@@ -62,6 +64,26 @@ BAD = {
     "a figure of no run": ("figure tau /nowhere", "is not a run folder"),
     "options of an unknown method": ("methods elc", "did you mean 'ecl'"),
     "an unknown recipe shown": ("recipes cifr", "did you mean 'cifar'"),
+    "milestones without steps": ("train digits-lt --milestones 0.5", "milestones are of schedule steps"),
+    "seeds with workers": (
+        "train digits-lt --seeds 2 --device cpu --workers 1",
+        "--workers is 1; of several seeds on a CPU",
+    ),
+    "seeds with fewer than no workers": ("train digits-lt --seeds 2 --device cpu --workers -1", "--workers is -1"),
+    "a known set inspected with more parts": ("inspect digits-lt --test X", "leave --test out"),
+    "own data inspected with an imbalance": ("inspect ./X --imbalance 10", "leave --imbalance out"),
+    "all tables with flags of one": (
+        "reproduce all --show --format csv --seeds 1 --scale smoke",
+        "leave --scale and --seeds and --format out",
+    ),
+    "a run in the home of nobody": ("evaluate ~nosuch/x", "~nosuch/x begins with the home of nobody"),
+    "a new run in the home of nobody": ("train digits-lt --out ~nosuch/x", "the home of nobody"),
+    "data in the home of nobody": ("train ~nosuch/x", "the home of nobody"),
+    "a run of too long a name": (f"evaluate {LONG}", "aaa... cannot be a path: file name too long"),
+    "data of too long a name": (f"inspect ./{LONG}", "file name too long"),
+    "a page of too long a name": (f"inspect digits-lt --out {LONG}", "file name too long"),
+    "a new run of too long a name": (f"train digits-lt --out {LONG}", "File name too long; choose another --out"),
+    "a new run of a name that is not UTF-8": ("train digits-lt --out r\udce9", "r\\udce9 is not UTF-8"),
 }
 
 
@@ -99,6 +121,21 @@ def test_an_existing_run_is_left_alone(capsys, tmp_path):
 def test_flags_may_come_before_the_method(capsys, tmp_path):
     assert run("train", "--epochs", "1", "digits-lt", "bc", "--tau", "0.5", "--out", str(tmp_path / "run")) == 0
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["method"] == "bc"
+
+
+@pytest.mark.parametrize(
+    "words, method",
+    [
+        ("digits-lt --gamma 0.5 focal", "focal"),
+        ("--lr -1 digits-lt --gamma=0.5 focal", "focal"),
+        ("digits-lt --no-cpt --resume --nesterov bc --tau 1", "bc"),
+        ("digits-lt --out ce --recipe own", "ecl"),
+        ("digits-lt --epochs 1 elc", "elc"),
+        ("", "ecl"),
+    ],
+)
+def test_flags_and_their_values_may_stand_anywhere_about_the_method(words, method):
+    assert method_in(["train", *words.split()]) == method
 
 
 def test_listings_show_every_method_recipe_and_option(capsys):

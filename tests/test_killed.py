@@ -6,6 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from safetensors.torch import load_file
 
 from longtail import LongtailError
 from longtail.console import Silent
+from longtail.nets.weights import read_weights
 from longtail.recipes import recipe_for
 from longtail.runs import RunFolder
 from longtail.train import train
@@ -94,6 +99,39 @@ def test_a_checkpoint_with_a_flipped_bit_anywhere_is_refused_with_a_reason(begun
         else:  # a byte that means nothing, such as padding or a time
             file.write_bytes(content)
             assert all(torch.equal(state["method"][k], v) for k, v in run.load_checkpoint()["method"].items())
+
+
+def flipped(file: Path) -> Iterator[int]:
+    """Flip a bit in each byte of the pickle inside a file of torch.save, one after another."""
+    with zipfile.ZipFile(file) as archive:
+        pickled = archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
+    content = file.read_bytes()
+    begin = content.index(pickled)
+    for place in range(begin, begin + len(pickled)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        yield place
+
+
+def test_a_flipped_bit_in_the_pickle_of_a_checkpoint_or_of_weights_is_one_line(tmp_path):
+    file, keys = tmp_path / "checkpoint.pt", ("stage", "epoch", "rows", "method", "optimiser", "recipe")
+    torch.save({key: {"one": torch.zeros(2)} for key in keys}, file)
+    for read, part in ((RunFolder(tmp_path).load_checkpoint, "was not loaded"), (lambda: read_weights(str(file)), "")):
+        whole = file.read_bytes()
+        for _ in flipped(file):
+            with pytest.raises(LongtailError, match=rf"is damaged \(in .*data.pkl\).*{part}") as refused:
+                read()
+            assert "\n" not in str(refused.value)
+        file.write_bytes(whole)
+
+
+def test_what_torch_does_not_expect_in_weights_is_one_line_in_the_old_form_too(tmp_path):
+    file = tmp_path / "old.pth"
+    torch.save({"one": torch.zeros(2)}, file, _use_new_zipfile_serialization=False)
+    content = file.read_bytes()
+    for place in range(0, len(content), 2):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with suppress(LongtailError), warnings.catch_warnings(action="ignore"):
+            read_weights(str(file))
 
 
 def test_half_a_checkpoint_is_refused_with_a_reason(begun):

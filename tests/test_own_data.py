@@ -6,6 +6,8 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from longtail.runs import RunFolder
 from longtail.selection import best_epoch
 from tests.data.pictures import class_folders, picture
 
+ROOT = Path(__file__).resolve().parents[1]
 FAST = ["ce", "--net", "conv4", "--size", "8", "--epochs", "3", "--threads", "1"]
 
 
@@ -81,8 +84,10 @@ def test_the_selected_epoch_is_the_best_on_validation_and_stands_beside_the_last
 
 def test_evaluate_predict_and_export_take_the_selected_epoch_where_asked(finished, folder, capsys, tmp_path):
     out, _ = finished
-    selected = json.loads((out / "results.json").read_text())["selected"]["plain"]["ensemble"]
-    assert run("evaluate", out, "--selected") == 0 and f"{selected['top1']:.1f}" in capsys.readouterr().out
+    selected = json.loads((out / "results.json").read_text())["selected"]
+    assert run("evaluate", out, "--selected") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"{selected['plain']['ensemble']['top1']:.1f}" in text and f"epoch {selected['epoch']} (selected)" in text
     tables = [tmp_path / "last.csv", tmp_path / "selected.csv"]
     for table, words in zip(tables, ([], ["--selected"]), strict=True):
         assert run("predict", out, folder / "test", "--out", table, *words) == 0
@@ -228,6 +233,30 @@ def test_data_is_a_known_name_or_a_path(tmp_path, monkeypatch):
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "own-data.md").read_text()
 QUICK = {"--epochs": "1", "--net": "conv4", "--threads": "1", "--eval-every": "0"}
+
+
+def test_a_folder_of_any_bytes_is_inspected_and_trained_on_whatever_the_terminal_takes(tmp_path, monkeypatch):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/ph\xe9")
+    class_folders(Path(folder) / "train", {"owl": 8, "wren": 8})
+    class_folders(Path(folder) / "test", {"owl": 2, "wren": 2}, first=400)
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "longtail", "inspect", folder]
+    found = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0 and "ph\\udce9" in found.stdout, found.stderr
+    monkeypatch.chdir(tmp_path)
+    assert run("train", folder, *FAST) == 0
+    pages = [tmp_path / "inspect-ph\\udce9.html", tmp_path / "runs" / "ph\\udce9-ce-seed0" / "report.html"]
+    assert all("ph\\udce9" in page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_a_path_may_begin_with_home(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    recipe = recipe_for(f"~/{folder.name}", weights="~/w.pth", val="~/val.txt")
+    assert recipe.data == str(folder)
+    assert (recipe.weights, recipe.val) == (str(folder.parent / "w.pth"), str(folder.parent / "val.txt"))
+    for changes in ({"weights": "~nosuch/w.pth"}, {"test": "~nosuch/x"}):
+        with pytest.raises(LongtailError, match="the home of nobody"):
+            recipe_for(folder, **changes)
 
 
 def quick(words: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """A target class prior: where it comes from, and what it does to the logits."""
 
 import json
+import unicodedata
 
 import pytest
 import torch
@@ -14,6 +15,12 @@ CLASSES, COUNTS = ["cat", "dog", "eel"], (60, 30, 10)
 def build(name: str, **options) -> methods.Method:
     torch.manual_seed(0)
     return methods.method_class(name)(COUNTS, nets.Net("conv4"), **options)
+
+
+def test_a_class_of_a_prior_is_found_however_unicode_composes_its_letters(tmp_path):
+    (tmp_path / "prior.json").write_text(json.dumps({unicodedata.normalize("NFD", "caf\u00e9"): 3, "tea": 1}))
+    prior = log_prior_of(str(tmp_path / "prior.json"), ["caf\u00e9", "tea"], [1, 1])
+    assert prior.exp().tolist() == pytest.approx([0.75, 0.25])
 
 
 def test_the_three_kinds_of_prior(tmp_path):

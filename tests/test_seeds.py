@@ -44,6 +44,12 @@ def test_processes_give_each_seed_the_weights_it_has_alone(alone, tmp_path):
     assert summary["seeds"] == [3, 4] and len(summary["flip"]["experts"]) == 3
 
 
+def test_fewer_seeds_than_a_folder_holds_are_refused(tmp_path):
+    (tmp_path / "seed5").mkdir()
+    with pytest.raises(LongtailError, match="holds seed5 too"):
+        train_seeds(recipe_for("digits-lt", seed=3, **SHORT), 2, tmp_path, Silent(), resume=True, device="cpu")
+
+
 def test_taking_turns_in_one_process_gives_each_seed_the_weights_it_has_alone(alone, tmp_path):
     threads = torch.get_num_threads()
     world = start("cpu", 1)

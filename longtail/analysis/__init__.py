@@ -10,7 +10,7 @@ from longtail.analysis import store
 from longtail.analysis.evidence import Evidence, gather
 from longtail.analysis.picture import Arrays, Drawing, describe, to_bytes
 from longtail.analysis.store import stored
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError, expanded, unknown
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def save(name: str, evidences: Sequence[Evidence], path: str | Path) -> str:
 
     Raises LongtailError if another file is in the way.
     """
-    path, module = Path(path).expanduser(), figure(name).module
+    path, module = expanded(path), figure(name).module
     store.check_place(path, mark(name))
     panels = compute(name, evidences)
     store.write(module, panels, path, mark(name))
@@ -157,7 +157,7 @@ def draw(name: str, runs: Sequence[str | Path], out: str | Path | None = None) -
         compared = len(runs) > 1 and figure(name).runs == "one"  # a report takes in only what is of its run alone
         folder = store.folder_of(evidences[0].run)
         out = folder / (f"{name}-compared.svg" if compared else f"{name}.svg")
-    return Path(out).expanduser(), save(name, evidences, out)
+    return expanded(out), save(name, evidences, out)
 
 
 def mark(name: str) -> str:

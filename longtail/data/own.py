@@ -10,7 +10,7 @@ from longtail.data.names import Part, unite
 from longtail.data.shards import part_of
 from longtail.data.split import ClassTable, Split
 from longtail.data.table import LISTS, TABLES, table_parts
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, expanded
 
 SUFFIXES = (*TABLES, *LISTS, ".parquet")
 
@@ -41,7 +41,7 @@ class Listing:
 
 def listing_of(data: str, root: str | None = None, reading: Reading = Reading()) -> Listing:
     """List a data set and hold out the shares that are asked for; raises LongtailError for whatever cannot be listed."""
-    parts, notes = found_parts(Path(data), reading, Path(root).expanduser() if root else None)
+    parts, notes = found_parts(Path(data), reading, expanded(root) if root else None)
     if "train" not in parts:
         raise LongtailError(f"{data} has no train part, only {' and '.join(parts)}")
     names, files, more = unite(parts)
@@ -81,7 +81,7 @@ def found_parts(data: Path, reading: Reading, root: Path | None) -> tuple[dict[s
     for part, named in (("val", reading.val), ("test", reading.test)):
         if named and part in parts:
             raise LongtailError(f"{data} has a {part} part of its own; leave --{part} out")
-        beside = Path(named) if named else sibling(data, part)
+        beside = expanded(named) if named else sibling(data, part)
         if beside and part not in parts:
             more, extra = parts_at(beside, part, root)
             if part not in more:

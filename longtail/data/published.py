@@ -6,7 +6,7 @@ from pathlib import Path
 from longtail.data.names import unite
 from longtail.data.own import Listing
 from longtail.data.table import table_parts
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, expanded
 
 # part -> file and its git blob hash (`git hash-object FILE`)
 LISTS = {
@@ -30,7 +30,7 @@ def published_listing(name: str, root: str | None) -> Listing:
     """
     if root is None:
         raise LongtailError(f"{name} needs --root: the folder with its images and its lists {', '.join(wanted(name))}")
-    folder, parts = Path(root).expanduser(), {}
+    folder, parts = expanded(root), {}
     for part, (file, published) in LISTS[name].items():
         path = folder / file
         if part == "val" and not path.exists():

@@ -9,12 +9,13 @@ import torch
 
 from longtail.data.cifar import cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take
+from longtail.data.files import printable
 from longtail.data.holdout import held_out
 from longtail.data.memory import fits, in_memory, left_in_files
 from longtail.data.own import SUFFIXES, Listing, Reading, listing_of, split_of
 from longtail.data.published import LISTS, published_listing
 from longtail.data.split import ClassTable, Images, Split
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError, expanded, unknown
 
 DIGITS_TEST, DIGITS_LARGEST = 70, 104  # a class; the rarest digit has 174 images
 CIFAR_IMAGES = 50_000
@@ -60,11 +61,11 @@ def is_path(data: str) -> bool:
 
 
 def name_of(data: str) -> str:
-    """A short name: of a path, its last part, blanks as dashes."""
+    """A short name that can be shown: of a path, its last part, blanks as dashes."""
     if not is_path(data):
         return data
     path = Path(os.path.abspath(data))
-    return "-".join((path.stem if path.suffix.lower() in SUFFIXES else path.name).split())
+    return "-".join(printable(path.stem if path.suffix.lower() in SUFFIXES else path.name).split())
 
 
 def refuse_own(data: str, reading: Reading) -> None:
@@ -97,7 +98,7 @@ def cifar_lt(name: str, imbalance: float, root: str | None) -> Split:
 
     A full pool of equal classes is drawn from with seed 0; one that is long-tailed already is taken as drawn, in its order.
     """
-    pool = cifar_pool(name.removesuffix("-lt"), Path(root).expanduser() if root else None)
+    pool = cifar_pool(name.removesuffix("-lt"), expanded(root) if root else None)
     classes = len(pool.names)
     counts = exponential_counts(classes, CIFAR_IMAGES // classes, imbalance)
     positions = [np.flatnonzero(pool.train_labels == c) for c in range(classes)]

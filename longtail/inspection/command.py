@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from longtail.data import LONG_TAILED, Reading, listing, name_of
-from longtail.errors import LongtailError, check_folder_of
+from longtail.data.sources import refuse_own
+from longtail.errors import LongtailError, check_folder_of, expanded
 from longtail.inspection.advice import advice
 from longtail.inspection.facts import Facts, facts_of
 from longtail.inspection.page import PAGE, mark_of, page
@@ -62,15 +63,21 @@ def look_into(
 ) -> Facts:
     """The facts of a named set, or of one's own at a path; raises LongtailError for what cannot be listed at all."""
     if data in LONG_TAILED:
+        refuse_own(data, Reading(val=val, test=test))
         split = recipe_for(data, **({} if imbalance is None else {"imbalance": imbalance})).load(root)
         return facts_of(split.name, data, list(split.classes.names), split.parts, split.notes, every)
+    if imbalance is not None:
+        known = ", ".join(LONG_TAILED)
+        raise LongtailError(
+            f"imbalance is of sets that are cut ({known}); {data} is shown as it is: leave --imbalance out"
+        )
     found = listing(os.path.abspath(data) if os.path.exists(data) else data, root, Reading(val=val, test=test))
     return facts_of(name_of(data), data, found.names, found.parts, found.notes, every)
 
 
 def page_path(out: str | None, data: str) -> Path:
     """Where the page goes; raises LongtailError if anything but an earlier page of the same data is there already."""
-    path = Path(out).expanduser() if out else Path(f"inspect-{name_of(data)}.html")
+    path = expanded(out) if out else Path(f"inspect-{name_of(data)}.html")
     check_folder_of(path)
     if not path.exists():
         return path

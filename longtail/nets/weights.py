@@ -2,34 +2,49 @@
 
 import pickle
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from longtail.errors import LongtailError
 
 WRAPPINGS = ("state_dict", "model", "model_state_dict")  # under which training scripts keep the weights
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+# what torch, safetensors, pickle and zipfile raise for a damaged or foreign file
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, AssertionError, RuntimeError)
+UNREADABLE += (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, OverflowError, MemoryError)
+
+
+def damaged_part(path: str | Path) -> str | None:
+    """The part of what torch.save wrote whose checksum is wrong, over which torch reads on; may raise any of UNREADABLE."""
+    if not zipfile.is_zipfile(path):
+        return None  # of the form before torch 1.6, or none of torch's
+    with zipfile.ZipFile(path) as archive:
+        return archive.testzip()
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
     """The tensors of a file by name; raises LongtailError if it holds none, or more than tensors."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     if not Path(path).is_file():
         raise LongtailError(f"weights {path} are not there; --weights takes a file, or timm for timm's own")
     try:
         if path.endswith(".safetensors"):
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError, pickle.UnpicklingError) as error:
+        damaged = damaged_part(path)
+        found = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
         if isinstance(error, OSError) and error.strerror:
             raise LongtailError(f"weights {path} cannot be read: {error.strerror.lower()}") from error
         raise LongtailError(
             f"weights {path} are neither safetensors nor a plain torch state dict (names and tensors), or are damaged"
         ) from error
+    if damaged:
+        raise LongtailError(f"the file of weights {path} is damaged (in {damaged})")
     for key in WRAPPINGS:
         found = found[key] if isinstance(found, dict) and isinstance(found.get(key), dict) else found
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):

@@ -4,7 +4,7 @@ import os
 
 from longtail.augment import resized, sized
 from longtail.data import SOURCES, is_path
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError, expanded, unknown
 from longtail.nets import TIMM, trained_as
 from longtail.recipe import Recipe
 from longtail.recipes import cifar, digits, imagenet_lt, inaturalist, ncl_cifar, own
@@ -40,7 +40,7 @@ def recipe_for(
     if size is not None and (type(size) is not int or size < 1):
         raise LongtailError(f"size is {size!r}; it is a number of pixels, at least 1")
     if is_path(data):
-        data, name = os.path.abspath(data), name or "own"
+        data, name = os.path.abspath(data if os.path.exists(data) else expanded(data)), name or "own"
     elif data not in SOURCES:
         raise LongtailError(
             f"{unknown('data', data, SOURCES)}, or a path: a folder of images, a table, a list, a parquet file"
@@ -51,7 +51,8 @@ def recipe_for(
     for name_of_path in ("val", "test", "weights"):
         path = changes.get(name_of_path)
         if path and isinstance(path, str | os.PathLike) and (name_of_path, path) != ("weights", TIMM):
-            changes[name_of_path] = os.path.abspath(path)
+            changes[name_of_path] = os.path.abspath(path if os.path.exists(path) else expanded(path))
+    given = set(changes)
     numbers, options = RECIPES[name].RECIPE, getattr(RECIPES[name], "OPTIONS", {})
     if method in options:
         changes = {**options[method], **changes}
@@ -60,4 +61,7 @@ def recipe_for(
         if size is None and "views" not in changes and sized(views):
             size = trained_as(net).get("size")
         changes["views"] = views if size is None else resized(views, size)
-    return Recipe(data=data, **numbers).change(method=method, **changes)
+    made = Recipe(data=data, **numbers).change(method=method, **changes)
+    if "milestones" in given and made.schedule != "steps":
+        raise LongtailError(f"milestones are of schedule steps, and this one is {made.schedule}; add --schedule steps")
+    return made

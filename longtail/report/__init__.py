@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from longtail.errors import LongtailError, check_folder_of, unknown
+from longtail.errors import LongtailError, check_folder_of, expanded, unknown
 from longtail.report.figures import CHOICES
 from longtail.report.page import compose
 from longtail.report.subject import Subject, open_subjects
@@ -27,11 +27,10 @@ def write_report(
     if not runs:
         raise LongtailError("a report needs a run; name one or more")
     subjects = open_subjects(list(runs))
-    target = Path(out).expanduser() if out else default_place(subjects)
+    target = expanded(out) if out else default_place(subjects)
     check_place(target)
     content = compose(subjects, root, figures)
-    with RunFolder(target.parent).replacing(target.name) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    RunFolder(target.parent).write_text(target.name, content)
     return target
 
 

@@ -51,6 +51,10 @@ def command(
     if table == "all":
         if not show:
             raise LongtailError("all tables together can only be shown: add --show, or name one table to run")
+        asked = {"scale": scale != "full", "only": only, "seeds": seeds, "precision": precision != "fp32"}
+        asked["format"] = format not in ("text", "markdown")
+        if flags := [f"--{flag}" for flag, given in asked.items() if given]:
+            raise LongtailError(f"all shows all that is kept, as Markdown; leave {' and '.join(flags)} out")
         print(page(Ledger(ledger)), end="")
         return
     for kind, name, known in (

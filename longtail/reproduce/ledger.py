@@ -5,7 +5,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, expanded
 from longtail.reproduce.cells import Cell, recipe_hash
 from longtail.runs import RunFolder
 
@@ -16,7 +16,7 @@ class Ledger:
     """Reads and writes cells in a folder; raises LongtailError where that fails."""
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         if self.path.exists() and not self.path.is_dir():
             raise LongtailError(f"{self.path} is a file, not a ledger's folder; choose another --ledger")
 

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, expanded
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
 from longtail.runs import Busy
@@ -92,7 +91,7 @@ def data_root(root: str | None, data: str) -> str | None:
     """The folder of one data set: ROOT/cifar10 for cifar10-lt where there is one, else ROOT itself."""
     if root is None:
         return None
-    own = Path(root).expanduser() / data.removesuffix("-lt")
+    own = expanded(root) / data.removesuffix("-lt")
     return str(own) if own.is_dir() else root
 
 
