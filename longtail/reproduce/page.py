@@ -20,7 +20,7 @@ wanted), and in brackets what the ECL paper prints, which compares with scale `f
 
 
 def page(ledger: Ledger) -> str:
-    """The page; tables of which nothing is measured are named at its end."""
+    """The page; tables that compare nothing yet are named at its end."""
     precisions = get_args(get_args(Recipe.__annotations__["precision"])[0])
     sections, empty = [], []
     for name in (name for name, table in TABLES.items() if not table.figure):  # figures show runs of these tables
@@ -30,7 +30,7 @@ def page(ledger: Ledger) -> str:
         sections += found
         empty += [] if found else [name]
     sections += pictures(ledger)
-    missing = f"\nNothing is measured yet of: {', '.join(empty)}.\n" if empty else ""
+    missing = f"\nNot two rows are measured yet of: {', '.join(empty)}.\n" if empty else ""
     return HEAD.format(ledger=ledger.path) + "".join(sections) + missing
 
 
@@ -43,14 +43,17 @@ def pictures(ledger: Ledger) -> Iterator[str]:
 
 
 def section(name: str, scale: str, precision: str, ledger: Ledger) -> str:
-    """A table at one scale with its command, departures, machines and time; "" if nothing of it is measured."""
+    """A table at one scale with its command, departures, machines and time; "" unless two of its rows can be compared."""
     cells = list(cells_of(TABLES[name], scale, precision=precision))
-    kept = list(readable(cells, ledger))
-    if not kept:
+    found = dict(readable(cells, ledger))
+    if len({cell.row.label for cell in cells if cell.name in found}) < 2:
         return ""
+    kept = list(found.values())
     command = f"longtail reproduce {name} --scale {scale} --seeds {seeds(kept)}"
     command += f" --precision {precision}" if precision != "fp32" else ""
-    changed = ", ".join(f"{key} {value}" for key, value in SCALES[scale].changes.items())
+    changed = ", ".join(
+        f"{key} {f'{value:.3g}' if isinstance(value, float) else value}" for key, value in SCALES[scale].changes.items()
+    )
     machines = sorted(
         {
             f"{k['machine']['device_name']}, {k['machine']['threads']} threads, torch {k['machine']['torch']}"
@@ -66,15 +69,15 @@ def section(name: str, scale: str, precision: str, ledger: Ledger) -> str:
     )
 
 
-def readable(cells: list[Cell], ledger: Ledger) -> Iterator[dict]:
-    """What is kept of each cell, once; corrupt files count as missing."""
-    for cell in {cell.name: cell for cell in cells}.values():
+def readable(cells: list[Cell], ledger: Ledger) -> Iterator[tuple[str, dict]]:
+    """What is kept of each cell, by its name; corrupt files count as missing."""
+    for cell in cells:
         try:
             kept = ledger.read(cell)
         except LongtailError:
             continue
         if kept:
-            yield kept
+            yield cell.name, kept
 
 
 def seeds(kept: list[dict]) -> int:

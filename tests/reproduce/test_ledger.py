@@ -185,7 +185,9 @@ def test_the_page_shows_what_is_measured_at_its_scale_and_names_what_is_not(fill
     monkeypatch.setattr(page, "TABLES", {"tiny": TINY, "other": other})
     text = page.page(filled)
     assert (
-        "## two methods on digits" in text and "4 of 4 cells" in text and "Nothing is measured yet of: other." in text
+        "## two methods on digits" in text
+        and "4 of 4 cells" in text
+        and "Not two rows are measured yet of: other." in text
     )
     assert f"{lines_of(TINY, list(cells_of(TINY)), filled)[0]}" in text and "not begun" not in text
 
