@@ -152,7 +152,9 @@ def recipes(name: str | None = None, /) -> None:
     table = Table("field", "value", "what it is")
     for field in fields(Recipe):
         if field.name not in ("data", "method", "options"):
-            table.add_row(field.name, str(getattr(resolved, field.name)), field.type.__metadata__[0])
+            value = getattr(resolved, field.name)
+            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+            table.add_row(field.name, shown, field.type.__metadata__[0])
     for option, value in resolved.options.items():
         table.add_row(option, str(value), f"option of {resolved.method}")
     console.print(table)
