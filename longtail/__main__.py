@@ -7,9 +7,10 @@ def main() -> None:
     """Load the commands, which takes seconds, and run one."""
     try:
         from longtail.cli import main as command
-    except KeyboardInterrupt:
+
+        command()
+    except KeyboardInterrupt:  # while loading, or while a first one is answered
         raise stopped("interrupted", 130) from None
-    command()
 
 
 if __name__ == "__main__":

@@ -170,7 +170,8 @@ def test_a_stopped_run_says_how_to_go_on_and_does(stop, code, tmp_path):
             time.sleep(0.1)
         process.send_signal(stop)
         error = process.communicate()[1]
-    assert process.returncode == code and error.startswith("longtail: interrupted") and "--resume" in error
+    assert process.returncode == code, error
+    assert error.startswith("longtail: interrupted") and "--resume" in error
     assert "Traceback" not in error and not list((tmp_path / "run").glob(".*"))
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["epoch"] > 0
 
