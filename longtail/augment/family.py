@@ -48,25 +48,24 @@ class Family:
         return Normalise(self.mean, self.std, device)
 
 
+@lru_cache
+def cifar(size: int = 32) -> Family:
+    """The views of the papers on CIFAR, with crop, hole and blur in proportion where images are averaged to fewer pixels."""
+    strong = (RandomCrop(size, padding=size // 8), HorizontalFlip(), AutoAugment(), Cutout(size // 2))
+    moco = (
+        RandomResizedCrop(size, scale=(0.2, 1.0)),
+        HorizontalFlip(),
+        ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+        Grayscale(p=0.2),
+        GaussianBlur(0.1, size / 16, p=0.5),
+    )
+    name = "cifar" if size == 32 else f"cifar-{size}"
+    statistics = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
+    return Family(name, {"strong": View(strong), "moco": View(moco)}, **statistics, size=size)
+
+
 FAMILIES = {
-    "cifar": Family(
-        name="cifar",
-        views={
-            "strong": View((RandomCrop(32, padding=4), HorizontalFlip(), AutoAugment(), Cutout(16))),
-            "moco": View(
-                (
-                    RandomResizedCrop(32, scale=(0.2, 1.0)),
-                    HorizontalFlip(),
-                    ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
-                    Grayscale(p=0.2),
-                    GaussianBlur(0.1, 2.0, p=0.5),
-                )
-            ),
-        },
-        mean=(0.4914, 0.4822, 0.4465),
-        std=(0.2023, 0.1994, 0.2010),
-        size=32,
-    ),
+    "cifar": cifar(),
     # A mirrored digit is no digit: no flips.
     "digits": Family(
         name="digits",
@@ -114,12 +113,14 @@ def photos(name: str, size: int, mean: tuple, std: tuple) -> Family:
 
 
 SIZED = {
+    "cifar": cifar,
     "own": own,
     "own-unmirrored": lambda size: own(size, mirrored=False),
     "imagenet": lambda size: photos("imagenet", size, **IMAGENET),
     "inaturalist": lambda size: photos("inaturalist", size, **INATURALIST),
 }
 SIZES = (8, 1024)
+EXAMPLES = {"cifar": 16, "own": 64, "own-unmirrored": 64}
 
 
 def family(name: str) -> Family:
@@ -130,7 +131,7 @@ def family(name: str) -> Family:
             raise LongtailError(f"images of {size} x {size} pixels: the side must be {SIZES[0]} to {SIZES[1]}")
         return SIZED[kind](int(size))
     if name not in FAMILIES:
-        raise unknown("views", name, [*FAMILIES, *(f"{kind}-{64 if 'own' in kind else 224}" for kind in SIZED)])
+        raise unknown("views", name, [*FAMILIES, *(f"{kind}-{EXAMPLES.get(kind, 224)}" for kind in SIZED)])
     return FAMILIES[name]
 
 

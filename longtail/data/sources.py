@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import avg_pool2d
 
 from longtail.data.cifar import cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take
@@ -37,12 +38,31 @@ def load_split(data: str, imbalance: float | None, root: str | None = None, read
     if imbalance is None:
         raise LongtailError(f"{data} is cut from a balanced set and needs a number for imbalance")
     refuse_own(data, reading)
-    split = LONG_TAILED[data](imbalance, root)
+    split = averaged(LONG_TAILED[data](imbalance, root), reading.size)
     if not reading.val_share:
         return split
     kept, held = held_out(split.train.labels, reading.val_share)
     train, val = split.train.take(kept), split.train.take(held)
     return replace(split, classes=ClassTable.of(list(split.classes.names), train.labels), train=train, val=val)
+
+
+def averaged(split: Split, size: int | None) -> Split:
+    """The images of a known set averaged in squares of pixels to a side of `size`; None leaves them as they are.
+
+    Raises LongtailError where `size` does not divide their side.
+    """
+    side = split.train.images.shape[-1]
+    if size in (None, side):
+        return split
+    if side % size:
+        raise LongtailError(
+            f"{split.name} has images of {side} x {side}; the views are for {size} x {size}, which does not divide them"
+        )
+
+    def shrunk(part: Images) -> Images:
+        return Images(avg_pool2d(part.images.float(), side // size).round().byte(), part.labels)
+
+    return replace(split, train=shrunk(split.train), test=shrunk(split.test))
 
 
 def listing(data: str, root: str | None, reading: Reading) -> Listing:
