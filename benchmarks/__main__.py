@@ -28,9 +28,9 @@ def main(argv: list[str]) -> int:
         return 0
     name, *arguments = argv
     if name not in known:
-        from longtail.errors import unknown  # here, because it loads torch
+        from longtail.errors import unknown_name  # here, because it loads torch
 
-        print(unknown("benchmark", name, known), file=sys.stderr)
+        print(unknown_name("benchmark", name, known), file=sys.stderr)
         return 2
     return importlib.import_module(f"benchmarks.{name}").main(arguments) or 0
 

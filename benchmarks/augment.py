@@ -1,7 +1,7 @@
 """Batched augmentation against PIL image by image: strong, moco and both views, equal bit for bit.
 
 PIL's own operations are timed without drawing their parameters; "papers" is what the papers' code runs, torchvision's
-transforms on PIL images, from draws to normalised tensors. Neither decodes. Ours is timed with its draws and its pixels.
+transforms on PIL images, from draws to normalized tensors. Neither decodes. Ours is timed with its draws and its pixels.
 """
 
 import argparse
@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.epoch import PilViews
 from benchmarks.harness import compare, save
-from longtail.augment import FAMILIES, View
-from longtail.data import Images
+from longtail.augment import TRANSFORM_SETS, Compose
+from longtail.data import TensorImages
 from tests.augment.pil_reference import from_pil, to_pil, view_image, view_rows
 
 CIFAR = Path(__file__).parents[2] / "shared/data/cifar10/test.parquet"
@@ -34,7 +34,7 @@ def random_images(n: int) -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, size=32, mode="bilinear").byte()
 
 
-def pair(view: View, images: torch.Tensor, device: str) -> tuple:
+def pair(view: Compose, images: torch.Tensor, device: str) -> tuple:
     """Make two calls that augment the images: ours, and PIL's with one fixed draw; checks that they agree."""
     generator = torch.Generator().manual_seed(0)
     draws = view.draw(len(images), tuple(images.shape[2:]), generator)
@@ -63,19 +63,19 @@ def main(argv: list[str]) -> None:
     torch.set_num_threads(options.threads)
     source = "CIFAR-10 test" if CIFAR.exists() else "random"
     images = real_images(options.images) if CIFAR.exists() else random_images(options.images)
-    calls = {name: pair(view, images, options.device) for name, view in FAMILIES["cifar"].views.items()}
+    calls = {name: pair(view, images, options.device) for name, view in TRANSFORM_SETS["cifar"].transforms.items()}
     calls["both"] = tuple(lambda which=which: (calls["strong"][which](), calls["moco"][which]()) for which in (0, 1))
     record = {"images": len(images), "source": source, "device": options.device, "bytes_different": 0}
     for name, (ours, theirs) in calls.items():
         print(f"{name}: {len(images)} {source} images on {options.device}, equal to PIL in every byte")
         record[name] = compare({"PIL": theirs, "longtail": ours}, options.rounds)
-    normalise = FAMILIES["cifar"].normaliser(torch.device(options.device))
-    papers = PilViews(Images(images, torch.zeros(len(images))))
-    print("papers: both views as normalised tensors, of the same distribution")
+    normalize = TRANSFORM_SETS["cifar"].build_normalize(torch.device(options.device))
+    papers = PilViews(TensorImages(images, torch.zeros(len(images))))
+    print("papers: both views as normalized tensors, of the same distribution")
     record["papers"] = compare(
         {
             "papers": lambda: [papers[i] for i in range(len(papers))],
-            "longtail": lambda: [normalise(view) for view in calls["both"][0]()],
+            "longtail": lambda: [normalize(view) for view in calls["both"][0]()],
         },
         options.rounds,
     )

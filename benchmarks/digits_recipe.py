@@ -8,15 +8,15 @@ from itertools import product
 import numpy as np
 import torch
 
-from longtail.console import Silent
-from longtail.data import ClassTable, Images, Split, exponential_counts, long_tailed_indices
+from longtail.data import ClassTable, Split, TensorImages, exponential_counts, long_tailed_indices
 from longtail.data.sources import DIGITS_LARGEST, load_split
-from longtail.evaluate import measure
-from longtail.plan import make_loader, plan
+from longtail.distributed import init_world
+from longtail.evaluate import evaluate_subset
 from longtail.recipes import recipe_for
-from longtail.runs import RunFolder
-from longtail.train import Training
-from longtail.world import start
+from longtail.runs.folder import RunFolder
+from longtail.stages import build_loader, plan_stages
+from longtail.tracking import SilentReport
+from longtail.trainer import Trainer
 
 HELD_OUT = 40  # images a class of the training pool; the remaining 64 are made long-tailed
 
@@ -28,24 +28,24 @@ def training_side(imbalance: float) -> Split:
     order = np.reshape(long_tailed_indices(pool.labels, [DIGITS_LARGEST] * 10, seed=1), (10, -1))
     held, rest = order[:, :HELD_OUT].ravel(), order[:, HELD_OUT:]
     kept = np.concatenate([rest[c, :n] for c, n in enumerate(counts)])
-    parts = [Images(pool.images[rows], pool.labels[rows]) for rows in (kept, held)]
-    return Split("digits-lt", ClassTable.of([str(c) for c in range(10)], parts[0].labels), *parts)
+    parts = [TensorImages(pool.images[rows], pool.labels[rows]) for rows in (kept, held)]
+    return Split("digits-lt", ClassTable.from_labels([str(c) for c in range(10)], parts[0].labels), *parts)
 
 
 def score(split: Split, method: str, seed: int, **changes) -> dict:
     """Top-1 and few-shot accuracy on the held-out training images."""
     recipe = recipe_for("digits-lt", method=method, seed=seed, eval_every=0, **changes)
     torch.manual_seed(seed)
-    built = recipe.build(split.classes.counts)
+    built = recipe.build_method(split.classes.counts)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.claim(f"{folder}/run", recipe, split, resume=False)
-        world = start("cpu", 1)
-        parts, loader = plan(built.stages(), recipe.epochs), make_loader(recipe, built, split, world)
-        training = Training(recipe, built, split, parts, loader, run, Silent(), world)
-        for part in training.parts:
-            for _ in training.go_stage(part, None):
-                pass
-    return measure(built, split, recipe)
+        world = init_world("cpu", 1)
+        plans, loader = plan_stages(built.stages(), recipe.epochs), build_loader(recipe, built, split, world)
+        trainer = Trainer(recipe, built, split, plans, loader, run, SilentReport(), world)
+        with world.session():
+            for plan in plans:
+                trainer.run_stage(plan, None)
+    return evaluate_subset(built, split, recipe)
 
 
 def main(argv: list[str]) -> None:

@@ -10,14 +10,14 @@ from torchvision import transforms
 from benchmarks.harness import compare, save
 from benchmarks.peer import PeerECL, PeerStep
 from benchmarks.step import BATCH, RECIPE, ours
-from longtail.data import ClassTable, Images, Loader, Split
+from longtail.data import ClassTable, Loader, Split, TensorImages
 from tests.augment.pil_reference import to_pil
 
 
 class PilViews(Dataset):
     """Both views of each image by torchvision on PIL images, as the papers' code has them."""
 
-    def __init__(self, part: Images):
+    def __init__(self, part: TensorImages):
         self.images, self.labels = to_pil(part.images), part.labels.tolist()
         end = [transforms.ToTensor(), transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))]
         policy = transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)
@@ -26,8 +26,8 @@ class PilViews(Dataset):
             [crop, flip, policy, *end, transforms.RandomErasing(1.0, (0.25, 0.25), (1, 1))]
         )
         jitter = transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8)
-        grey, blur = transforms.RandomGrayscale(p=0.2), transforms.RandomApply([Blur()], p=0.5)
-        self.moco = transforms.Compose([transforms.RandomResizedCrop(32, (0.2, 1.0)), flip, jitter, grey, blur, *end])
+        gray, blur = transforms.RandomGrayscale(p=0.2), transforms.RandomApply([Blur()], p=0.5)
+        self.moco = transforms.Compose([transforms.RandomResizedCrop(32, (0.2, 1.0)), flip, jitter, gray, blur, *end])
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,8 +50,8 @@ def random_split(images: int, classes: int = 100) -> Split:
     g = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8, generator=g)
     labels = torch.arange(images) % classes
-    part = Images(pixels, labels)
-    return Split("random", ClassTable.of([str(c) for c in range(classes)], labels), part, part)
+    part = TensorImages(pixels, labels)
+    return Split("random", ClassTable.from_labels([str(c) for c in range(classes)], labels), part, part)
 
 
 def main(argv: list[str]) -> None:
@@ -61,9 +61,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args(argv)
-    from longtail.augment import family
+    from longtail.augment import get_transform_set
 
-    split, views = random_split(args.images), family("cifar").views
+    split, views = random_split(args.images), get_transform_set("cifar").transforms
     loader = Loader(split, [views["strong"], views["moco"]], BATCH, 0, torch.device("cpu"), 1024)
     full, half = ours("fp32"), ours("bf16")
     peer = PeerStep(PeerECL(ours("fp32").method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)

@@ -6,9 +6,9 @@ import torch
 
 from benchmarks.harness import compare, save
 from benchmarks.peer import PeerNet
-from longtail.augment import family
+from longtail.augment import get_transform_set
 from longtail.data import exponential_counts
-from longtail.evaluate import logits_of
+from longtail.evaluate import compute_logits
 from longtail.recipes import recipe_for
 
 
@@ -19,27 +19,29 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--batch", type=int, default=128, help="of the plain loop")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)
-    views, counts = family("cifar"), exponential_counts(100, 500, 100)
+    views, counts = get_transform_set("cifar"), exponential_counts(100, 500, 100)
     torch.manual_seed(0)
-    full = recipe_for("cifar100-lt").build(counts)
+    full = recipe_for("cifar100-lt").build_method(counts)
     for _ in range(5):
         full.features(torch.randn(64, 3, 32, 32))  # running statistics that matter
-    half = recipe_for("cifar100-lt", precision="bf16").build(counts)
+    half = recipe_for("cifar100-lt", precision="bf16").build_method(counts)
     half.load_state_dict(full.state_dict())
     bodies = [PeerNet(e.body).eval() for e in full.encoders.experts]
     images = torch.randint(0, 256, (args.images, 3, 32, 32), dtype=torch.uint8)
-    floats = views.normaliser()(images)
+    floats = views.build_normalize()(images)
 
     @torch.no_grad()
     def plain() -> torch.Tensor:
         return torch.cat([full.cls(torch.stack([b(part) for b in bodies])) for part in floats.split(args.batch)], 1)
 
     expected = plain()
-    assert torch.allclose(logits_of(full, images, views), expected, rtol=1e-3, atol=1e-3), "folding changed the logits"
-    agree = (logits_of(half, images, views).mean(0).argmax(1) == expected.mean(0).argmax(1)).float().mean().item()
+    assert torch.allclose(compute_logits(full, images, views), expected, rtol=1e-3, atol=1e-3), (
+        "folding changed the logits"
+    )
+    agree = (compute_logits(half, images, views).mean(0).argmax(1) == expected.mean(0).argmax(1)).float().mean().item()
     print(f"fp32 logits equal; bf16 chooses the same class for {100 * agree:.1f}% of random images by an untrained net")
-    calls = {"plain": plain, "ours fp32": lambda: logits_of(full, images, views)}
-    calls["ours bf16"] = lambda: logits_of(half, images, views)
+    calls = {"plain": plain, "ours fp32": lambda: compute_logits(full, images, views)}
+    calls["ours bf16"] = lambda: compute_logits(half, images, views)
     save(
         "evaluate",
         compare(calls, args.rounds) | {"images": args.images, "plain_batch": args.batch, "bf16_agrees": agree},

@@ -10,7 +10,6 @@ from torch.nn.functional import batch_norm, conv2d, pad, relu
 
 from benchmarks.harness import compare, save
 from longtail.nets import Net
-from longtail.world import full_precision
 
 
 def loop(bodies: list, x: Tensor) -> Tensor:
@@ -89,7 +88,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args(argv)
-    full_precision(True)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     calls, trained = candidates(args.device)
     x = torch.randn(64, 3, 32, 32, device=args.device)
     expected = calls["loop NCHW"](x)

@@ -15,7 +15,6 @@ from benchmarks.step import RECIPE, batches, ours
 from longtail.graph import GraphStep
 from longtail.nets import Experts
 from longtail.step import Step
-from longtail.world import full_precision
 
 LOOP = Experts.forward
 
@@ -41,7 +40,7 @@ def peer_step(device: str) -> PeerStep:
 
 def run_precision(precision: str, device: str, rounds: int, steps: int) -> dict:
     """Time peer, eager, graph and graph with streams in one precision; says how far their losses are apart."""
-    full_precision(precision != "tf32")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     data = batches(max(steps, 6), device)
     encoders = "bf16" if precision == "bf16" else "fp32"
     reference = ours(encoders, device=device)
@@ -94,7 +93,7 @@ def reserved(device: str) -> int:
 
 def run_strategies(precision: str, device: str, rounds: int) -> dict:
     """Forward and backward of the experts alone: loop, channels last, vmap, grouped, each captured where that works."""
-    full_precision(precision != "tf32")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     calls, trained = candidates(device)
     x, timed = torch.randn(64, 3, 32, 32, device=device), {}
     for name in calls:

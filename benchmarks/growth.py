@@ -15,19 +15,21 @@ GROWN = {"images": [512, 1024, 2048, 4096], "experts": [1, 2, 3, 6], "classes": 
 def measure(images: int, experts: int, classes: int, epochs: int) -> dict:
     """Seconds an epoch (the median, the first left out where there are more) and peak memory of one training."""
     from benchmarks.epoch import random_split
-    from longtail.augment import family
+    from longtail.augment import get_transform_set
     from longtail.data import Loader
+    from longtail.distributed import init_world
     from longtail.recipes import recipe_for
     from longtail.step import Step
-    from longtail.world import start
 
-    world = start("cpu", 1)
+    world = init_world("cpu", 1)
     split = random_split(images, classes)
     recipe = recipe_for("cifar100-lt", net="resnet8", experts=experts)
-    method = recipe.build(split.classes.counts).train()
-    views = family("cifar").views
-    loader = Loader(split, [views[v] for v in method.views], 64, 0, world.device, world.chunk(views.size))
-    step = Step(method, [p for p in method.parameters() if p.requires_grad], recipe, family("cifar"))
+    method = recipe.build_method(split.classes.counts).train()
+    views = get_transform_set("cifar").transforms
+    loader = Loader(split, [views[v] for v in method.views], 64, 0, world.device, world.chunk_size(views.size))
+    step = Step(
+        method, [{"params": [p for p in method.parameters() if p.requires_grad]}], recipe, get_transform_set("cifar")
+    )
     seconds, memory = [], []
     for epoch in range(epochs + 1):  # the first warms up
         began = time.perf_counter()

@@ -12,7 +12,7 @@ from statistics import median
 
 import torch
 
-from longtail.reproduce.ledger import commit
+from longtail.reproduce.ledger import get_commit
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -40,14 +40,14 @@ def compare(candidates: dict[str, Callable[[], object]], rounds: int) -> dict:
 
 def timed(call: Callable[[], object]) -> float:
     """Measure one call in seconds, the GPU's queue included."""
-    synchronise()
+    synchronize()
     start = time.perf_counter()
     call()
-    synchronise()
+    synchronize()
     return time.perf_counter() - start
 
 
-def synchronise() -> None:
+def synchronize() -> None:
     """Wait for the GPU, where there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -73,7 +73,7 @@ def save(name: str, record: dict) -> Path:
     path = RESULTS / f"{name}.json"
     where = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
+        "commit": get_commit(),
         "machine": machine(),
         "versions": versions(),
     }

@@ -18,8 +18,8 @@ def measure(lines: int) -> dict:
     """Peak memory before, after listing and after inspecting a table of so many lines over a thousand small images."""
     from PIL import Image
 
-    from longtail.data import Reading, listing
-    from longtail.inspection.command import look_into
+    from longtail.commands.inspect import inspect_data
+    from longtail.data import ReadOptions, list_data
 
     with tempfile.TemporaryDirectory() as folder:
         for i in range(CLASSES):
@@ -33,10 +33,10 @@ def measure(lines: int) -> dict:
 
         found = {"start_mb": peak()}
         began = time.perf_counter()
-        listing(str(table), None, Reading())
+        list_data(str(table), None, ReadOptions())
         found |= {"listed_mb": peak(), "listed_seconds": time.perf_counter() - began}
         began = time.perf_counter()
-        look_into(str(table), None, None, None, None, False)
+        inspect_data(str(table), None, None, None, None, False)
         return found | {"inspected_mb": peak(), "inspected_seconds": time.perf_counter() - began}
 
 

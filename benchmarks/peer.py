@@ -109,19 +109,19 @@ def linears(heads) -> list[nn.Linear]:
 
 
 class PeerStep:
-    """One training step with the default optimiser of the time."""
+    """One training step with the default optimizer of the time."""
 
     def __init__(self, model: PeerECL, lr: float, momentum: float, weight_decay: float):
         self.model = model
         trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.SGD(
+        self.optimizer = torch.optim.SGD(
             trained, lr, momentum=momentum, weight_decay=weight_decay, foreach=False, fused=False
         )
 
     def __call__(self, a: Tensor, b: Tensor, y: Tensor) -> float:
         loss = self.model(a, b, y)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.model.after_step()
         return loss.item()  # these codes log every step

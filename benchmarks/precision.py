@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.harness import save
-from longtail.console import ConsoleReport
+from longtail.commands.console import ConsoleReport
 from longtail.recipes import recipe_for
 from longtail.seeds import train_seeds
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.harness import compare, save
-from longtail.console import Silent
+from longtail.launch import train
 from longtail.recipes import recipe_for
 from longtail.seeds import train_seeds
-from longtail.train import train
+from longtail.tracking import SilentReport
 
 
 def main(argv: list[str]) -> None:
@@ -24,12 +24,15 @@ def main(argv: list[str]) -> None:
 
     def one_by_one(threads: int = threads) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
-            runs = [train(recipe.change(seed=s), f"{folder}/{s}", Silent(), threads=threads) for s in range(args.seeds)]
+            runs = [
+                train(recipe.change(seed=s), f"{folder}/{s}", SilentReport(), threads=threads)
+                for s in range(args.seeds)
+            ]
             return [(run.path / "results.json").read_text() for run in runs]
 
     def side_by_side() -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
-            train_seeds(recipe, args.seeds, f"{folder}/all", Silent(), threads=1)
+            train_seeds(recipe, args.seeds, f"{folder}/all", SilentReport(), threads=1)
             return [(Path(folder) / "all" / f"seed{s}" / "results.json").read_text() for s in range(args.seeds)]
 
     same = one_by_one(threads=1) == side_by_side()

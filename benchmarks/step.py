@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.harness import compare, save
 from benchmarks.peer import PeerECL, PeerStep
-from longtail.augment import family
+from longtail.augment import get_transform_set
 from longtail.data import Batch, exponential_counts
 from longtail.recipes import recipe_for
 from longtail.step import Step
@@ -18,8 +18,10 @@ def ours(precision: str, kind: type[Step] = Step, device: str = "cpu") -> Step:
     """Our step with the weights of seed 0."""
     recipe = RECIPE.change(precision=precision)
     torch.manual_seed(0)
-    method = recipe.build(exponential_counts(100, 500, 100)).to(device).train()
-    return kind(method, [p for p in method.parameters() if p.requires_grad], recipe, family("cifar"))
+    method = recipe.build_method(exponential_counts(100, 500, 100)).to(device).train()
+    return kind(
+        method, [{"params": [p for p in method.parameters() if p.requires_grad]}], recipe, get_transform_set("cifar")
+    )
 
 
 def batches(n: int, device: str = "cpu") -> list[Batch]:

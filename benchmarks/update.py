@@ -1,4 +1,4 @@
-"""The optimiser and the momentum copies of one step: one call each against a loop over parameters."""
+"""The optimizer and the momentum copies of one step: one call each against a loop over parameters."""
 
 import argparse
 import copy
@@ -24,18 +24,18 @@ def main(argv: list[str]) -> None:
         for p_key, p in zip(plain.parameters(), source.parameters(), strict=True):
             p_key.data = p_key.data * 0.999 + p.data * (1.0 - 0.999)
 
-    key.follow(source)
+    key.update(source)
     loop()
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(key.parameters(), plain.parameters(), strict=True))
-    record = {"momentum": compare({"loop": loop, "one call": lambda: key.follow(source)}, args.rounds)}
+    record = {"momentum": compare({"loop": loop, "one call": lambda: key.update(source)}, args.rounds)}
 
-    def optimiser(**how):
+    def optimizer(**how):
         model = copy.deepcopy(source)
         for i, p in enumerate(model.parameters()):
             p.grad = torch.empty_like(p).normal_(generator=torch.Generator().manual_seed(i))
         return model, torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-3, **how)
 
-    (a, default), (b, fused) = optimiser(foreach=False), optimiser(fused=True)
+    (a, default), (b, fused) = optimizer(foreach=False), optimizer(fused=True)
     for _ in range(3):
         default.step()
         fused.step()

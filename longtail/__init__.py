@@ -4,18 +4,8 @@ Letters used throughout: K experts, N images of a batch, C classes, d features, 
 z logits, v features, n_c training images of class c, log_prior_c = log(n_c / sum n).
 """
 
-import sys
-from pathlib import Path
+import lazy_loader
 
-from longtail.errors import LongtailError, stopped
-
-try:
-    from longtail import augment, data, losses, methods, metrics, nets
-    from longtail.api import Model, load, train  # after its submodule, so that `longtail.train` is the function
-except KeyboardInterrupt:  # torch takes seconds to load; a command that is stopped meanwhile shows no traceback
-    if Path(sys.argv[0]).name not in ("-m", "longtail"):
-        raise
-    raise stopped("interrupted", 130) from None
-
+# attributes load their modules, and torch, when they are first used: `longtail --help` needs neither
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"
-__all__ = ["LongtailError", "Model", "augment", "data", "load", "losses", "methods", "metrics", "nets", "train"]

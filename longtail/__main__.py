@@ -1,16 +1,18 @@
 """`python -m longtail`, and what the installed command calls."""
 
-from longtail.errors import stopped
+import sys
+
+from longtail.errors import announce_stop
 
 
 def main() -> None:
-    """Load the commands, which takes seconds, and run one."""
+    """Load the command line and run one command."""
     try:
-        from longtail.cli import main as command
+        from longtail.commands.app import main as run
 
-        command()
-    except KeyboardInterrupt:  # while loading, or while a first one is answered
-        raise stopped("interrupted", 130) from None
+        run()
+    except KeyboardInterrupt:  # while modules load, or while a first one is answered
+        sys.exit(announce_stop("interrupted", 130))
 
 
 if __name__ == "__main__":

@@ -1,30 +1,35 @@
 """The Python interface: train a run, load it, use it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from longtail.console import Silent, reporter
-from longtail.data import name_of
+from longtail.data import Split, format_data_name
+from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
-from longtail.evaluate import LAST, Predictions, load_method, logits_of, predict
-from longtail.export import export
-from longtail.inputs import as_images
-from longtail.predict import Prediction, predictions_of
-from longtail.prior import log_prior_of, moved
+from longtail.evaluate import compute_logits, predict_subset
+from longtail.inference.export import export
+from longtail.inference.images import to_image_tensor
+from longtail.inference.predict import Prediction, build_predictions
+from longtail.inference.prior import move_to_prior, parse_target_prior
+from longtail.launch import train as launch
+from longtail.methods import Method, name_method
+from longtail.ranks import get_rank
+from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.report import write_report
-from longtail.runs import RunFolder
-from longtail.selection import SELECTED
-from longtail.train import train as train_run
-from longtail.world import World, rank, start
+from longtail.runs.finished import FinishedRun
+from longtail.runs.results import LAST_WEIGHTS, SELECTED_WEIGHTS, Predictions
+from longtail.tracking import PrintReport, SilentReport
 
 
 def train(
-    data: str,
-    method: str = "ecl",
+    data: str | os.PathLike,
+    method: str | type[Method] = "ecl",
     *,
     out: str | Path | None = None,
     recipe: str | None = None,
@@ -34,30 +39,26 @@ def train(
     threads: int | None = None,
     workers: int | None = None,
     verbose: bool = False,
-    **changes: object,
+    **changes: Any,
 ) -> "Model":
     """Train a method on a data set, by name or path, into the run folder `out`, and return the trained model.
 
-    `changes` are fields of the recipe, options of the method, and `size`, the side of own images.
-    Raises LongtailError for bad input or an existing folder.
+    `method` is a name of `longtail methods` or a subclass of `longtail.methods.Method`. `changes` are fields of the
+    recipe, options of the method, and `size`, the side of custom images in pixels. The caller's random state, threads
+    and precision settings stay as they are. Raises LongtailError for bad input or an existing folder.
     """
-    resolved = recipe_for(data, recipe, method=method, **changes)
-    if verbose:
-        from rich.console import Console
-
-        report = reporter(Console())
-    else:
-        report = Silent()
+    resolved = recipe_for(data, recipe, method=name_method(method), **changes)
+    report = PrintReport() if verbose else SilentReport()
     where = {"root": root, "resume": resume, "device": device, "threads": threads, "workers": workers}
-    run = train_run(resolved, out or default_out(resolved), report, **where)
-    keep_report(run.path, report.note)
+    run = launch(resolved, out or default_run_path(resolved), report, **where)
+    write_run_report(run.path, report.note)
     return load(run.path, device=device, threads=threads)
 
 
-def keep_report(path: Path, note: Callable[[str], None]) -> None:
+def write_run_report(path: Path, note: Callable[[str], None]) -> None:
     """Write the report of a run that was just trained; a failure costs one line, never the run."""
-    if rank():
-        return  # of several processes only the first writes
+    if get_rank():
+        return  # only rank 0 writes
     try:
         write_report([path])
     except Exception as error:  # whatever it is, the training is done and kept
@@ -65,39 +66,52 @@ def keep_report(path: Path, note: Callable[[str], None]) -> None:
         note(f"no report was written: {why}. The run is complete; longtail report {path} tries again")
 
 
-def default_out(recipe) -> Path:
-    """Where a run goes if nobody says: runs/DATA-METHOD-gGAMMA-seedN, without -gGAMMA for data as they are."""
-    tail = "" if recipe.imbalance is None else f"-g{recipe.imbalance:g}"
-    return Path("runs") / f"{name_of(recipe.data)}-{recipe.method}{tail}-seed{recipe.seed}"
+def default_run_path(recipe: Recipe) -> Path:
+    """Return where a run goes by default: runs/DATA-METHOD-gGAMMA-seedN, without -gGAMMA for data as they are."""
+    gamma = "" if recipe.imbalance is None else f"-g{recipe.imbalance:g}"
+    method = recipe.method.rpartition(":")[2]
+    return Path("runs") / f"{format_data_name(recipe.data)}-{method}{gamma}-seed{recipe.seed}"
 
 
-def load(run: str | Path, *, selected: bool = False, device: str = "auto", threads: int | None = None) -> "Model":
-    """The model of a finished run, or that of the epoch that validation selected; raises LongtailError if there is none."""
-    return Model(RunFolder.open(run), start(device, threads), SELECTED if selected else LAST)
+def load(
+    run: str | Path,
+    *,
+    method: type[Method] | None = None,
+    selected: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+) -> "Model":
+    """Load the model of a finished run or, with `selected`, that of the epoch that validation selected.
+
+    A run of a method that was passed as a class, and cannot be imported here, needs that class as `method`. Raises
+    LongtailError if the run is not finished or damaged.
+    """
+    if method is not None:
+        name_method(method)
+    return Model(FinishedRun.open(run), init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS)
 
 
 class Model:
-    """A trained model: its classes, their training counts, its results, and logits for images."""
+    """A trained model: its classes, their training counts, its results, and logits and predictions for images."""
 
-    def __init__(self, run: RunFolder, world: World, weights: str = LAST):
-        self.recipe, self.method = load_method(run, weights)
-        self.method.to(world.device)
-        with run.as_written("model.json"):
-            described = run.read_json("model.json")
-            self.classes, self.train_counts = described["classes"], described["train_counts"]
-            self.size = tuple(described["transform"]["size"])
-        self.path, self.views, self.run, self.weights = run.path, self.recipe.family, run, weights
+    def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS):
+        self.run, self.world, self.weights, self.recipe = run, world, weights, run.recipe
+        self.method = run.load_method(weights).to(world.device)
+        with run.folder.report_damage("model.json"):
+            self.classes, self.train_counts = run.model["classes"], run.model["train_counts"]
+            self.size = tuple(run.model["transform"]["size"])
+        self.path, self.transform_set = run.path, self.recipe.transform_set
 
     def __repr__(self) -> str:
         return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.path}>"
 
     @property
     def results(self) -> dict:
-        """The contents of `results.json`."""
-        return self.run.read_json("results.json")
+        """Return the contents of `results.json`."""
+        return self.run.results
 
     def logits(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 RGB of the training size -> (K, N, C) float32; the ensemble is the mean over K.
+        """Compute logits, (N, 3, H, W) uint8 RGB of the training size -> (K, N, C) float32; the ensemble is the mean over K.
 
         Raises LongtailError for another type or shape.
         """
@@ -112,29 +126,35 @@ class Model:
                 f"images are {type(images).__name__} {getattr(images, 'dtype', '')} {tuple(getattr(images, 'shape', ()))}; "
                 f"expected torch.uint8 (N, 3, {self.size[0]}, {self.size[1]})"
             )
-        return logits_of(self.method, images, self.views)
+        with self.world.session(tf32=self.recipe.precision == "tf32"):
+            return compute_logits(self.method, images, self.transform_set)
 
-    def evaluate(self, split) -> Predictions:
-        """Predictions for the test part of a split, with and without mirror images."""
-        return predict(self.method, split.test, self.views)
+    def evaluate(self, split: Split) -> Predictions:
+        """Compute predictions for the test images of a split, without and with flip TTA."""
+        with self.world.session(tf32=self.recipe.precision == "tf32"):
+            return predict_subset(self.method, split.test, self.transform_set)
 
     def predict(
         self, images: object, *, top: int = 5, target_prior: str | Path | None = None
     ) -> Prediction | list[Prediction]:
-        """The most probable classes of an image, or of each of several, which may have any size.
+        """Return the most probable classes of an image, or of each of several, of any size.
 
-        An image is a path, a PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); several are a list, or one array or
-        tensor with a further axis in front. `target_prior` is as for `log_prior_of`. Raises LongtailError for bad input.
+        An image is a path, a PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); several are a list, or one array
+        or tensor with a further axis in front. `target_prior` is uniform, train or a file, as for `parse_target_prior`.
+        Raises LongtailError for bad input.
         """
-        found = predictions_of(self.adjusted(as_images(images, self.views), target_prior), self.classes, top)
-        several = isinstance(images, list | tuple) or len(getattr(images, "shape", ())) == 4
-        return found if several else found[0]
+        logits = self.adjusted_logits(to_image_tensor(images, self.transform_set), target_prior)
+        found = build_predictions(logits, self.classes, top)
+        is_several = isinstance(images, list | tuple) or len(getattr(images, "shape", ())) == 4
+        return found if is_several else found[0]
 
-    def adjusted(self, images: Tensor, target_prior: str | Path | None = None) -> Tensor:
-        """As `logits`, under a class prior other than that of training (ECL, Eq. 4); None leaves them as trained."""
-        target = None if target_prior is None else log_prior_of(str(target_prior), self.classes, self.train_counts)
-        return moved(self.logits(images), self.method, target)
+    def adjusted_logits(self, images: Tensor, target_prior: str | Path | None = None) -> Tensor:
+        """Compute logits under a class prior other than that of training (ECL, Eq. 4); None leaves them as trained."""
+        target = (
+            None if target_prior is None else parse_target_prior(str(target_prior), self.classes, self.train_counts)
+        )
+        return move_to_prior(self.logits(images), self.method, target)
 
     def export(self, kind: str, expert: int | None = None, out: str | Path | None = None) -> tuple[Path, float]:
-        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.export.export`."""
-        return export(self.run, self.method, kind, expert, out, selected=self.weights == SELECTED)
+        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`."""
+        return export(self.run, self.method, kind, expert, out, selected=self.weights == SELECTED_WEIGHTS)

@@ -11,7 +11,7 @@ from longtail.data import Batch
 from longtail.nets import Queue
 from longtail.step import Step
 
-WARM = 3  # eager steps before the capture, so that lazily made state (momentum buffers, cuDNN plans) is there
+WARMUP_STEPS = 3  # eager steps before the capture, so that lazily made state (momentum buffers, cuDNN plans) is there
 
 
 class GraphStep(Step):
@@ -24,7 +24,7 @@ class GraphStep(Step):
         super().__init__(*args)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.held: list[Batch] = []
-        self.eager, self.warm = self.lr.device.type != "cuda", WARM
+        self.eager, self.warm = self.lr.device.type != "cuda", WARMUP_STEPS
         self.side = None if self.eager else torch.cuda.Stream(self.lr.device)  # its own: cuBLAS keeps memory for each
 
     def run(self, batches: Sequence[Batch]) -> None:
@@ -64,10 +64,13 @@ class GraphStep(Step):
     def capture(self) -> None:
         """Record one step; nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         try:
             # by thread: others, which pin memory for the next batch, may go on
-            with unharmed(), torch.cuda.graph(graph, stream=self.side, capture_error_mode="thread_local"):
+            with (
+                restore_after_failed_capture(),
+                torch.cuda.graph(graph, stream=self.side, capture_error_mode="thread_local"),
+            ):
                 super().run(self.held)
         except RuntimeError as error:
             self.eager = True
@@ -83,7 +86,7 @@ class GraphStep(Step):
 
 
 @contextmanager
-def unharmed() -> Iterator[None]:
+def restore_after_failed_capture() -> Iterator[None]:
     """Take back what a broken capture leaves behind in torch 2.11: its stream, and random numbers that wait for its end."""
     here = torch.cuda.current_stream()
     generator = torch.cuda.default_generators[here.device_index]

@@ -1,183 +1,185 @@
-"""A recipe: everything that decides what a run computes, flat, checked and saved with the run."""
+"""A recipe: everything that decides what a run computes, flat, checked and saved with the run.
+
+This module loads no torch, so that help, completion and errors of typing are fast: methods that need it import it.
+"""
 
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
-from types import UnionType
-from typing import Annotated, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from longtail.augment import Family, family
-from longtail.data import SOURCES, Reading, Split, load_split, worker_count
-from longtail.errors import LongtailError, unknown
-from longtail.methods import Method, check_options, method_class, options_of
-from longtail.metrics import METRICS
-from longtail.nets import Net, trained_as
+from longtail.data.catalog import SOURCES
+from longtail.errors import LongtailError, unknown_name
+from longtail.methods import check_options, get_method_class, get_options
+from longtail.metrics.names import METRICS
+from longtail.validation import Range, check_value
+
+if TYPE_CHECKING:
+    from longtail.augment import TransformSet
+    from longtail.data import Split
+    from longtail.methods import Method
+
+SHARE = Range(0, 1, open_high=True)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run. Epochs and batches are the whole run's and the whole step's; learning rates follow the schedule in every stage."""
+    """One run. Epochs and batches are the whole run's and the whole step's; every stage follows the schedule from its start.
+
+    A field is annotated with its type, one line of help and, for numbers, its range. Raises LongtailError for values of
+    a wrong type or out of range, and for unknown names.
+    """
 
     data: Annotated[str, "name of the data set"]
-    imbalance: Annotated[float | None, "images of the largest class over those of the smallest; none: as the data are"]
+    imbalance: Annotated[
+        float | None, "images of the largest class over those of the smallest; none: as the data are", Range(1)
+    ]
     net: Annotated[str, "name of the encoder, ours or timm's"]
-    views: Annotated[str, "family of augmentations"]
-    epochs: Annotated[int, "passes over the training images"]
-    batch_size: Annotated[int, "images a step"]
-    lr: Annotated[float, "learning rate at the start"]
-    momentum: Annotated[float, "momentum of SGD"]
-    nesterov: Annotated[bool, "Nesterov's form of it"]
-    weight_decay: Annotated[float, "on every parameter"]
-    eval_every: Annotated[int, "epochs between tests on the way; 0 tests the last epoch only"]
+    views: Annotated[str, "name of the transform set that makes the views"]
+    epochs: Annotated[int, "passes over the training images", Range(1)]
+    batch_size: Annotated[int, "images a step", Range(2)]  # batch norm needs two
+    lr: Annotated[float, "learning rate at the start", Range(0, open_low=True)]
+    momentum: Annotated[float, "momentum of SGD; beta 1 of AdamW", SHARE]
+    nesterov: Annotated[bool, "Nesterov's form of SGD"]
+    weight_decay: Annotated[float, "weight decay of every parameter", Range(0)]
+    eval_every: Annotated[int, "epochs between tests on the way; 0 tests the last epoch only", Range(0)]
     method: Annotated[str, "name of the method"] = "ecl"
-    seed: Annotated[int, "of weights, order and augmentation; never of the split"] = 0
+    seed: Annotated[int, "seed of weights, order and augmentation; never of the split", Range(0)] = 0
     precision: Annotated[
         Literal["fp32", "tf32", "bf16"], "bf16: inside the encoders, all else in fp32; tf32: everywhere, on a GPU"
     ] = "fp32"
+    optimizer: Annotated[Literal["sgd", "adamw"], "optimizer"] = "sgd"
     schedule: Annotated[Literal["cosine", "steps"], "the learning rate falls along a cosine to 0, or in steps"] = (
         "cosine"
     )
     milestones: Annotated[tuple[float, ...], "steps: a tenth from these shares of the epochs on"] = (0.8, 0.9)
-    warmup: Annotated[float, "share of the epochs in which the learning rate rises from 0"] = 0.0
+    warmup: Annotated[float, "share of the epochs in which the learning rate rises from 0", SHARE] = 0.0
     weights: Annotated[
         str | None, "what every encoder begins with: a file of weights, or timm for timm's own; none: random"
     ] = None
     val: Annotated[str | None, "list, table or folder of validation images, where DATA has none"] = None
     test: Annotated[str | None, "list, table or folder of test images, where DATA has none"] = None
-    val_share: Annotated[float, "share of every class of the training images held out to validate on"] = 0.0
-    test_share: Annotated[float, "share of every class held out to test on, where DATA has no test part"] = 0.0
+    val_share: Annotated[float, "share of every class of the training images held out to validate on", SHARE] = 0.0
+    test_share: Annotated[float, "share of every class held out to test on, where DATA has no test split", SHARE] = 0.0
     skip_bad: Annotated[bool, "leave unreadable images out, rather than stop before training"] = False
-    select: Annotated[str | None, "also keep the epoch best in this number on the validation images"] = None
-    accumulate: Annotated[int, "parts in which a batch is computed, to save memory; batch norm sees a part"] = 1
+    select: Annotated[str | None, "also keep the epoch best in this metric on the validation images"] = None
+    accumulate: Annotated[
+        int, "micro-batches in which a batch is computed, to save memory; batch norm sees one at a time", Range(1)
+    ] = 1
     options: Annotated[dict, "of the method; those not given are filled in"] = field(default_factory=dict)
 
     def __post_init__(self):
         if isinstance(self.milestones, list):  # as JSON has it
             object.__setattr__(self, "milestones", tuple(self.milestones))
-        for entry in fields(self):
-            _check_type(entry.name, getattr(self, entry.name), get_args(entry.type)[0])
-        for name, (lowest, strict) in RANGES.items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if value == float("inf"):
-                raise LongtailError(f"{name} is inf; it must be finite")
-            if value < lowest or (strict and value == lowest):
-                bound = f"above {lowest}" if strict else f"at least {lowest}"
-                raise LongtailError(f"{name} is {value}; it must be {bound}")
+        if isinstance(self.views, str) and self.views.startswith("own-"):  # as version 0.1 named them
+            object.__setattr__(self, "views", self.views.replace("own-", "custom-", 1))
+        check_fields({entry.name: getattr(self, entry.name) for entry in fields(self)})
         if self.data not in SOURCES and not os.path.isabs(self.data):
-            raise unknown("data", self.data, SOURCES)
-        if self.select not in (None, *METRICS):
-            raise unknown("metric to select by", self.select, METRICS)
-        for name in ("val_share", "test_share"):
-            if getattr(self, name) >= 1:
-                raise LongtailError(f"{name} is {getattr(self, name)}; it must be below 1")
-        method = method_class(self.method)
-        check_options(self.method, method, self.options)
-        resolved = {name: option.default for name, option in options_of(method).items()} | self.options
-        object.__setattr__(self, "options", resolved)  # a default that changes later changes no run
-        Net(self.net, size=family(self.views).size)
-        if self.momentum >= 1:
-            raise LongtailError(f"momentum is {self.momentum}; it must be below 1")
-        if self.warmup >= 1:
-            raise LongtailError(f"warmup is {self.warmup}; it is a share of the epochs, below 1")
+            raise unknown_name("data", self.data, SOURCES)
+        options = get_options(self.method)
+        check_options(self.method, options, self.options)
+        resolved = {name: option.default for name, option in options.items()} | self.options
+        object.__setattr__(self, "options", resolved)  # so that a default that changes later changes no run
         if not all(0 < a < b for a, b in pairwise((*self.milestones, 1))):
             raise LongtailError(
                 f"milestones are {self.milestones}; they are rising shares of the epochs between 0 and 1"
             )
-        if self.nesterov and self.momentum == 0:
-            raise LongtailError("nesterov needs a momentum above 0")
+        if self.nesterov and (self.momentum == 0 or self.optimizer != "sgd"):
+            raise LongtailError("nesterov is of SGD with a momentum above 0; leave --nesterov out")
+        self._check_network()
 
-    def change(self, **changes: object) -> "Recipe":
-        """A copy with some fields changed, other names being options of the method; checked like any other."""
-        own = {entry.name for entry in fields(self)}
-        method = changes.get("method", self.method)
-        known = own | options_of(method_class(method)).keys() if isinstance(method, str) else own
-        for name in changes.keys() - known:
-            raise unknown(f"field of the recipe or option of {method}", name, known - {"options"})
+    def _check_network(self) -> None:
+        """Raise LongtailError for an unknown network or transform set, or a size that the network does not take."""
+        from longtail.augment import get_transform_set
+        from longtail.nets import Net
+
+        Net(self.net, size=get_transform_set(self.views).size)
+
+    def change(self, **changes: Any) -> "Recipe":
+        """Return a checked copy with some fields changed; names that are no fields are options of the method."""
+        own, method = describe_fields().keys(), changes.get("method", self.method)
+        check_names(method, changes)
         flat = {name: value for name, value in changes.items() if name in own and name != "options"}
         options = {name: value for name, value in changes.items() if name not in own} | changes.get("options", {})
         kept = self.options if method == self.method else {}
         return replace(self, **flat, options={**kept, **options})
 
     @property
-    def tail(self) -> str:
-        """Its imbalance in words."""
+    def imbalance_text(self) -> str:
+        """Return the imbalance in words."""
         return "as the data are" if self.imbalance is None else f"imbalance {self.imbalance:g}"
 
     @property
-    def family(self) -> Family:
-        """Its views; pretrained weights bring the mean and deviation they were trained with (timm's configuration)."""
-        found, known = family(self.views), trained_as(self.net)
-        return replace(found, mean=known["mean"], std=known["std"]) if self.weights and known else found
+    def transform_set(self) -> "TransformSet":
+        """Return the transform set, with the mean and deviation that pretrained weights were trained with."""
+        from longtail.augment import get_transform_set
+        from longtail.nets import get_input_config
 
-    def load(self, root: str | None = None, workers: int | None = None) -> Split:
-        """Its data set, decoded by so many processes if it stays in files; raises LongtailError for what is wrong with it."""
-        worker_count(workers)
-        views = family(self.views)
-        size = None if views.test else views.size  # views of whole photographs need the files
-        reading = Reading(size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers)
-        split = load_split(self.data, self.imbalance, root, reading)
+        found, config = get_transform_set(self.views), get_input_config(self.net)
+        return replace(found, mean=config["mean"], std=config["std"]) if self.weights and config else found
+
+    def load_split(self, root: str | None = None, workers: int | None = None) -> "Split":
+        """Load the data set, in files decoded by so many processes where it does not fit in memory.
+
+        Raises LongtailError for whatever is wrong with the data.
+        """
+        from longtail.augment import get_transform_set
+        from longtail.data import ReadOptions, count_workers, load_split
+
+        count_workers(workers)
+        found = get_transform_set(self.views)
+        size = None if found.eval_transform else found.size  # views that are cut from whole photographs need the files
+        options = ReadOptions(size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers)
+        split = load_split(self.data, self.imbalance, root, options)
         if len(split.classes) < 2:
             raise LongtailError(
                 f"{self.data} has one class only, '{split.classes.names[0]}'; name the folder that holds the class folders"
             )
         return split
 
-    def fitted(self, split: Split) -> "Recipe":
-        """With a batch of a power of two, at most a quarter of a person's own training images, so that tiny sets have steps."""
-        most = largest_batch(len(split.train))
+    def fit_batch_size(self, split: "Split") -> "Recipe":
+        """Return the recipe with a batch of at most a quarter of custom training images, so that tiny sets have steps."""
+        most = largest_batch_size(len(split.train))
         if self.data in SOURCES or self.batch_size <= most:
             return self
         split.notes.append(f"the batch of {self.batch_size} is cut to {most}, at most a quarter of the training images")
         return self.change(batch_size=most)
 
-    def build(self, counts: Sequence[int]) -> Method:
-        """The method, freshly initialised from torch's generator, for C classes with so many training images."""
-        net = Net(self.net, self.precision == "bf16", family(self.views).size, self.weights)
-        return method_class(self.method)(counts, net, **self.options)
+    def build_method(self, counts: Sequence[int]) -> "Method":
+        """Build the method, initialized from torch's generator, for classes with so many training images."""
+        from longtail.augment import get_transform_set
+        from longtail.nets import Net
+
+        net = Net(self.net, self.precision == "bf16", get_transform_set(self.views).size, self.weights)
+        return get_method_class(self.method)(counts, net, **self.options)
 
     def asdict(self) -> dict:
-        """As plain values, ready for JSON."""
+        """Return the fields as plain values, ready for JSON."""
         return asdict(self) | {"milestones": list(self.milestones)}
 
 
-def largest_batch(images: int) -> int:
-    """The largest power of two, which parts and processes share equally, within a quarter of so many images; at least 2."""
+def describe_fields() -> dict[str, tuple]:
+    """Return type, help and, for numbers, range of each field of a recipe, by its name."""
+    return {entry.name: get_args(entry.type) for entry in fields(Recipe)}
+
+
+def check_fields(values: dict[str, Any]) -> None:
+    """Raise LongtailError for a field of a wrong type or out of range; fields that are left out are not checked."""
+    for name, (kind, _, *limits) in describe_fields().items():
+        if name in values:
+            check_value(name, values[name], kind, *limits)
+    if values.get("select") not in (None, *METRICS):
+        raise unknown_name("metric to select by", values["select"], METRICS)
+
+
+def check_names(method: str, values: dict[str, Any]) -> None:
+    """Raise LongtailError for a name that is neither a field of the recipe nor an option of the method."""
+    known = describe_fields().keys() | get_options(method).keys()
+    for name in values.keys() - known:
+        raise unknown_name(f"field of the recipe or option of {method}", name, known - {"options"})
+
+
+def largest_batch_size(images: int) -> int:
+    """Return the largest power of two, which processes divide equally, within a quarter of so many images; at least 2."""
     return 2 ** (max(images // 4, 2).bit_length() - 1)
-
-
-# lowest value, and whether it is itself excluded
-RANGES = {
-    "imbalance": (1, False),
-    "epochs": (1, False),
-    "batch_size": (2, False),  # batch norm needs two
-    "lr": (0, True),
-    "momentum": (0, False),
-    "weight_decay": (0, False),
-    "seed": (0, False),
-    "accumulate": (1, False),
-    "eval_every": (0, False),
-    "warmup": (0, False),
-    "val_share": (0, False),
-    "test_share": (0, False),
-}
-
-
-def _check_type(name: str, value: object, kind: type) -> None:
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise unknown(name, str(value), get_args(kind))
-        return
-    if get_origin(kind) is tuple:
-        if not isinstance(value, tuple):
-            raise LongtailError(f"{name} is {value!r}; it takes several numbers")
-        for one in value:
-            _check_type(name, one, get_args(kind)[0])
-        return
-    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    allowed = (*kinds, int) if float in kinds else kinds
-    wrong = not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed) or value != value
-    if wrong:
-        raise LongtailError(f"{name} is {value!r}; it takes {'a number' if float in kinds else kinds[0].__name__}")

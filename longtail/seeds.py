@@ -5,25 +5,25 @@ import os
 import queue
 import signal
 import statistics
-from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 
-from longtail.data import worker_count
-from longtail.errors import LongtailError, expanded
+from longtail.data import count_workers
+from longtail.distributed import init_world, keep_freed_memory
+from longtail.errors import LongtailError, expand_path
+from longtail.launch import train
+from longtail.ranks import get_world_size
 from longtail.recipe import Recipe
-from longtail.runs import RunFolder
-from longtail.track import Report
-from longtail.train import Training, prepare, train
-from longtail.world import World, processes, start
+from longtail.runs.folder import RunFolder
+from longtail.tracking import ProgressReport
 
 
 def train_seeds(
     recipe: Recipe,
     seeds: int,
     out: str | Path,
-    report: Report,
+    report: ProgressReport,
     *,
     root: str | None = None,
     resume: bool = False,
@@ -37,16 +37,16 @@ def train_seeds(
     """
     if seeds < 1:
         raise LongtailError(f"seeds is {seeds}; it is the number of runs, at least 1")
-    if processes() > 1:
+    if get_world_size() > 1:
         raise LongtailError("--seeds trains side by side on one machine; under torchrun train one --seed a run")
-    world, folder = start(device, threads), expanded(out)
-    worker_count(workers)  # refuses what is no number of them
-    if workers and world.device.type == "cpu":
+    world, folder = init_world(device, threads), expand_path(out)
+    count_workers(workers)  # refuses what is no number of them
+    if workers:
         raise LongtailError(
-            f"workers is {workers}; of several seeds on a CPU each process decodes its own images; leave --workers out"
+            f"workers is {workers}; of several seeds each process decodes its own images; leave --workers out"
         )
     if folder.exists() and not resume:
-        raise RunFolder(folder).exists_already()
+        raise RunFolder(folder).already_exists_error()
     strange = [f.name for f in folder.glob("*") if not f.name.lstrip(".").startswith(("seed", "report.html"))]
     if strange or folder.is_file():
         raise LongtailError(
@@ -58,17 +58,14 @@ def train_seeds(
         raise LongtailError(
             f"{folder} holds {others[0]} too, which its summary would leave out; ask for as many --seeds"
         )
-    if world.device.type == "cuda":
-        on_streams(recipes, folder, report, world, root, resume, workers)
-    else:
-        in_processes(recipes, folder, report, root, resume, threads)
+    train_in_processes(recipes, folder, report, root, resume, world.device, threads)
     runs = [RunFolder.open(folder / f"seed{r.seed}") for r in recipes]
-    summary = summarise_seeds([run.read_json("results.json") for run in runs])
+    summary = summarize_seeds([run.read_json("results.json") for run in runs])
     RunFolder(folder).write_json("seeds.json", summary)
     return summary
 
 
-def summarise_seeds(results: list[dict]) -> dict:
+def summarize_seeds(results: list[dict]) -> dict:
     """Mean and (sample) standard deviation of every number over the seeds, null where one is n/a.
 
     What only some methods or recipes have ("selected", "test_time") is listed, one entry a seed.
@@ -95,76 +92,40 @@ def _spread(values: list[float | None]) -> dict | None:
     return {"mean": statistics.mean(values), "sd": statistics.stdev(values) if len(values) > 1 else None}
 
 
-def on_streams(
+def train_in_processes(
     recipes: list[Recipe],
     folder: Path,
-    report: Report,
-    world: World,
+    report: ProgressReport,
     root: str | None,
     resume: bool,
-    workers: int | None = None,
-) -> None:
-    """All seeds in this process, a stream each: while one waits for its sums, the others' steps fill the device."""
-    with world.fork_random(), ExitStack() as stack:
-        ready = [prepare(r, folder / f"seed{r.seed}", report, world, root, resume, workers) for r in recipes]
-        lanes = [Lane(training, world) for training in ready]
-        stack.callback(lambda: [lane.running.close() for lane in lanes])
-        while lanes:
-            lanes = [lane for lane in lanes if lane.advance()]
-
-
-class Lane:
-    """One of several trainings that take turns: its stream and its own state of torch's random numbers."""
-
-    def __init__(self, training: Training, world: World):
-        self.running, self.random, device = training.go(), torch.get_rng_state(), world.device
-        self.stream = self.gpu = None
-        if device.type == "cuda":
-            self.stream = torch.cuda.Stream(device)
-            self.gpu = torch.cuda.default_generators[torch.cuda.current_device()]
-            self.own = self.gpu.clone_state()  # which its graph reads, in torch 2.11 whenever it is replayed
-
-    def advance(self) -> bool:
-        """Run to the next pause; False at the end."""
-        torch.set_rng_state(self.random)
-        if self.gpu:
-            self.gpu.graphsafe_set_state(self.own)
-        with torch.cuda.stream(self.stream):  # None: nothing to switch
-            going = next(self.running, self) is not self  # self marks the end
-        self.random = torch.get_rng_state()
-        if self.gpu:
-            self.own = self.gpu.graphsafe_get_state()
-        return going
-
-
-def in_processes(
-    recipes: list[Recipe], folder: Path, report: Report, root: str | None, resume: bool, threads: int | None
+    device: torch.device,
+    threads: int | None,
 ) -> None:
     """As many processes as there are cores, each with its share of the seeds, which it trains one after another."""
     context, cores = multiprocessing.get_context("spawn"), os.cpu_count() or 1
     at_once = min(len(recipes), cores)
     messages, share = context.Queue(), threads or max(cores // at_once, 1)
-    jobs = [(recipes[i::at_once], folder, messages, root, resume, share) for i in range(at_once)]
-    running = [context.Process(target=_work, args=job, daemon=True) for job in jobs]
+    jobs = [(recipes[i::at_once], folder, messages, root, resume, str(device), share) for i in range(at_once)]
+    running = [context.Process(target=_train_seeds, args=job, daemon=True) for job in jobs]
     try:
         for process in running:
             process.start()
         while any(process.is_alive() for process in running):
-            relay(messages, report)
+            relay_messages(messages, report)
             codes = [process.exitcode for process in running if process.exitcode]
             if codes:
-                relay(messages, report)
+                relay_messages(messages, report)
                 raise LongtailError(
                     f"a process of the seeds ended with exit code {codes[0]}; --resume goes on with them"
                 )
-        relay(messages, report)
+        relay_messages(messages, report)
     finally:
         for process in running:
             if process.pid:
                 process.terminate()
 
 
-def relay(messages, report: Report) -> None:
+def relay_messages(messages, report: ProgressReport) -> None:
     """Pass on what the processes tell; raises LongtailError if one of them failed."""
     try:
         while True:
@@ -176,13 +137,16 @@ def relay(messages, report: Report) -> None:
         return
 
 
-def _work(recipes: list[Recipe], folder: Path, messages, root: str | None, resume: bool, threads: int) -> None:
+def _train_seeds(
+    recipes: list[Recipe], folder: Path, messages, root: str | None, resume: bool, device: str, threads: int
+) -> None:
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
-    report = Remote(messages)
+    report = RemoteReport(messages)
     try:
         for recipe in recipes:
             train(
-                recipe, folder / f"seed{recipe.seed}", report, root=root, resume=resume, device="cpu", threads=threads
+                recipe, folder / f"seed{recipe.seed}", report, root=root, resume=resume, device=device, threads=threads
             )
     except LongtailError as error:
         messages.put(("failed", f"seed {recipe.seed}: {error}"))
@@ -191,7 +155,7 @@ def _work(recipes: list[Recipe], folder: Path, messages, root: str | None, resum
         raise
 
 
-class Remote:
+class RemoteReport:
     """Passes a run's reports to the parent process."""
 
     def __init__(self, messages):

@@ -3,15 +3,14 @@
 import torch
 
 from longtail.data import Split
+from longtail.distributed import SINGLE_PROCESS, World
 from longtail.errors import LongtailError
-from longtail.evaluate import predict
+from longtail.evaluate import predict_subset
 from longtail.methods import Method
-from longtail.metrics import summarise
+from longtail.metrics import summarize
 from longtail.recipe import Recipe
-from longtail.runs import RunFolder
-from longtail.world import ALONE, World
-
-SELECTED = "selected.safetensors"
+from longtail.runs.folder import RunFolder
+from longtail.runs.results import SELECTED_WEIGHTS
 
 
 def check_selection(recipe: Recipe, split: Split, method: Method) -> None:
@@ -29,27 +28,27 @@ def check_selection(recipe: Recipe, split: Split, method: Method) -> None:
             "--val-share 0.1 holds a tenth of every class of the training images out"
         )
     any_logits = torch.zeros(len(split.val), len(split.classes))
-    if summarise(any_logits, split.val.labels, split.classes.counts)[recipe.select] is None:
+    if summarize(any_logits, split.val.labels, split.classes.counts)[recipe.select] is None:
         raise LongtailError(
             f"--select {recipe.select}: there is no such number, as none of its classes has validation images; "
             "--select balanced always has one"
         )
 
 
-def best_epoch(rows: list[dict], metric: str) -> dict:
+def find_best_epoch(rows: list[dict], metric: str) -> dict:
     """The row of the first epoch that no other surpasses on validation; calibration error is best where it is smallest."""
     sign = -1 if metric == "ece" else 1
     return max(rows, key=lambda row: sign * row[f"val_{metric}"])
 
 
-def selected_results(
-    run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], world: World = ALONE
+def evaluate_selected(
+    run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], world: World = SINGLE_PROCESS
 ) -> dict:
     """What `results.json` says of the selected epoch: which, its validation numbers, and its model's on the test images."""
-    row, last = best_epoch(rows, recipe.select), method.inference_state()
+    row, last = find_best_epoch(rows, recipe.select), method.inference_state()
     last = {name: value.clone() for name, value in last.items()}
-    method.load_state_dict(world.from_lead(lambda: run.read_tensors(SELECTED)), strict=False)
-    found = predict(method, split.test, recipe.family, world).results(split.classes.counts)
+    method.load_state_dict(world.on_main(lambda: run.read_tensors(SELECTED_WEIGHTS)), strict=False)
+    found = predict_subset(method, split.test, recipe.transform_set, world).results(split.classes.counts)
     method.load_state_dict(last, strict=False)
     val = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
     return {"by": recipe.select, "epoch": row["epoch"], "val": val} | found

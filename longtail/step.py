@@ -7,68 +7,71 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from longtail.augment import Family
+from longtail.augment import TransformSet
 from longtail.data import Batch
-from longtail.methods import Method
+from longtail.distributed import SINGLE_PROCESS, World
+from longtail.methods import Method, ParameterGroup
 from longtail.recipe import Recipe
-from longtail.world import ALONE, World
 
 
 class Step:
-    """Forward, backward, optimiser, momentum copies; sums of the loss terms stay on the device until they are read."""
+    """Forward, backward, optimizer, momentum copies; sums of the loss terms stay on the device until they are read."""
 
     def __init__(
         self,
         method: Method,
-        parameters: list[Tensor],
+        groups: list[ParameterGroup],
         recipe: Recipe,
-        family: Family,
-        world: World = ALONE,
+        transform_set: TransformSet,
+        world: World = SINGLE_PROCESS,
     ):
         self.method, self.recipe = method, recipe
-        self.world, self.parts = world, recipe.accumulate
+        self.world, self.micro_batches = world, recipe.accumulate
         self.forward = world.wrap(method)
-        device = parameters[0].device
-        self.normalise = family.normaliser(device)
-        self.lr = torch.tensor(recipe.lr, dtype=torch.float32, device=device)
+        device = next(method.parameters()).device
+        self.normalize = transform_set.build_normalize(device)
+        # device tensors, so that a captured step reads their current values
         self.progress = torch.zeros((), device=device)
         self.count = torch.zeros((), dtype=torch.long, device=device)
+        self.lrs = [torch.tensor(recipe.lr, dtype=torch.float32, device=device) for _ in groups]
+        self.lr_scales = [group.get("lr_scale", 1.0) for group in groups]
         self.names: list[str] = []
-        self.optimiser = torch.optim.SGD(
-            parameters,
-            lr=self.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.nesterov,
-            fused=True,
-        )
+        self.optimizer = build_optimizer(groups, self.lrs, recipe)
+
+    @property
+    def lr(self) -> Tensor:
+        """Return the current learning rate () of the stage, which a group's `lr_scale` multiplies."""
+        return self.lrs[0] / self.lr_scales[0]
 
     def __call__(self, batches: Sequence[Batch], progress: float) -> None:
         """Train on uint8 batches, one for each sampler, at this share of the stage."""
         self.progress.fill_(progress)
-        self.lr.fill_(self.recipe.lr * share_of_lr(self.recipe, progress))
+        lr = self.recipe.lr * compute_lr_factor(self.recipe, progress)
+        for current, scale in zip(self.lrs, self.lr_scales, strict=True):
+            current.fill_(lr * scale)
         self.run(batches)
 
     def run(self, batches: Sequence[Batch]) -> None:
         """The step itself, on the device from end to end."""
-        self.optimiser.zero_grad(set_to_none=True)
-        found = [self.backward(batches, part) for part in range(self.parts)]
-        self.optimiser.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        found = [self.backward(batches, number) for number in range(self.micro_batches)]
+        self.optimizer.step()
         self.method.after_step()
-        self.record({name: sum(terms[name] for terms in found) / self.parts for name in found[0]})
+        self.record({name: sum(terms[name] for terms in found) / self.micro_batches for name in found[0]})
 
-    def backward(self, batches: Sequence[Batch], part: int) -> dict[str, Tensor]:
-        """The terms of one of the equal parts of the batches, and their gradient; the last part adds up the processes'."""
-        rows = [slice(len(b.y) * part // self.parts, len(b.y) * (part + 1) // self.parts) for b in batches]
-        with self.world.one_batch(self.forward, part == self.parts - 1):
+    def backward(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
+        """Compute the terms of one micro-batch and add their gradient; the last one synchronizes the processes."""
+        n = self.micro_batches
+        rows = [slice(len(b.y) * number // n, len(b.y) * (number + 1) // n) for b in batches]
+        with self.world.micro_batch(self.forward, number == n - 1):
             terms = self.forward(*(self.prepare(batch[own]) for batch, own in zip(batches, rows, strict=True)))
-            (sum(terms.values()) / self.parts).backward()
+            (sum(terms.values()) / n).backward()
         return {name: term.detach() for name, term in terms.items()}
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch of all processes, its views as normalised floats."""
-        y, index, *views = (self.world.gather(rows) for rows in (batch.y, batch.index, *batch.views))
-        return replace(batch, views=[self.normalise(v) for v in views], y=y, index=index, progress=self.progress)
+        """The batch of all processes, its views as normalized floats."""
+        y, index, *views = (self.world.all_gather(rows) for rows in (batch.y, batch.index, *batch.views))
+        return replace(batch, views=[self.normalize(v) for v in views], y=y, index=index, progress=self.progress)
 
     def record(self, terms: dict[str, Tensor]) -> None:
         """Add the terms to their sums, and remember the first step at which each was not finite."""
@@ -82,7 +85,7 @@ class Step:
 
     def not_finite(self) -> tuple[str, int] | None:
         """The first term that was not finite in any process since the last reading, and its step, counted from 1."""
-        bad = self.world.gather(self.bad.unsqueeze(0)).tolist()
+        bad = self.world.all_gather(self.bad.unsqueeze(0)).tolist()
         found = [(at, name) for own in bad for name, at in zip(self.names, own, strict=True) if at >= 0]
         return (min(found)[1], min(found)[0] + 1) if found else None
 
@@ -93,18 +96,29 @@ class Step:
         self.count.zero_()
         return sums, steps
 
-    def state(self) -> dict:
-        """What a checkpoint keeps of the optimiser."""
-        return self.optimiser.state_dict()
+    def state_dict(self) -> dict:
+        """Return the state of the optimizer for a checkpoint."""
+        return self.optimizer.state_dict()
 
-    def restore(self, state: dict) -> None:
-        """Continue from a checkpoint."""
-        self.optimiser.load_state_dict(state)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.lr
+    def load_state_dict(self, state: dict) -> None:
+        """Restore the optimizer from a checkpoint."""
+        self.optimizer.load_state_dict(state)
+        for group, lr in zip(self.optimizer.param_groups, self.lrs, strict=True):
+            group["lr"] = lr  # loading replaces the tensor that the next steps fill
 
 
-def share_of_lr(recipe: Recipe, progress: float) -> float:
+def build_optimizer(groups: list[ParameterGroup], lrs: list[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    """Return SGD or AdamW, fused, over groups of parameters whose learning rates are tensors."""
+    own = [
+        {"params": list(group["params"]), "lr": lr, "weight_decay": group.get("weight_decay", recipe.weight_decay)}
+        for group, lr in zip(groups, lrs, strict=True)
+    ]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(own, capturable=lrs[0].is_cuda, fused=True)
+    return torch.optim.SGD(own, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
+
+
+def compute_lr_factor(recipe: Recipe, progress: float) -> float:
     """What the schedule leaves of the learning rate at this share of a stage."""
     if recipe.schedule == "cosine":
         share = (1 + math.cos(math.pi * progress)) / 2

@@ -1,13 +1,13 @@
 """A trainer that dies on the way, for tests of what a killed run leaves behind."""
 
-from longtail.console import Silent
+from longtail.tracking import SilentReport
 
 
 class Killed(Exception):
     """What it dies of."""
 
 
-class KillAt(Silent):
+class KillAt(SilentReport):
     """Dies in the middle of an epoch, as a killed process would."""
 
     def __init__(self, epoch: int):

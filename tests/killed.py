@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from longtail.console import Silent
+from longtail.launch import train
 from longtail.recipes import recipe_for
-from longtail.train import train
+from longtail.tracking import SilentReport
 
 EPOCHS = 10
 
@@ -31,7 +31,7 @@ def life(out: Path) -> None:
     """One process of the run, from where the last one was killed to the end."""
     Path.write_bytes = write_slowly
     recipe = recipe_for("digits-lt", method="ecl", epochs=EPOCHS, experts=2, eval_every=5)
-    train(recipe, out, Silent(), resume=True, device="cpu", threads=1)
+    train(recipe, out, SilentReport(), resume=True, device="cpu", threads=1)
 
 
 def wait(pid: int, out: Path, chance: random.Random, while_writing: bool) -> bool:

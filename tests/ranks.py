@@ -1,4 +1,4 @@
-"""What each of two processes does for the tests of `longtail.world`; run as `python tests/ranks.py FOLDER` by torchrun."""
+"""What each of two processes does for the tests of `longtail.distributed`; run as `python tests/ranks.py FOLDER` by torchrun."""
 
 import sys
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from longtail import LongtailError
-from longtail.augment import family
+from longtail.augment import get_transform_set
 from longtail.data import Batch
+from longtail.distributed import World, init_world
 from longtail.methods import METHODS, Method, Stage
-from longtail.nets import join_batch_norm
+from longtail.nets import convert_sync_batch_norm
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.step import Step
-from longtail.world import World, start
-from tests.methods.test_contract import enter
+from longtail.testing import enter_stage
 
 COUNTS = (40, 20, 10, 5)
 
@@ -49,13 +49,13 @@ def after_stages(name: str, world: World, **changes) -> dict[str, torch.Tensor]:
     """
     recipe = recipe_for("digits-lt", method=name, lr=0.02, **changes)
     torch.manual_seed(0)
-    method, sums = recipe.build(COUNTS), {}
+    method, sums = recipe.build_method(COUNTS), {}
     trainable = [p for p in method.parameters() if p.requires_grad]
     for number, stage in enumerate(method.stages()):
         torch.manual_seed(number)
         for p in trainable:
             p.requires_grad_(True)
-        own = enter(method, stage)
+        own = enter_stage(method, stage)
         for p in trainable:
             p.requires_grad_(any(p is one for one in own))
         if own:
@@ -65,10 +65,10 @@ def after_stages(name: str, world: World, **changes) -> dict[str, torch.Tensor]:
 
 def steps(method: Method, stage: Stage, own: list, recipe: Recipe, world: World) -> dict[str, torch.Tensor]:
     """Sums of the terms over an early and a late step, one batch for each sampler."""
-    step = Step(method, own, recipe, family("digits"), world)
+    step = Step(method, own, recipe, get_transform_set("digits"), world)
     for progress in (0.4, 0.9):
         seeds = [int(10 * progress) + 100 * place for place in range(len(stage.samplers))]
-        step([batch(seed, len(method.views))[world.rows(16)] for seed in seeds], progress)
+        step([batch(seed, len(method.views))[world.shard(16)] for seed in seeds], progress)
     assert step.not_finite() is None
     return {name: torch.tensor(value) for name, value in step.read()[0].items()}
 
@@ -80,12 +80,12 @@ def through_batch_norm(world: World) -> dict[str, torch.Tensor]:
     x, wanted = (torch.randn(6, 3, 4, 4, dtype=torch.float64) for _ in range(2))
     x = (3 * x + 100).requires_grad_()  # a mean far from 0 shows cancellation
     if world.size > 1:
-        join_batch_norm(layer, world.device)
-    y = layer(x[world.rows(6)])
-    (y - wanted[world.rows(6)]).square().sum().backward()
+        convert_sync_batch_norm(layer, world.device)
+    y = layer(x[world.shard(6)])
+    (y - wanted[world.shard(6)]).square().sum().backward()
     buffers = {name: value.clone() for name, value in layer.named_buffers()}
     grads = {name: p.grad for name, p in layer.named_parameters()}
-    return {"y": y.detach(), "x": x.grad[world.rows(6)], **buffers, **grads}
+    return {"y": y.detach(), "x": x.grad[world.shard(6)], **buffers, **grads}
 
 
 def errors(world: World) -> list[str]:
@@ -97,10 +97,10 @@ def errors(world: World) -> list[str]:
 
     told = []
     for attempt in (
-        lambda: world.together(lambda: fail(0)),
-        lambda: world.together(lambda: fail(1)),
-        lambda: world.from_lead(lambda: fail(0)),
-        lambda: world.in_turn(lambda: fail(0)),
+        lambda: world.run_everywhere(lambda: fail(0)),
+        lambda: world.run_everywhere(lambda: fail(1)),
+        lambda: world.on_main(lambda: fail(0)),
+        lambda: world.main_first(lambda: fail(0)),
     ):
         try:
             attempt()
@@ -112,7 +112,7 @@ def errors(world: World) -> list[str]:
 def main(folder: Path) -> None:
     """Do all of it and keep what came out."""
     torch.set_num_threads(1)
-    world = start("cpu")
+    world = init_world("cpu")
     with in_double():
         methods = {name: after_stages(name, world) for name in METHODS}
     found = {
@@ -121,8 +121,8 @@ def main(folder: Path) -> None:
         "parts": after_stages("bc", world, accumulate=2),
         "norm": through_batch_norm(world),
         "errors": errors(world),
-        "gathered": world.gather(torch.arange(5)[world.rows(5)], n=5),
-        "made": (world.from_lead(lambda: world.rank), world.together(lambda: world.rank)),
+        "gathered": world.all_gather(torch.arange(5)[world.shard(5)], n=5),
+        "made": (world.on_main(lambda: world.rank), world.run_everywhere(lambda: world.rank)),
     }
     torch.save(found, folder / f"{world.rank}.pt")
 

@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from longtail.api import load
-from longtail.console import Silent
 from longtail.data import Batch
 from longtail.graph import GraphStep
+from longtail.launch import train
 from longtail.methods import METHODS
 from longtail.recipes import recipe_for
 from longtail.seeds import train_seeds
 from longtail.step import Step
-from longtail.train import train
-from longtail.world import full_precision
+from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
@@ -20,11 +19,10 @@ DRAWING = ("cmo", "gcl", "mislas", "mixup", "prior_lt")  # methods whose step dr
 
 
 def make(kind: type[Step], method: str) -> Step:
-    full_precision(True)
     recipe = recipe_for("digits-lt", method=method)
     torch.manual_seed(0)
-    built = recipe.build((60, 25, 10, 5)).cuda().train()
-    return kind(built, [p for p in built.parameters() if p.requires_grad], recipe, recipe.family)
+    built = recipe.build_method((60, 25, 10, 5)).cuda().train()
+    return kind(built, [{"params": [p for p in built.parameters() if p.requires_grad]}], recipe, recipe.transform_set)
 
 
 def batches(step: Step, seed: int) -> list[Batch]:
@@ -80,12 +78,14 @@ def test_a_run_is_killed_goes_on_and_is_tested(tmp_path):
     recipe = recipe_for("digits-lt", epochs=10)
     with pytest.raises(Killed):
         train(recipe, tmp_path / "run", KillAt(2), device="cuda")
-    train(recipe, tmp_path / "run", Silent(), device="cuda", resume=True)
+    train(recipe, tmp_path / "run", SilentReport(), device="cuda", resume=True)
     model = load(tmp_path / "run", device="cuda")
     assert model.results["plain"]["ensemble"]["top1"] > 30
 
 
 @pytest.mark.parametrize("name", ["ecl", "mixup"])
 def test_seeds_side_by_side_learn(name, tmp_path):
-    summary = train_seeds(recipe_for("digits-lt", method=name, epochs=10), 3, tmp_path / "all", Silent(), device="cuda")
+    summary = train_seeds(
+        recipe_for("digits-lt", method=name, epochs=10), 3, tmp_path / "all", SilentReport(), device="cuda"
+    )
     assert summary["plain"]["ensemble"]["top1"]["mean"] > 30

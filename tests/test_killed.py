@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from longtail import LongtailError
-from longtail.console import Silent
-from longtail.nets.weights import UNREADABLE, read_weights
+from longtail.checkpoint import load_checkpoint
+from longtail.launch import train
+from longtail.nets.pretrained import READ_FAILURES, load_weights_file
 from longtail.recipes import recipe_for
-from longtail.runs import RunFolder
-from longtail.train import train
+from longtail.runs.folder import RunFolder
+from longtail.tracking import SilentReport
 from tests import killed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ def test_a_run_killed_again_and_again_ends_with_the_weights_of_one_left_alone(tm
     assert died >= 3 and writing >= 1
     recipe = recipe_for("digits-lt", method="ecl", epochs=killed.EPOCHS, experts=2, eval_every=5)
     before = torch.get_num_threads()
-    train(recipe, tmp_path / "alone", Silent(), device="cpu", threads=1)
+    train(recipe, tmp_path / "alone", SilentReport(), device="cpu", threads=1)
     torch.set_num_threads(before)
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "killed"))
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
@@ -56,7 +57,7 @@ def begun(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", fails_from_the_third)
     with pytest.raises(LongtailError) as error:
-        train(recipe_for("digits-lt", method="ce", epochs=4), tmp_path / "run", Silent())
+        train(recipe_for("digits-lt", method="ce", epochs=4), tmp_path / "run", SilentReport())
     monkeypatch.undo()
     return RunFolder(tmp_path / "run"), str(error.value)
 
@@ -64,8 +65,8 @@ def begun(tmp_path, monkeypatch):
 def test_a_folder_that_becomes_read_only_keeps_the_last_good_checkpoint_and_says_so(begun):
     run, message = begun
     assert "checkpoint.pt" in message and "Read-only" in message and "untouched" in message and "\n" not in message
-    assert run.load_checkpoint()["epoch"] == 2
-    train(recipe_for("digits-lt", method="ce", epochs=4), run.path, Silent(), resume=True)
+    assert load_checkpoint(run)["epoch"] == 2
+    train(recipe_for("digits-lt", method="ce", epochs=4), run.path, SilentReport(), resume=True)
     assert run.has("results.json")
 
 
@@ -79,7 +80,7 @@ def test_a_folder_that_is_read_only_from_the_start_is_one_line(begun, monkeypatc
 
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(LongtailError, match=r"cannot train in .*Permission denied.*untouched"):
-        train(recipe_for("digits-lt", method="ce", epochs=4), run.path, Silent(), resume=True)
+        train(recipe_for("digits-lt", method="ce", epochs=4), run.path, SilentReport(), resume=True)
 
 
 def test_a_checkpoint_with_a_flipped_bit_anywhere_is_refused_with_a_reason(begun):
@@ -91,12 +92,12 @@ def test_a_checkpoint_with_a_flipped_bit_anywhere_is_refused_with_a_reason(begun
         spoiled[place] ^= 0x10
         file.write_bytes(spoiled)
         try:
-            state = run.load_checkpoint()
+            state = load_checkpoint(run)
         except LongtailError as error:
             assert "was not loaded" in str(error)
         else:  # a byte that means nothing, such as padding or a time
             file.write_bytes(content)
-            assert all(torch.equal(state["method"][k], v) for k, v in run.load_checkpoint()["method"].items())
+            assert all(torch.equal(state["method"][k], v) for k, v in load_checkpoint(run)["method"].items())
 
 
 def flipped(file: Path) -> Iterator[int]:
@@ -113,7 +114,10 @@ def flipped(file: Path) -> Iterator[int]:
 def test_a_flipped_bit_in_the_pickle_of_a_checkpoint_or_of_weights_is_one_line(tmp_path):
     file, keys = tmp_path / "checkpoint.pt", ("stage", "epoch", "rows", "method", "optimiser", "recipe")
     torch.save({key: {"one": torch.zeros(2)} for key in keys}, file)
-    for read, part in ((RunFolder(tmp_path).load_checkpoint, "was not loaded"), (lambda: read_weights(str(file)), "")):
+    for read, part in (
+        (lambda: load_checkpoint(RunFolder(tmp_path)), "was not loaded"),
+        (lambda: load_weights_file(str(file)), ""),
+    ):
         whole = file.read_bytes()
         for _ in flipped(file):
             with pytest.raises(LongtailError, match=rf"is damaged \(in .*data.pkl\).*{part}") as refused:
@@ -122,18 +126,18 @@ def test_a_flipped_bit_in_the_pickle_of_a_checkpoint_or_of_weights_is_one_line(t
         file.write_bytes(whole)
 
 
-@pytest.mark.parametrize("error", UNREADABLE)
+@pytest.mark.parametrize("error", READ_FAILURES)
 def test_whatever_torch_raises_over_weights_of_the_old_form_is_one_line(tmp_path, error, monkeypatch):
     file = tmp_path / "old.pth"  # has no checksums; to flip its bits could harm the process that reads them
     torch.save({"one": torch.zeros(2)}, file, _use_new_zipfile_serialization=False)
-    assert read_weights(str(file))["one"].tolist() == [0, 0]
+    assert load_weights_file(str(file))["one"].tolist() == [0, 0]
 
     def broken(*given, **how):
         raise error("unexpected\nand more")
 
     monkeypatch.setattr(torch, "load", broken)
     with pytest.raises(LongtailError, match="old") as refused:
-        read_weights(str(file))
+        load_weights_file(str(file))
     assert "\n" not in str(refused.value)
 
 
@@ -142,7 +146,7 @@ def test_half_a_checkpoint_is_refused_with_a_reason(begun):
     file = run.path / "checkpoint.pt"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(LongtailError, match="is not a checkpoint of longtail"):
-        run.load_checkpoint()
+        load_checkpoint(run)
 
 
 @pytest.mark.parametrize("when", ["import time; time.sleep(60)", "raise KeyboardInterrupt"])

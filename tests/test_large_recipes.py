@@ -16,7 +16,7 @@ def test_the_large_sets_have_the_papers_numbers(data, epochs, batch, decay, scal
     assert (recipe.lr, recipe.momentum, recipe.nesterov, recipe.net) == (0.01, 0.9, False, "resnet50")
     large = {"head": "cosine", "scale": scale, "projection": 128, "queue": 8192}
     assert all(recipe_for(data, method=method).options.items() >= large.items() for method in ("ecl", "ncl"))
-    assert recipe.family.size == 224 and recipe.family.test.resize == 256
+    assert recipe.transform_set.size == 224 and recipe.transform_set.eval_transform.resize == 256
 
 
 def test_options_of_a_recipe_are_its_methods_alone_and_give_way_to_those_asked_for():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from longtail import cli
+from longtail.commands import app
 from longtail.data import load_split
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +40,7 @@ def test_use_works_as_written(photos, capsys):
     for words in commands("docs/use.md"):
         assert words[0] == "longtail"
         with pytest.raises(SystemExit) as stop:
-            cli.main(words[1:])
+            app.main(words[1:])
         assert stop.value.code == 0, (words, capsys.readouterr().err)
     code = re.search(r"```python\n(.*?)```", (ROOT / "docs/use.md").read_text(), re.S)[1]
     exec(code, {})
@@ -64,7 +64,7 @@ def test_an_example_ends_in_the_ordinary_command(name):
     (line,) = re.findall(r"torchrun .*-m longtail (.*)", text)
     assert "--max-restarts" in text and "--resume" in line
     words = shlex.split(line)
-    _, bound, _ = cli.application(words).parse_args(words, exit_on_error=False, print_error=False)
+    _, bound, _ = app.build_app(words).parse_args(words, exit_on_error=False, print_error=False)
     assert bound.args == ("cifar100-lt", "ecl") or bound.arguments["data"] == "cifar100-lt"
 
 

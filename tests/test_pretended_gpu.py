@@ -1,7 +1,7 @@
 """GPU paths without a GPU: tensors that claim to be on one and hold nothing (torch's FakeTensorMode).
 
 What mixes devices raises, as on a GPU; reading a value back raises; copies between host and GPU are found. Gradients and
-the fused optimiser, which torch cannot pretend, are left out.
+the fused optimizer, which torch cannot pretend, are left out.
 """
 
 from types import SimpleNamespace
@@ -14,11 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from longtail import methods
-from longtail.augment import FAMILIES
+from longtail.augment import TRANSFORM_SETS
 from longtail.data import Batch, Loader
-from longtail.evaluate import batches_of, features_of, logits_of
+from longtail.evaluate import compute_features, compute_logits, iterate_batches
 from longtail.nets import Net
-from tests.methods.test_contract import COUNTS, split_for
+from longtail.testing import COUNTS, make_split
 
 GPU = torch.device("cuda:0")
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer")  # torch's own modules do
@@ -46,7 +46,7 @@ class OnDevice(TorchDispatchMode):
 
 def build(name: str, gpu: FakeTensorMode, half: bool = False) -> methods.Method:
     """A method whose parameters and buffers are on the pretended GPU."""
-    method = methods.method_class(name)(COUNTS, Net("resnet8", half=half))
+    method = methods.get_method_class(name)(COUNTS, Net("resnet8", half=half))
     with gpu:
         for module in method.modules():
             for key, p in module._parameters.items():
@@ -68,13 +68,13 @@ def batch(method: methods.Method) -> Batch:
 @pytest.mark.parametrize("half", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_every_stage_of_every_method_stays_on_the_gpu(name, half, gpu):
-    method, split = build(name, gpu, half), split_for()
+    method, split = build(name, gpu, half), make_split()
     with gpu:
         for stage in method.stages():
             method.begin_stage(stage, split)
             if not stage.share:
                 with torch.no_grad():
-                    method.eval().post_hoc(stage, batches_of(split.train, FAMILIES["digits"], GPU))
+                    method.eval().post_hoc(stage, iterate_batches(split.train, TRANSFORM_SETS["digits"], GPU))
                 continue
             method.train()
             with OnDevice():
@@ -87,24 +87,26 @@ def test_every_stage_of_every_method_stays_on_the_gpu(name, half, gpu):
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_every_method_is_tested_on_the_gpu(name, gpu, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "item", lambda self: 0.0)  # what is measured on the test images may be read
-    method, split = build(name, gpu), split_for()
+    method, split = build(name, gpu), make_split()
     with gpu:
-        if method.sees:
-            method.eval().adapt(lambda epoch: iter([[torch.empty(16, 3, 8, 8, device=GPU) for _ in method.sees]]))
-        for compute in (logits_of, features_of):
-            assert compute(method, split.test, FAMILIES["digits"]).device.type == "cpu"
+        if method.test_time_views:
+            method.eval().adapt(
+                lambda epoch: iter([[torch.empty(16, 3, 8, 8, device=GPU) for _ in method.test_time_views]])
+            )
+        for compute in (compute_logits, compute_features):
+            assert compute(method, split.test, TRANSFORM_SETS["digits"]).device.type == "cpu"
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", TRANSFORM_SETS)
 def test_batches_are_made_on_the_gpu(name, gpu, monkeypatch):
     # what depends on values: the images that an operation changes, the reaches of a blur, a histogram, the widest of some windows
     monkeypatch.setattr(torch.Tensor, "nonzero", lambda mask: torch.zeros(len(mask), 1, dtype=torch.long, device=GPU))
     monkeypatch.setattr(torch.Tensor, "unique", lambda radius: SimpleNamespace(tolist=lambda: [0, 1]))
     monkeypatch.setattr(torch.Tensor, "__int__", lambda widest: 3)
     monkeypatch.setattr(torch, "bincount", lambda x, minlength: torch.zeros(minlength, dtype=x.dtype, device=x.device))
-    family, split = FAMILIES[name], split_for()
+    family, split = TRANSFORM_SETS[name], make_split()
     with gpu:
-        loader = Loader(split, list(family.views.values()), 16, 0, GPU, 32)
+        loader = Loader(split, list(family.transforms.values()), 16, 0, GPU, 32)
         for (chunk,) in loader.epoch(0):
             assert {t.device for t in (*chunk.views, chunk.y, chunk.index)} == {GPU}
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from longtail import LongtailError, load
-from longtail.console import Silent
+from longtail.checkpoint import save_checkpoint
+from longtail.launch import train
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
-from longtail.runs import RunFolder
-from longtail.step import share_of_lr
-from longtail.train import train
+from longtail.runs.folder import RunFolder
+from longtail.step import compute_lr_factor
+from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
 
 NEWER = ("schedule", "milestones", "warmup")
@@ -21,16 +22,16 @@ def test_the_recipe_of_ncl_is_that_of_its_paper():
     recipe = recipe_for("cifar100-lt", "ncl-cifar", method="ncl")
     assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay) == (400, 64, 0.1, 2e-4)
     assert recipe.nesterov and recipe.momentum == 0.9
-    at = {epoch: 0.1 * share_of_lr(recipe, epoch / 400) for epoch in (0, 1, 2.5, 5, 319, 320, 359, 360, 399)}
+    at = {epoch: 0.1 * compute_lr_factor(recipe, epoch / 400) for epoch in (0, 1, 2.5, 5, 319, 320, 359, 360, 399)}
     expected = {0: 0, 1: 0.02, 2.5: 0.05, 5: 0.1, 319: 0.1, 320: 0.01, 359: 0.01, 360: 0.001, 399: 0.001}
     assert at == pytest.approx(expected)
 
 
 def test_a_cosine_may_warm_up_too_and_does_not_by_default():
     plain, warm = (recipe_for("digits-lt", warmup=w) for w in (0.0, 0.5))
-    assert share_of_lr(plain, 0) == 1 and share_of_lr(plain, 0.5) == pytest.approx(0.5)
-    assert share_of_lr(warm, 0.25) == pytest.approx(share_of_lr(plain, 0.25) / 2)
-    assert share_of_lr(warm, 0.75) == share_of_lr(plain, 0.75)
+    assert compute_lr_factor(plain, 0) == 1 and compute_lr_factor(plain, 0.5) == pytest.approx(0.5)
+    assert compute_lr_factor(warm, 0.25) == pytest.approx(compute_lr_factor(plain, 0.25) / 2)
+    assert compute_lr_factor(warm, 0.75) == compute_lr_factor(plain, 0.75)
 
 
 def test_a_recipe_survives_json():
@@ -55,21 +56,23 @@ def make_older(run: RunFolder) -> None:
     """Take from a run the fields that its time did not know."""
     older = {k: v for k, v in run.read_json("recipe.json").items() if k not in NEWER}
     run.write_json("recipe.json", older)
-    run.save_checkpoint(torch.load(run.path / "checkpoint.pt", weights_only=True) | {"recipe": older})
+    save_checkpoint(run, torch.load(run.path / "checkpoint.pt", weights_only=True) | {"recipe": older})
 
 
 def test_a_run_from_before_the_schedule_was_a_field_resumes_and_loads(tmp_path):
     recipe = recipe_for("digits-lt", method="ce", epochs=4)
-    whole = train(recipe, tmp_path / "whole", Silent())
+    whole = train(recipe, tmp_path / "whole", SilentReport())
     with pytest.raises(Killed):
         train(recipe, tmp_path / "old", KillAt(2))
     run = RunFolder(tmp_path / "old")
     make_older(run)
     with pytest.raises(LongtailError, match="schedule is 'cosine' there and 'steps' here"):
-        train(recipe.change(schedule="steps"), run.path, Silent(), resume=True)
+        train(recipe.change(schedule="steps"), run.path, SilentReport(), resume=True)
     with pytest.raises(Killed):
         train(recipe, run.path, KillAt(3), resume=True)
-    train(recipe, run.path, Silent(), resume=True)  # its checkpoint knows the new fields now, its recipe.json does not
+    train(
+        recipe, run.path, SilentReport(), resume=True
+    )  # its checkpoint knows the new fields now, its recipe.json does not
     assert run.read_json("results.json") == whole.read_json("results.json")
     assert load(run.path).recipe == recipe
 
@@ -77,9 +80,9 @@ def test_a_run_from_before_the_schedule_was_a_field_resumes_and_loads(tmp_path):
 def test_a_recipe_holds_every_option_so_that_a_run_keeps_those_it_began_with(tmp_path):
     recipe = recipe_for("digits-lt", method="bc", epochs=1)
     assert recipe.options == {"experts": 1, "tau": 1.0} and recipe.asdict()["options"] == recipe.options
-    run = train(recipe, tmp_path / "run", Silent())
+    run = train(recipe, tmp_path / "run", SilentReport())
     other = run.read_json("recipe.json") | {"options": {"experts": 1, "tau": 0.5}}  # as if the default had been another
     run.write_json("recipe.json", other)
     with pytest.raises(LongtailError, match=r"tau is 0\.5 there and 1\.0 here"):
-        train(recipe, run.path, Silent(), resume=True)
+        train(recipe, run.path, SilentReport(), resume=True)
     assert load(run.path).method.tau == 0.5

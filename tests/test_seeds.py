@@ -8,11 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from longtail import LongtailError
-from longtail.console import Silent
+from longtail.launch import train
 from longtail.recipes import recipe_for
-from longtail.seeds import in_processes, on_streams, summarise_seeds, train_seeds
-from longtail.train import train
-from longtail.world import start
+from longtail.seeds import summarize_seeds, train_in_processes, train_seeds
+from longtail.tracking import SilentReport
 
 SHORT = {"epochs": 2, "eval_every": 0}
 
@@ -22,7 +21,7 @@ def alone(tmp_path_factory):
     """Seeds 3 and 4, each trained by itself with one thread."""
     out, threads = tmp_path_factory.mktemp("alone"), torch.get_num_threads()
     for seed in (3, 4):
-        train(recipe_for("digits-lt", seed=seed, **SHORT), out / f"seed{seed}", Silent(), threads=1)
+        train(recipe_for("digits-lt", seed=seed, **SHORT), out / f"seed{seed}", SilentReport(), threads=1)
     torch.set_num_threads(threads)
     return out
 
@@ -35,7 +34,7 @@ def assert_same(a, b):
 
 def test_processes_give_each_seed_the_weights_it_has_alone(alone, tmp_path):
     summary = train_seeds(
-        recipe_for("digits-lt", seed=3, **SHORT), 2, tmp_path / "runs", Silent(), device="cpu", threads=1
+        recipe_for("digits-lt", seed=3, **SHORT), 2, tmp_path / "runs", SilentReport(), device="cpu", threads=1
     )
     assert_same(alone, tmp_path / "runs")
     assert json.loads((tmp_path / "runs" / "seeds.json").read_text()) == summary
@@ -47,17 +46,7 @@ def test_processes_give_each_seed_the_weights_it_has_alone(alone, tmp_path):
 def test_fewer_seeds_than_a_folder_holds_are_refused(tmp_path):
     (tmp_path / "seed5").mkdir()
     with pytest.raises(LongtailError, match="holds seed5 too"):
-        train_seeds(recipe_for("digits-lt", seed=3, **SHORT), 2, tmp_path, Silent(), resume=True, device="cpu")
-
-
-def test_taking_turns_in_one_process_gives_each_seed_the_weights_it_has_alone(alone, tmp_path):
-    threads = torch.get_num_threads()
-    world = start("cpu", 1)
-    before = torch.get_rng_state()
-    on_streams([recipe_for("digits-lt", seed=s, **SHORT) for s in (3, 4)], tmp_path, Silent(), world, None, False)
-    torch.set_num_threads(threads)
-    assert_same(alone, tmp_path)
-    assert torch.equal(before, torch.get_rng_state())
+        train_seeds(recipe_for("digits-lt", seed=3, **SHORT), 2, tmp_path, SilentReport(), resume=True, device="cpu")
 
 
 def test_a_number_that_is_not_measured_for_one_seed_is_null_over_seeds():
@@ -66,7 +55,7 @@ def test_a_number_that_is_not_measured_for_one_seed_is_null_over_seeds():
         both = {"ensemble": numbers, "experts": [numbers]}
         return {"method": "ce", "data": "d", "epochs": 1, "seed": seed, "plain": both, "flip": both}
 
-    found = summarise_seeds([result(0, 1.0), result(1, None)])
+    found = summarize_seeds([result(0, 1.0), result(1, None)])
     assert found["plain"]["ensemble"] == {"top1": {"mean": 50.5, "sd": statistics.stdev([50.0, 51.0])}, "many": None}
 
 
@@ -74,22 +63,22 @@ def test_what_only_some_runs_have_is_listed_for_every_seed():
     both = {"ensemble": {"top1": 50.0}, "experts": [{"top1": 50.0}]}
     head = {"method": "ride", "data": "d", "epochs": 1, "plain": both, "flip": both}
     results = [head | {"seed": s, "test_time": {"experts_asked": 1.5 + s}} for s in (0, 1)]
-    found = summarise_seeds(results)
+    found = summarize_seeds(results)
     assert found["test_time"] == [{"experts_asked": 1.5}, {"experts_asked": 2.5}] and "selected" not in found
 
 
 def test_a_failing_seed_is_named(tmp_path):
     bad = [recipe_for("digits-lt", seed=3, batch_size=287 * 2, **SHORT)]
     with pytest.raises(LongtailError, match=r"seed 3: batch size 574"):
-        in_processes(bad, tmp_path, Silent(), None, False, 1)
+        train_in_processes(bad, tmp_path, SilentReport(), None, False, torch.device("cpu"), 1)
 
 
 def test_existing_folders_and_too_few_seeds_are_refused(tmp_path):
     recipe = recipe_for("digits-lt", **SHORT)
     with pytest.raises(LongtailError, match="exists already"):
-        train_seeds(recipe, 2, tmp_path, Silent())
+        train_seeds(recipe, 2, tmp_path, SilentReport())
     (tmp_path / "mine.txt").touch()
     with pytest.raises(LongtailError, match=r"not a folder of several seeds' runs .*mine.txt"):
-        train_seeds(recipe, 2, tmp_path, Silent(), resume=True)
+        train_seeds(recipe, 2, tmp_path, SilentReport(), resume=True)
     with pytest.raises(LongtailError, match="seeds is 0"):
-        train_seeds(recipe, 0, tmp_path / "x", Silent())
+        train_seeds(recipe, 0, tmp_path / "x", SilentReport())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from longtail import graph
-from longtail.augment import family
+from longtail.augment import get_transform_set
 from longtail.data import Batch
 from longtail.graph import GraphStep
 from longtail.recipes import recipe_for
@@ -19,8 +19,13 @@ COUNTS = (60, 25, 10, 5)
 def make(kind: type[Step], **changes) -> Step:
     recipe = recipe_for("digits-lt", **changes)
     torch.manual_seed(0)
-    method = recipe.build(COUNTS).train()
-    return kind(method, [p for p in method.parameters() if p.requires_grad], recipe, family(recipe.views))
+    method = recipe.build_method(COUNTS).train()
+    return kind(
+        method,
+        [{"params": [p for p in method.parameters() if p.requires_grad]}],
+        recipe,
+        get_transform_set(recipe.views),
+    )
 
 
 def batch(seed: int) -> Batch:
@@ -56,7 +61,7 @@ def test_state_read_by_the_graph_stays_where_it_is():
     def places() -> dict[str, int]:
         held = {name: t.data_ptr() for name, t in step.method.state_dict().items()}
         held |= {name: getattr(step, name).data_ptr() for name in ("lr", "progress", "count", "sums", "bad")}
-        return held | {i: s["momentum_buffer"].data_ptr() for i, s in enumerate(step.optimiser.state.values())}
+        return held | {i: s["momentum_buffer"].data_ptr() for i, s in enumerate(step.optimizer.state.values())}
 
     before = places()
     for i in range(3):
@@ -88,14 +93,14 @@ def test_a_failed_capture_warns_once_says_why_and_goes_on(monkeypatch):
 
 def test_the_step_is_sgd_on_the_sum_of_the_terms_with_lr_on_a_cosine():
     step, other = make(Step, weight_decay=0.01), make(Step)
-    optimiser = torch.optim.SGD([p for p in other.method.parameters() if p.requires_grad], 1.0, 0.9, weight_decay=0.01)
+    optimizer = torch.optim.SGD([p for p in other.method.parameters() if p.requires_grad], 1.0, 0.9, weight_decay=0.01)
     for i in range(4):
         step([batch(i)], i / 4)
         assert step.lr.item() == pytest.approx(0.2 * (1 + math.cos(math.pi * i / 4)) / 2)
-        optimiser.param_groups[0]["lr"] = step.lr.item()
-        optimiser.zero_grad()
+        optimizer.param_groups[0]["lr"] = step.lr.item()
+        optimizer.zero_grad()
         sum(other.method(other.prepare(batch(i))).values()).backward()
-        optimiser.step()
+        optimizer.step()
         other.method.after_step()
     for a, b in zip(step.method.parameters(), other.method.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-5)

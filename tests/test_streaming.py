@@ -13,15 +13,16 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import longtail
-from longtail import LongtailError, cli
-from longtail.console import Silent
-from longtail.data import Reading, load_split
-from longtail.evaluate import features_of, logits_of, pixels_of
+from longtail import LongtailError
+from longtail.commands import app
+from longtail.data import ReadOptions, load_split
+from longtail.distributed import SINGLE_PROCESS, World
+from longtail.evaluate import compute_features, compute_logits, read_pixels
+from longtail.launch import train
 from longtail.nets import Net
-from longtail.plan import make_loader
 from longtail.recipes import recipe_for
-from longtail.train import train
-from longtail.world import ALONE, World
+from longtail.stages import build_loader
+from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
 
 OPTIONS = {"net": "test_resnet", "views": "imagenet-32", "experts": 2, "epochs": 2, "batch_size": 10, "eval_every": 1}
@@ -29,7 +30,7 @@ OPTIONS = {"net": "test_resnet", "views": "imagenet-32", "experts": 2, "epochs":
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """24 training and 9 test JPEGs in three classes that differ by colour."""
+    """24 training and 9 test JPEGs in three classes that differ by color."""
     root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for part, counts in (("train", (12, 7, 5)), ("test", (3, 3, 3))):
         for label, count in enumerate(counts):
@@ -44,10 +45,10 @@ def folder(tmp_path_factory):
 
 def streamed(folder):
     """The folder's images, left in their files."""
-    return load_split(str(folder), None, None, Reading(workers=0))
+    return load_split(str(folder), None, None, ReadOptions(workers=0))
 
 
-class Told(Silent):
+class Told(SilentReport):
     def __init__(self):
         self.title = ""
 
@@ -80,7 +81,7 @@ def test_a_streamed_run_is_the_same_with_workers_and_after_a_kill(finished, fold
     out, recipe = tmp_path / "run", recipe_for(str(folder), **OPTIONS)
     with pytest.raises(Killed):
         train(recipe, out, KillAt(2), workers=1)
-    train(recipe, out, Silent(), workers=0, resume=True)
+    train(recipe, out, SilentReport(), workers=0, resume=True)
     assert (out / "results.json").read_text() == (finished[0] / "results.json").read_text()
     first, again = (load_file(run / "model.safetensors") for run in (finished[0], out))
     assert first.keys() == again.keys() and all(torch.equal(first[k], again[k]) for k in first)
@@ -88,7 +89,7 @@ def test_a_streamed_run_is_the_same_with_workers_and_after_a_kill(finished, fold
 
 def test_a_streamed_run_is_loaded_and_evaluated_again_to_the_same_numbers(finished, capsys):
     model = longtail.load(finished[0])
-    split = model.recipe.load(None, workers=0)
+    split = model.recipe.load_split(None, workers=0)
     predictions = model.evaluate(split)
     assert predictions.results(model.train_counts)["flip"] == model.results["flip"]
     by_hand = torch.stack(
@@ -98,19 +99,19 @@ def test_a_streamed_run_is_loaded_and_evaluated_again_to_the_same_numbers(finish
     mirrored = (model.logits(by_hand) + model.logits(by_hand.flip(-1))) / 2
     assert torch.allclose(mirrored, predictions.flip, atol=1e-5)
     with pytest.raises(SystemExit) as stop:
-        cli.main(["evaluate", str(finished[0])])
+        app.main(["evaluate", str(finished[0])])
     assert stop.value.code == 0
 
 
 def test_predictions_of_files_are_those_of_the_test(finished, folder, tmp_path, capsys):
     model, out = longtail.load(finished[0], device="cpu"), tmp_path / "found.csv"
-    test = model.recipe.load(None, workers=0).test
+    test = model.recipe.load_split(None, workers=0).test
     expected = pq.read_table(finished[0] / "predictions.parquet").to_pydict()
     found = model.predict([test.name(i) for i in range(len(test))])
     assert [one.label for one in found] == [model.classes[c] for c in expected["predicted"]]
     assert [one.probabilities[0] for one in found] == pytest.approx(expected["confidence"], abs=1e-6)
     with pytest.raises(SystemExit) as stop:
-        cli.main(["predict", str(finished[0]), str(folder / "test"), "--out", str(out)])
+        app.main(["predict", str(finished[0]), str(folder / "test"), "--out", str(out)])
     rows = {row["path"]: row for row in csv.DictReader(out.open())}
     assert stop.value.code == 0 and len(rows) == len(test)
     for i, one in enumerate(found):
@@ -126,21 +127,21 @@ def test_pretrained_weights_begin_a_run_bring_their_normalisation_and_are_not_ne
     save_file({name: value.contiguous() for name, value in state.items()}, weights)
     run = tmp_path / "run"
     tiny = OPTIONS | {"epochs": 1, "lr": 1e-9, "method": "ce", "experts": 1}
-    train(recipe_for(str(folder), weights=str(weights), **tiny), run, Silent())
+    train(recipe_for(str(folder), weights=str(weights), **tiny), run, SilentReport())
     weights.unlink()
     model = longtail.load(run)
     assert model.views.mean == (0.5, 0.5, 0.5) and model.run.read_json("model.json")["transform"]["mean"] == [0.5] * 3
     name = "encoders.experts.0.body.conv1.0.weight"
     assert torch.allclose(load_file(run / "model.safetensors")[name], state["conv1.0.weight"], atol=1e-6)
     with pytest.raises(LongtailError, match=r"weights\.safetensors are not there"):
-        train(model.recipe, tmp_path / "again", Silent())
+        train(model.recipe, tmp_path / "again", SilentReport())
 
 
 def test_a_method_with_a_step_after_training_reads_all_images_of_files(folder):
-    from longtail.evaluate import batches_of
+    from longtail.evaluate import iterate_batches
 
     split = recipe_for(str(folder), **OPTIONS).load(None, workers=0)
-    found = list(batches_of(split.train, recipe_for(str(folder), **OPTIONS).family, torch.device("cpu")))
+    found = list(iterate_batches(split.train, recipe_for(str(folder), **OPTIONS).family, torch.device("cpu")))
     assert torch.equal(torch.cat([b.index for b in found]), torch.arange(24))
     assert torch.equal(torch.cat([b.y for b in found]), split.train.labels)
     assert found[0].views[0].dtype == torch.float32 and found[0].views[0].shape[1:] == (3, 32, 32)
@@ -152,33 +153,33 @@ EVALUATED = [("ecl", "test_resnet", "imagenet-32"), ("ecl", "test_vit", "own-32"
 @pytest.mark.parametrize("method, net, views", EVALUATED)
 def test_processes_that_are_given_no_image_of_a_small_test_have_no_logits(folder, method, net, views):
     recipe = recipe_for(str(folder), method=method, views=views, net=net, experts=2)
-    model, test = recipe.build((12, 7, 5)), streamed(folder).test.take([0, 3, 4, 6, 8])
+    model, test = recipe.build_method((12, 7, 5)), streamed(folder).test.take([0, 3, 4, 6, 8])
     shares = [test.take(range(5)[World(torch.device("cpu"), rank, 4).rows(5)]) for rank in range(4)]
     assert [len(share) for share in shares] == [2, 2, 1, 0]
-    for compute in (logits_of, partial(logits_of, mirrored=True), features_of):
-        together = torch.cat([compute(model, share, recipe.family) for share in shares], 1)
-        assert torch.allclose(together, compute(model, test, recipe.family), atol=1e-5)
-    assert pixels_of(test, [], recipe.family).shape == (0, 3, 32, 32)
+    for compute in (compute_logits, partial(compute_logits, mirrored=True), compute_features):
+        together = torch.cat([compute(model, share, recipe.transform_set) for share in shares], 1)
+        assert torch.allclose(together, compute(model, test, recipe.transform_set), atol=1e-5)
+    assert read_pixels(test, [], recipe.transform_set).shape == (0, 3, 32, 32)
 
 
 def test_views_of_files_are_refused_for_images_in_memory(tmp_path):
     with pytest.raises(LongtailError, match="views 'imagenet-8' are cut from files, and digits-lt is in memory"):
-        train(recipe_for("digits-lt", views="imagenet-8"), tmp_path / "run", Silent())
+        train(recipe_for("digits-lt", views="imagenet-8"), tmp_path / "run", SilentReport())
 
 
 def test_random_views_of_test_images_that_stay_photographs_are_refused_before_the_first_step(folder, tmp_path):
     recipe = recipe_for(str(folder), method="sade", views="imagenet-32", aggregate=True, batch_size=10)
     with pytest.raises(LongtailError, match="leave --aggregate out, or take --views own-32"):
-        train(recipe, tmp_path / "run", Silent(), workers=0)
+        train(recipe, tmp_path / "run", SilentReport(), workers=0)
     assert not (tmp_path / "run").exists()
     for allowed in (recipe.change(views="own-32"), recipe.change(method="ride"), recipe.change(aggregate=False)):
         method = allowed.build((12, 7, 5))
-        make_loader(allowed, method, allowed.load(None, workers=0), ALONE)
+        build_loader(allowed, method, allowed.load(None, workers=0), SINGLE_PROCESS)
 
 
 def test_a_wrong_number_of_workers_leaves_no_folder(folder, tmp_path):
     with pytest.raises(LongtailError, match="workers is -1"):
-        train(recipe_for(str(folder), **OPTIONS), tmp_path / "run", Silent(), workers=-1)
+        train(recipe_for(str(folder), **OPTIONS), tmp_path / "run", SilentReport(), workers=-1)
     assert not (tmp_path / "run").exists()
 
 
@@ -190,6 +191,6 @@ def test_a_broken_image_met_while_training_ends_the_run_with_one_line(folder, tm
     content[1000:3000] = bytes(2000)  # begin and end are left, so that a glance is content
     broken.write_bytes(content)
     with pytest.raises(SystemExit) as stop:
-        cli.main(["train", str(copy), "--net", "test_resnet", "--views", "imagenet-32", "--out", str(tmp_path / "run")])
+        app.main(["train", str(copy), "--net", "test_resnet", "--views", "imagenet-32", "--out", str(tmp_path / "run")])
     error = capsys.readouterr().err
     assert stop.value.code == 2 and "class 1/2.png" in error and error.count("\n") == 1

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import ModuleType
 
 from longtail.analysis import store
-from longtail.analysis.evidence import Evidence, gather
-from longtail.analysis.picture import Arrays, Drawing, describe, to_bytes
-from longtail.analysis.store import stored
-from longtail.errors import LongtailError, expanded, unknown
+from longtail.analysis.outputs import RunOutputs, load_runs
+from longtail.analysis.picture import Arrays, Drawing, describe_panels, render_bytes
+from longtail.analysis.store import load_stored_figure
+from longtail.errors import LongtailError, expand_path, unknown_name
 
 
 @dataclass(frozen=True)
@@ -94,73 +94,73 @@ FIGURES = {
         "landscape",
         "Landscape of the loss",
         "8",
-        "Loss and accuracy along five random filter-normalised directions away from the trained weights.",
+        "Loss and accuracy along five random filter-normalized directions away from the trained weights.",
         cost="slow",
     ),
 }
 
 
-def figure(name: str) -> Figure:
+def get_figure(name: str) -> Figure:
     """A figure by name; raises LongtailError for an unknown one."""
     if name not in FIGURES:
-        raise unknown("figure", name, FIGURES)
+        raise unknown_name("figure", name, FIGURES)
     return FIGURES[name]
 
 
-def compute(name: str, evidences: Sequence[Evidence]) -> dict[str, Arrays]:
+def compute_panels(name: str, runs: Sequence[RunOutputs]) -> dict[str, Arrays]:
     """The arrays of each panel by its label: a panel for each run, or one for all where the figure is drawn of many.
 
     Raises LongtailError for runs of one label.
     """
-    module = figure(name).module
-    if figure(name).runs == "many":
-        return {"": module.compute(module.points(evidences))}
-    labels = [evidence.label for evidence in evidences]
+    module = get_figure(name).module
+    if get_figure(name).runs == "many":
+        return {"": module.compute(module.points(runs))}
+    labels = [outputs.label for outputs in runs]
     if twice := [label for label in labels if labels.count(label) > 1]:
         raise LongtailError(f"two runs are called {twice[0]}; a picture of several needs a label for each")
-    return {evidence.label: module.compute(evidence) for evidence in evidences}
+    return {outputs.label: module.compute(outputs) for outputs in runs}
 
 
-def picture(name: str, panels: dict[str, Arrays]) -> Drawing:
+def render_panels(name: str, panels: dict[str, Arrays]) -> Drawing:
     """The drawing of arrays that `compute` returned, or that a ledger keeps."""
-    module = figure(name).module
-    return Drawing(to_bytes(module, panels, "svg", mark(name)).decode(), describe(module, panels))
+    module = get_figure(name).module
+    return Drawing(render_bytes(module, panels, "svg", figure_mark(name)).decode(), describe_panels(module, panels))
 
 
-def render(name: str, evidences: Sequence[Evidence]) -> Drawing:
+def render_figure(name: str, runs: Sequence[RunOutputs]) -> Drawing:
     """Compute and draw a figure of one run, or of several side by side."""
-    return picture(name, compute(name, evidences))
+    return render_panels(name, compute_panels(name, runs))
 
 
-def save(name: str, evidences: Sequence[Evidence], path: str | Path) -> str:
+def save_figure(name: str, runs: Sequence[RunOutputs], path: str | Path) -> str:
     """Compute a figure, write it as svg, png or pdf with its numbers beside it (csv or npz), and return its words.
 
     Raises LongtailError if another file is in the way.
     """
-    path, module = expanded(path), figure(name).module
-    store.check_place(path, mark(name))
-    panels = compute(name, evidences)
-    store.write(module, panels, path, mark(name))
-    return describe(module, panels)
+    path, module = expand_path(path), get_figure(name).module
+    store.check_target(path, figure_mark(name))
+    panels = compute_panels(name, runs)
+    store.write_figure(module, panels, path, figure_mark(name))
+    return describe_panels(module, panels)
 
 
-def draw(name: str, runs: Sequence[str | Path], out: str | Path | None = None) -> tuple[Path, str]:
+def draw_figure(name: str, runs: Sequence[str | Path], out: str | Path | None = None) -> tuple[Path, str]:
     """Draw a figure of run folders into the file `out`, or into `figures/` of the first; returns the path and its words.
 
     Raises LongtailError for an unknown figure, unfinished runs, runs of different data, and a file that is in the way.
     """
-    figure(name)
+    get_figure(name)
     if not runs:
         raise LongtailError(f"figure {name} of which run? longtail figure {name} RUN")
-    evidences = gather(runs)
+    runs = load_runs(runs)
     if out is None:
-        compared = len(runs) > 1 and figure(name).runs == "one"  # a report takes in only what is of its run alone
-        folder = store.folder_of(evidences[0].run)
+        compared = len(runs) > 1 and get_figure(name).runs == "one"  # a report takes in only what is of its run alone
+        folder = store.make_figure_folder(runs[0].run)
         out = folder / (f"{name}-compared.svg" if compared else f"{name}.svg")
-    return expanded(out), save(name, evidences, out)
+    return expand_path(out), save_figure(name, runs, out)
 
 
-def mark(name: str) -> str:
+def figure_mark(name: str) -> str:
     """What says inside a file that it is this figure, so that it may be replaced."""
     return f"longtail figure {name}"
 
@@ -168,14 +168,14 @@ def mark(name: str) -> str:
 __all__ = [
     "FIGURES",
     "Drawing",
-    "Evidence",
     "Figure",
-    "compute",
-    "draw",
-    "figure",
-    "gather",
-    "picture",
-    "render",
-    "save",
-    "stored",
+    "RunOutputs",
+    "compute_panels",
+    "draw_figure",
+    "get_figure",
+    "load_runs",
+    "load_stored_figure",
+    "render_figure",
+    "render_panels",
+    "save_figure",
 ]

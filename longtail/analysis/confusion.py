@@ -2,22 +2,22 @@
 
 import numpy as np
 
-from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import MAP, Panels, percent, short
+from longtail.analysis.outputs import RunOutputs
+from longtail.analysis.style import MAP, Panels, format_percent, shorten
 
 LAYOUT = Panels(size=(3.46, 3.1))
 SIDE = 400  # blocks a side; a screen has no more pixels for it
 LARGER = {"few": ("many", "medium"), "medium": ("many",)}
 
 
-def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     """`matrix[prediction, truth]`, test images by the ensemble's choice; classes from the most training images to the fewest."""
-    order, labels = evidence.order, evidence.labels.numpy()
+    order, labels = outputs.order, outputs.labels.numpy()
     rank = np.argsort(order)
-    predicted = evidence.plain.mean(0).argmax(-1).numpy()
+    predicted = outputs.logits.mean(0).argmax(-1).numpy()
     matrix = np.zeros((len(order), len(order)), dtype=np.int32)
     np.add.at(matrix, (rank[predicted], rank[labels]), 1)
-    return {"matrix": matrix, "name": np.array(evidence.names)[order], "group": np.array(evidence.groups)[order]}
+    return {"matrix": matrix, "name": np.array(outputs.names)[order], "group": np.array(outputs.groups)[order]}
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
@@ -48,7 +48,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 def label_axes(ax, names: np.ndarray) -> None:
     """Names on both sides where they fit, ranks where not."""
-    names = [short(name) for name in names]
+    names = [shorten(name) for name in names]
     if len(names) <= 12:
         turned = max(map(len, names)) > 2
         ax.set_xticks(range(len(names)), names, rotation=60 if turned else 0, ha="right" if turned else "center")
@@ -66,14 +66,13 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
     total = matrix.sum()
     if not total:
         return "There is no test image."
-    text = f"{percent(100 * np.trace(matrix) / total)} of {total:,} test images are on the diagonal."
+    text = f"{format_percent(100 * np.trace(matrix) / total)} of {total:,} test images are on the diagonal."
     for name, larger in LARGER.items():
         lost = matrix[np.ix_(np.isin(group, larger), group == name)].sum()
         images = matrix[:, group == name].sum()
         if images and np.isin(group, larger).any():
-            text += (
-                f" Of {name}-shot images {percent(100 * lost / images)} are taken for classes with more training images"
-            )
+            share = format_percent(100 * lost / images)
+            text += f" Of {name}-shot images {share} are taken for classes with more training images"
             text += f" ({' or '.join(larger)})."
     wrong = matrix - np.diag(np.diag(matrix))
     worst = np.unravel_index(wrong.argmax(), wrong.shape)

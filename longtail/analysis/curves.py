@@ -2,23 +2,33 @@
 
 import numpy as np
 
-from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import ALL, EXPERTS, GROUP, INK, Panels, legend_above, log_axis, nothing_to_draw, percent
+from longtail.analysis.outputs import RunOutputs
+from longtail.analysis.style import (
+    ALL,
+    EXPERTS,
+    GROUP,
+    INK,
+    Panels,
+    add_legend_above,
+    draw_placeholder,
+    format_percent,
+    set_log_axis,
+)
 
 LAYOUT = Panels(size=(7.6, 3.1), widths=(1, 1))
 NO_TERM = ("epoch", "stage", "lr", "seconds", "peak_memory_mb")
-TESTED = {"top1": ("all", ALL), **{name: (name, colour) for name, colour in GROUP.items()}}
+TESTED = {"top1": ("all", ALL), **{name: (name, color) for name, color in GROUP.items()}}
 
 
-def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     """The columns of metrics.csv that a curve shows, nan where an epoch has no value: epoch, loss, its terms, test_*."""
-    rows = evidence.rows
+    rows = outputs.run.metrics
     columns = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in NO_TERM[1:]]
     arrays = {key: np.array([np.nan if row.get(key) is None else row[key] for row in rows]) for key in columns}
     return arrays | {"stage": np.array([row["stage"] for row in rows])}
 
 
-def terms(arrays: dict[str, np.ndarray]) -> list[str]:
+def list_terms(arrays: dict[str, np.ndarray]) -> list[str]:
     """The names of the loss terms, without their sum."""
     return [key for key in arrays if key not in (*NO_TERM, "loss") and not key.startswith("test_")]
 
@@ -26,18 +36,18 @@ def terms(arrays: dict[str, np.ndarray]) -> list[str]:
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """Left the loss and its weighted terms, right the accuracy of the ensemble where it was tested."""
     left, right = axes
-    epoch, names = arrays["epoch"], terms(arrays)
+    epoch, names = arrays["epoch"], list_terms(arrays)
     style = {"marker": "o", "markersize": 3} if len(epoch) < 15 else {}
     if len(names) > 1:
         left.plot(epoch, arrays["loss"], color=INK, label="loss (sum)", **style)
-    for name, colour in zip(names, EXPERTS * (len(names) // len(EXPERTS) + 1), strict=False):
-        left.plot(epoch, arrays[name], color=colour, linewidth=1.2, label=name, **style)
+    for name, color in zip(names, EXPERTS * (len(names) // len(EXPERTS) + 1), strict=False):
+        left.plot(epoch, arrays[name], color=color, linewidth=1.2, label=name, **style)
     values = np.concatenate([arrays[name] for name in names])
     if np.nanmin(values) > 0 and np.nanmax(values) > 30 * np.nanmin(values):
-        log_axis(left.yaxis)
+        set_log_axis(left.yaxis)
     left.set(xlabel="epoch", ylabel="training loss (nats, weighted)")
-    whole_epochs(left, epoch)
-    legend_above(left, columns=3)
+    set_epoch_axis(left, epoch)
+    add_legend_above(left, columns=3)
     for start in epoch[1:][arrays["stage"][1:] != arrays["stage"][:-1]]:
         for ax in axes:
             ax.axvline(start - 0.5, color=INK, linewidth=0.8, linestyle=":")
@@ -49,18 +59,18 @@ def draw_tests(ax, arrays: dict[str, np.ndarray]) -> None:
     found = {key: arrays[f"test_{key}"] for key in TESTED if f"test_{key}" in arrays}
     found = {key: values for key, values in found.items() if not np.isnan(values).all()}
     if not found:
-        return nothing_to_draw(ax, "no epoch was tested")
+        return draw_placeholder(ax, "no epoch was tested")
     for key, values in found.items():
-        name, colour = TESTED[key]
+        name, color = TESTED[key]
         tested = ~np.isnan(values)
         marker = "o" if tested.sum() < 15 else None
-        ax.plot(arrays["epoch"][tested], values[tested], color=colour, marker=marker, markersize=3.5, label=name)
+        ax.plot(arrays["epoch"][tested], values[tested], color=color, marker=marker, markersize=3.5, label=name)
     ax.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100))
-    whole_epochs(ax, arrays["epoch"])
-    legend_above(ax, columns=4)
+    set_epoch_axis(ax, arrays["epoch"])
+    add_legend_above(ax, columns=4)
 
 
-def whole_epochs(ax, epoch: np.ndarray) -> None:
+def set_epoch_axis(ax, epoch: np.ndarray) -> None:
     """The same x axis for both panels, with room for the first and the last epoch."""
     room = max(0.03 * (epoch[-1] - epoch[0]), 0.5)
     ax.set_xlim(epoch[0] - room, epoch[-1] + room)
@@ -71,10 +81,12 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
     """First and last loss, its terms at the end, and the last test."""
     epochs, loss = int(arrays["epoch"][-1]), arrays["loss"]
     text = f"Over {epochs} epochs the training loss went from {loss[0]:.3g} to {loss[-1]:.3g} nats"
-    if len(terms(arrays)) > 1:
-        last = {name: arrays[name][-1] for name in terms(arrays)}
+    if len(list_terms(arrays)) > 1:
+        last = {name: arrays[name][-1] for name in list_terms(arrays)}
         text += " (" + ", ".join(f"{name} {value:.3g}" for name, value in last.items() if not np.isnan(value)) + ")"
     tested = [
-        f"{name} {percent(arrays[f'test_{key}'][-1])}" for key, (name, _) in TESTED.items() if f"test_{key}" in arrays
+        f"{name} {format_percent(arrays[f'test_{key}'][-1])}"
+        for key, (name, _) in TESTED.items()
+        if f"test_{key}" in arrays
     ]
     return text + (f". Tested after the last epoch: {', '.join(tested)}." if tested else ".")

@@ -4,38 +4,38 @@ from itertools import combinations
 
 import numpy as np
 
-from longtail.analysis.evidence import Evidence
+from longtail.analysis.outputs import RunOutputs
 from longtail.analysis.style import (
     EXPERTS,
     GROUP,
     Panels,
-    class_axis,
-    group_bands,
-    legend_above,
+    add_legend_above,
+    draw_group_bands,
+    draw_placeholder,
     moving_mean,
     nanmean,
-    nothing_to_draw,
+    set_class_axis,
 )
 from longtail.metrics import feature_distance
 
 LAYOUT = Panels(size=(6.8, 3.2))
 
 
-def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     """Per class, the largest first, and per pair of experts (`1-2`): the mean distance of their features, nan untested."""
-    order, features = evidence.order, evidence.features
+    order, features = outputs.order, outputs.features
     pairs = combinations(range(len(features)), 2)
     return {
-        "name": np.array(evidence.names)[order],
-        "group": np.array(evidence.groups)[order],
+        "name": np.array(outputs.names)[order],
+        "group": np.array(outputs.groups)[order],
         **{
-            f"{i + 1}-{j + 1}": feature_distance(features[i], features[j], evidence.labels, len(order)).numpy()[order]
+            f"{i + 1}-{j + 1}": feature_distance(features[i], features[j], outputs.labels, len(order)).numpy()[order]
             for i, j in pairs
         },
     }
 
 
-def pairs_of(arrays: dict[str, np.ndarray]) -> list[str]:
+def list_pairs(arrays: dict[str, np.ndarray]) -> list[str]:
     """The pairs of experts among the arrays."""
     return [key for key in arrays if key not in ("name", "group")]
 
@@ -43,25 +43,25 @@ def pairs_of(arrays: dict[str, np.ndarray]) -> list[str]:
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """A smoothed line for each pair, the classes themselves as dots."""
     (ax,) = axes
-    pairs, rank = pairs_of(arrays), np.arange(len(arrays["name"]))
+    pairs, rank = list_pairs(arrays), np.arange(len(arrays["name"]))
     if not pairs:
-        return nothing_to_draw(ax, "n/a: a single expert has no pair to compare")
-    group_bands(ax, arrays["group"], named=True)
+        return draw_placeholder(ax, "n/a: a single expert has no pair to compare")
+    draw_group_bands(ax, arrays["group"], named=True)
     for k, pair in enumerate(pairs):
-        colour = EXPERTS[k % len(EXPERTS)]
-        ax.plot(rank, arrays[pair], ".", color=colour, markersize=np.clip(400 / len(rank), 1.5, 7), alpha=0.35, mew=0)
+        color = EXPERTS[k % len(EXPERTS)]
+        ax.plot(rank, arrays[pair], ".", color=color, markersize=np.clip(400 / len(rank), 1.5, 7), alpha=0.35, mew=0)
         style = ("-", "--", ":")[k // len(EXPERTS) % 3]
         smooth = moving_mean(arrays[pair], len(rank) // 30)  # over a fifteenth of the classes
-        ax.plot(rank, smooth, style, color=colour, label=f"experts {pair.replace('-', ' and ')}")
+        ax.plot(rank, smooth, style, color=color, label=f"experts {pair.replace('-', ' and ')}")
     ax.set_ylabel("distance of features (L2)")
     ax.set_ylim(bottom=0)
-    class_axis(ax, arrays["name"])
-    legend_above(ax, columns=6)
+    set_class_axis(ax, arrays["name"])
+    add_legend_above(ax, columns=6)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
     """The mean distance of all pairs, and of each group."""
-    pairs = pairs_of(arrays)
+    pairs = list_pairs(arrays)
     if not pairs:
         return "Not applicable: the run has a single expert, and a distance needs two."
     values = np.stack([arrays[pair] for pair in pairs])

@@ -12,7 +12,7 @@ import numpy as np
 
 from longtail.analysis.style import INK, RC, Panels
 
-WIDEST = 10.4  # inches of a row of panels
+MAX_ROW_INCHES = 10.4  # inches of a row of panels
 Arrays = dict[str, np.ndarray]
 
 
@@ -24,7 +24,7 @@ class Drawing:
     alt: str
 
 
-def to_bytes(figure: ModuleType, panels: dict[str, Arrays], kind: str, mark: str) -> bytes:
+def render_bytes(figure: ModuleType, panels: dict[str, Arrays], kind: str, mark: str) -> bytes:
     """The picture of one or several labelled panels as svg, png or pdf, marked as `mark`; the same for the same input."""
     import matplotlib
 
@@ -37,41 +37,41 @@ def to_bytes(figure: ModuleType, panels: dict[str, Arrays], kind: str, mark: str
     page = {} if kind == "svg" else {"facecolor": "white"}
     with matplotlib.rc_context(RC | {"svg.hashsalt": mark}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the viewer of an SVG brings its own fonts
-        paint(figure, panels).savefig(content, format=kind, metadata=about[kind], dpi=160, **page)
+        build_figure(figure, panels).savefig(content, format=kind, metadata=about[kind], dpi=160, **page)
     if kind != "svg":
         return content.getvalue()
-    return clean(content.getvalue().decode(), describe(figure, panels), mark).encode()
+    return clean_svg(content.getvalue().decode(), describe_panels(figure, panels), mark).encode()
 
 
-def describe(figure: ModuleType, panels: dict[str, Arrays]) -> str:
+def describe_panels(figure: ModuleType, panels: dict[str, Arrays]) -> str:
     """What the panels show, in words."""
     if len(panels) == 1:
         return figure.describe(*panels.values())
     return " ".join(f"{label}: {figure.describe(arrays)}" for label, arrays in panels.items())
 
 
-def paint(figure: ModuleType, panels: dict[str, Arrays]):
+def build_figure(figure: ModuleType, panels: dict[str, Arrays]):
     """A matplotlib figure with the panels in rows, those of a row as wide as a page at most."""
     from matplotlib.figure import Figure
 
     layout: Panels = figure.LAYOUT
-    columns = min(len(panels), max(1, int(WIDEST / layout.size[0])))
+    columns = min(len(panels), max(1, int(MAX_ROW_INCHES / layout.size[0])))
     rows = -(-len(panels) // columns)
     title = 0.25 if len(panels) > 1 else 0
     whole = Figure(figsize=(columns * layout.size[0], rows * (layout.size[1] + title)), layout="constrained")
     places = whole.subfigures(rows, columns, squeeze=False).ravel()
     drawn = []
     for place, (label, arrays) in zip(places, panels.items(), strict=False):
-        drawn.append(axes_of(place, layout))
+        drawn.append(build_axes(place, layout))
         figure.draw(drawn[-1], arrays)
         if title:
             place.suptitle(label, fontweight="bold")
     for alike in zip(*drawn, strict=True):
-        same_height(alike)
+        share_y_range(alike)
     return whole
 
 
-def axes_of(place, layout: Panels) -> list:
+def build_axes(place, layout: Panels) -> list:
     """The axes of one panel."""
     grid = place.subplots(
         len(layout.heights), len(layout.widths), width_ratios=layout.widths, height_ratios=layout.heights,
@@ -80,7 +80,7 @@ def axes_of(place, layout: Panels) -> list:
     return list(grid.ravel())
 
 
-def same_height(axes: tuple) -> None:
+def share_y_range(axes: tuple) -> None:
     """Give the same axes of several panels one range of y, so that they can be compared by eye."""
     low, high = zip(*(ax.get_ylim() for ax in axes), strict=True)
     upward = low[0] < high[0]
@@ -88,7 +88,7 @@ def same_height(axes: tuple) -> None:
         ax.set_ylim((min(low), max(high)) if upward else (max(low), min(high)))
 
 
-def clean(svg: str, alt: str, mark: str) -> str:
+def clean_svg(svg: str, alt: str, mark: str) -> str:
     """The SVG without doctype and metadata, its ink the page's, its ids unlike those of any other picture."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.analysis.evidence import Evidence
+from longtail.analysis.outputs import RunOutputs
 from longtail.errors import LongtailError
 
 
@@ -19,20 +19,20 @@ class Point:
     few: float | None = None
 
 
-def point(series: str, x: float, evidence: Evidence) -> Point:
+def build_point(series: str, x: float, outputs: RunOutputs) -> Point:
     """The ensemble of a run, without mirror images."""
-    with evidence.run.as_written("results.json"):
-        found = evidence.results["plain"]["ensemble"]
+    with outputs.run.folder.report_damage("results.json"):
+        found = outputs.run.results["plain"]["ensemble"]
         return Point(series, x, found["top1"], found["few"])
 
 
-def number_of_experts(evidence: Evidence) -> int:
+def count_experts(outputs: RunOutputs) -> int:
     """K of a run, as its results have it."""
-    with evidence.run.as_written("results.json"):
-        return len(evidence.results["plain"]["experts"])
+    with outputs.run.folder.report_damage("results.json"):
+        return len(outputs.run.results["plain"]["experts"])
 
 
-def summary(points: Iterable[Point]) -> dict[str, np.ndarray]:
+def summarize_points(points: Iterable[Point]) -> dict[str, np.ndarray]:
     """A row for each series and x, sorted: mean and (sample) deviation over seeds, nan for the deviation of one seed."""
     cells: dict[tuple[str, float], list[Point]] = {}
     for p in points:
@@ -50,28 +50,28 @@ def summary(points: Iterable[Point]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def check_alike(evidences: Sequence[Evidence], free: tuple[str, ...]) -> None:
+def check_alike(runs: Sequence[RunOutputs], free: tuple[str, ...]) -> None:
     """Raise LongtailError unless runs of one method differ in nothing but their seed and the options that are `free`."""
-    first: dict[str, Evidence] = {}
-    for evidence in evidences:
-        other = first.setdefault(evidence.recipe.method, evidence)
-        here, there = (settings(e, free) for e in (evidence, other))
+    first: dict[str, RunOutputs] = {}
+    for outputs in runs:
+        other = first.setdefault(outputs.recipe.method, outputs)
+        here, there = (flatten_settings(e, free) for e in (outputs, other))
         if differing := [key for key in here | there if here.get(key) != there.get(key)]:
             raise LongtailError(
-                f"{evidence.run.path} and {other.run.path} differ in {differing[0]}; "
+                f"{outputs.run.path} and {other.run.path} differ in {differing[0]}; "
                 f"this figure is of runs that differ only in {', '.join(free)} and the seed"
             )
 
 
-def settings(evidence: Evidence, free: tuple[str, ...]) -> dict:
+def flatten_settings(outputs: RunOutputs, free: tuple[str, ...]) -> dict:
     """The recipe with all options of the method, those left out too, without the seed and what is free."""
-    flat = evidence.recipe.asdict()
-    flat |= evidence.recipe.options
+    flat = outputs.recipe.asdict()
+    flat |= outputs.recipe.options
     del flat["options"]
     return {key: value for key, value in flat.items() if key not in ("seed", *free)}
 
 
-def seeds_text(arrays: dict[str, np.ndarray]) -> str:
+def format_seeds(arrays: dict[str, np.ndarray]) -> str:
     """'3 seeds', or '2 to 3 seeds'."""
     low, high = int(arrays["seeds"].min()), int(arrays["seeds"].max())
     return f"{low} to {high} seeds" if low < high else f"{low} seed{'s' * (low > 1)}"

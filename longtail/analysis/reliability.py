@@ -3,22 +3,22 @@
 import numpy as np
 
 from longtail import metrics
-from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import EXPERTS, GAP, INK, QUIET, Panels, legend_above
+from longtail.analysis.outputs import RunOutputs
+from longtail.analysis.style import EXPERTS, GAP, INK, QUIET, Panels, add_legend_above
 
 LAYOUT = Panels(size=(3.3, 4.2), heights=(3.4, 1), share_x=True)
 BINS = 15
 
 
-def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     """Per bin of confidence: share of the images, accuracy, mean confidence; the ECE of the ensemble and of the experts' mean.
 
     All in percent; an empty bin has share 0 and nan.
     """
-    ensemble, labels = evidence.plain.mean(0).double().softmax(-1), evidence.labels
+    ensemble, labels = outputs.logits.mean(0).double().softmax(-1), outputs.labels
     found = [values.numpy() for values in metrics.reliability(ensemble, labels, BINS)]
     share, accuracy, confidence = (100 * values for values in found)
-    experts = [metrics.expected_calibration_error(z.double().softmax(-1), labels, BINS) for z in evidence.plain]
+    experts = [metrics.expected_calibration_error(z.double().softmax(-1), labels, BINS) for z in outputs.logits]
     empty = share == 0
     return {
         "low": 100 * np.arange(BINS) / BINS,
@@ -58,7 +58,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     above.set(ylim=(0, 100), ylabel="accuracy (%)", xlim=(0, 100))
     below.bar(middle, arrays["share"], 0.92 * width, color=INK, alpha=0.55, linewidth=0)
     below.set(xlabel="confidence (%)", ylabel="images (%)")
-    legend_above(above, columns=2)
+    add_legend_above(above, columns=2)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:

@@ -9,18 +9,19 @@ from types import ModuleType
 
 import numpy as np
 
-from longtail.analysis.picture import Arrays, Drawing, to_bytes
-from longtail.errors import LongtailError, check_folder_of
-from longtail.runs import RunFolder
+from longtail.analysis.picture import Arrays, Drawing, render_bytes
+from longtail.errors import LongtailError, check_parent_folder
+from longtail.runs.files import write_bytes
+from longtail.runs.finished import FinishedRun
 
 KINDS = (".svg", ".png", ".pdf")
 
 
-def check_place(path: Path, mark: str) -> None:
+def check_target(path: Path, mark: str) -> None:
     """Raise LongtailError unless a picture and its numbers may be written there; what bears the mark may be replaced."""
     if path.suffix not in KINDS:
         raise LongtailError(f"{path} is not named as a picture; --out ends with {', '.join(KINDS)}")
-    check_folder_of(path)
+    check_parent_folder(path)
     own = [kind for kind in KINDS if is_marked(path.with_suffix(kind), mark)]
     for file in (path, path.with_suffix(".csv"), path.with_suffix(".npz")):
         if file.exists() and not (file.suffix in own or (file.suffix not in KINDS and own)):
@@ -34,17 +35,16 @@ def is_marked(path: Path, mark: str) -> bool:
     return path.is_file() and mark.encode() in path.read_bytes()
 
 
-def write(figure: ModuleType, panels: dict[str, Arrays], path: Path, mark: str) -> list[Path]:
+def write_figure(figure: ModuleType, panels: dict[str, Arrays], path: Path, mark: str) -> list[Path]:
     """Write the picture and its numbers; returns their paths."""
-    kind, content = table_or_archive(panels)
-    files = {path: to_bytes(figure, panels, path.suffix[1:], mark), path.with_suffix(kind): content}
+    kind, content = encode_numbers(panels)
+    files = {path: render_bytes(figure, panels, path.suffix[1:], mark), path.with_suffix(kind): content}
     for file, content in files.items():
-        with RunFolder(file.parent).replacing(file.name) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(file, content)
     return list(files)
 
 
-def table_or_archive(panels: dict[str, Arrays]) -> tuple[str, bytes]:
+def encode_numbers(panels: dict[str, Arrays]) -> tuple[str, bytes]:
     """The numbers as csv if every array is a column or one number, else as npz; several panels are told apart by `run`."""
     if all(map(is_table, panels.values())):
         return ".csv", to_csv(panels)
@@ -73,7 +73,7 @@ def to_csv(panels: dict[str, Arrays]) -> bytes:
     return text.getvalue().encode()
 
 
-def folder_of(run: RunFolder) -> Path:
+def make_figure_folder(run: FinishedRun) -> Path:
     """The folder `figures/` of a run, made if it is not there; raises LongtailError if it cannot be."""
     folder = run.path / "figures"
     try:
@@ -83,7 +83,7 @@ def folder_of(run: RunFolder) -> Path:
     return folder
 
 
-def stored(run: RunFolder, name: str) -> Drawing | None:
+def load_stored_figure(run: FinishedRun, name: str) -> Drawing | None:
     """The figure that an earlier command left in the run's `figures/`; None if there is none that can be read."""
     path = run.path / "figures" / f"{name}.svg"
     try:

@@ -1,10 +1,10 @@
-"""One look for all figures: colours that the colour-blind tell apart on white and on black, sizes, axes over classes."""
+"""One look for all figures: colors that the color-blind tell apart on white and on black, sizes, axes over classes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-INK = "#131415"  # stands for the page's own colour of text; an SVG says currentColor in its place
+INK = "#131415"  # stands for the page's own color of text; an SVG says currentColor in its place
 GROUP = {"many": "#3B7FC4", "medium": "#D99A1C", "few": "#D24B62"}
 EXPERTS = ("#3B7FC4", "#D99A1C", "#2AA583", "#B05CC6", "#D24B62", "#7D8894", "#5FB0D9", "#9C7A3C")
 ALL, GAP, QUIET = "#2AA583", "#D24B62", "#8A929B"  # all classes together; what is wrong; what is only a reference
@@ -54,9 +54,9 @@ class Panels:
     share_x: bool = False
 
 
-def class_axis(ax, names: np.ndarray) -> None:
+def set_class_axis(ax, names: np.ndarray) -> None:
     """An x axis over the classes in their given order: every name where they fit, their rank where not."""
-    classes, names = len(names), [short(name) for name in names]
+    classes, names = len(names), [shorten(name) for name in names]
     ax.set_xlim(-0.6, classes - 0.4)
     longest = max(map(len, names))
     if classes * min(max(longest, 3), 14) <= 90 or (classes <= 24 and longest <= 18):
@@ -68,7 +68,7 @@ def class_axis(ax, names: np.ndarray) -> None:
         ax.set_xlabel("rank of the class by training images")
 
 
-def short(name: str) -> str:
+def shorten(name: str) -> str:
     """A class's name in at most 16 letters."""
     return name if len(name) <= 16 else name[:15] + "…"
 
@@ -82,46 +82,46 @@ def moving_mean(values: np.ndarray, half: int) -> np.ndarray:
     return np.divide(total, number, out=np.full(len(values), np.nan), where=number > 0)
 
 
-def group_bands(ax, groups: np.ndarray, named: bool = False) -> None:
+def draw_group_bands(ax, groups: np.ndarray, named: bool = False) -> None:
     """A tinted band behind each group of classes that are sorted by training images; `named` puts them into the legend."""
-    for name, colour in GROUP.items():
+    for name, color in GROUP.items():
         where = np.flatnonzero(groups == name)
         if len(where):
-            ax.axvspan(where[0] - 0.5, where[-1] + 0.5, color=colour, alpha=0.1, linewidth=0)
+            ax.axvspan(where[0] - 0.5, where[-1] + 0.5, color=color, alpha=0.1, linewidth=0)
             if named:
-                ax.plot([], [], "s", color=colour, label=name)
+                ax.plot([], [], "s", color=color, label=name)
 
 
-def log_axis(axis) -> None:
+def set_log_axis(axis) -> None:
     """A logarithmic axis with plain numbers: 1, 10, 100."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axis.set_minor_formatter(lambda value, _: "")
 
 
-def columns(ax, values: np.ndarray, groups: np.ndarray) -> None:
-    """A bar for each class in the colour of its group; where there are many classes, one outline for each group."""
-    for name, colour in GROUP.items():
+def draw_columns(ax, values: np.ndarray, groups: np.ndarray) -> None:
+    """A bar for each class in the color of its group; where there are many classes, one outline for each group."""
+    for name, color in GROUP.items():
         where = np.flatnonzero(groups == name)
         if len(where) and len(groups) <= APART:
-            ax.bar(where, values[where], 0.66, color=colour, linewidth=0)
+            ax.bar(where, values[where], 0.66, color=color, linewidth=0)
         elif len(where):
             edges = np.repeat(np.arange(where[0], where[-1] + 2) - 0.5, 2)[1:-1]
-            ax.fill_between(edges, np.repeat(values[where], 2), color=colour, linewidth=0)
+            ax.fill_between(edges, np.repeat(values[where], 2), color=color, linewidth=0)
 
 
-def legend_above(ax, columns: int = 4, **options) -> None:
+def add_legend_above(ax, columns: int = 4, **options) -> None:
     """A legend over the axes, where it hides nothing."""
     ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, borderaxespad=0.2, **options)
 
 
-def nothing_to_draw(ax, why: str) -> None:
+def draw_placeholder(ax, why: str) -> None:
     """Say in an empty picture why it is empty."""
     ax.set_axis_off()
     ax.text(0.5, 0.5, why, ha="center", va="center", transform=ax.transAxes, wrap=True)
 
 
-def percent(value: float) -> str:
+def format_percent(value: float) -> str:
     """61.3 %, or n/a for a number that is not there."""
     return "n/a" if value is None or np.isnan(value) else f"{value:.1f} %"
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import ALL, GROUP, INK, Panels, legend_above, nanmean, percent
+from longtail.analysis.outputs import RunOutputs
+from longtail.analysis.style import ALL, GROUP, INK, Panels, add_legend_above, format_percent, nanmean
 from longtail.losses import adjust_logits
 from longtail.metrics import class_accuracy
 
@@ -11,10 +11,10 @@ LAYOUT = Panels(size=(4.6, 3.3))
 TAUS = np.arange(-10, 21) / 10
 
 
-def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     """Accuracy in percent of the ensemble at each tau: all test images, and each group (mean of its classes; nan: n/a)."""
-    z, labels, log_prior = evidence.plain.mean(0), evidence.labels, evidence.method.log_prior.cpu()
-    groups, rows = np.array(evidence.groups), []
+    z, labels, log_prior = outputs.logits.mean(0), outputs.labels, outputs.method.log_prior.cpu()
+    groups, rows = np.array(outputs.groups), []
     for tau in TAUS:
         predicted = adjust_logits(z, log_prior, tau).argmax(-1)
         accuracy = 100 * class_accuracy(predicted, labels, len(groups)).numpy()
@@ -27,20 +27,20 @@ def compute(evidence: Evidence) -> dict[str, np.ndarray]:
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """A line for all images and one for each group; tau = 0 is the model as trained."""
     (ax,) = axes
-    for name, colour in {"all": ALL, **GROUP}.items():
+    for name, color in {"all": ALL, **GROUP}.items():
         if not np.isnan(arrays[name]).all():
-            ax.plot(arrays["tau"], arrays[name], color=colour, linewidth=2.2 if name == "all" else 1.4, label=name)
+            ax.plot(arrays["tau"], arrays[name], color=color, linewidth=2.2 if name == "all" else 1.4, label=name)
     ax.axvline(0, color=INK, linewidth=0.8, linestyle=":")
     ax.annotate("as trained", (0, 2), (4, 0), textcoords="offset points", fontsize=8)
     ax.set(xlabel="tau of the adjustment after training", ylabel="accuracy (%)", ylim=(0, 100))
     ax.set_xlim(arrays["tau"][0], arrays["tau"][-1])
-    legend_above(ax)
+    add_legend_above(ax)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
     """The accuracy as trained, and the best tau, which the test images themselves choose."""
     here, best = int(np.argmin(np.abs(arrays["tau"]))), int(np.nanargmax(arrays["all"]))
-    few = f", few-shot {percent(arrays['few'][here])}" if not np.isnan(arrays["few"]).all() else ""
-    text = f"As trained (tau 0) {percent(arrays['all'][here])} of the test images are right{few}."
-    text += f" The best tau by the test images (an oracle) is {arrays['tau'][best]:.1f}: {percent(arrays['all'][best])}"
-    return text + (f", few-shot {percent(arrays['few'][best])}." if few else ".")
+    few = f", few-shot {format_percent(arrays['few'][here])}" if not np.isnan(arrays["few"]).all() else ""
+    text = f"As trained (tau 0) {format_percent(arrays['all'][here])} of the test images are right{few}."
+    text += f" The best tau by the test images (an oracle) is {arrays['tau'][best]:.1f}: {format_percent(arrays['all'][best])}"
+    return text + (f", few-shot {format_percent(arrays['few'][best])}." if few else ".")

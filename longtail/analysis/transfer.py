@@ -2,26 +2,26 @@
 
 import numpy as np
 
-from longtail.analysis.evidence import Evidence
-from longtail.analysis.style import GROUP, INK, Panels, class_axis, columns, group_bands, legend_above
+from longtail.analysis.outputs import RunOutputs
+from longtail.analysis.style import GROUP, INK, Panels, add_legend_above, draw_columns, draw_group_bands, set_class_axis
 
 LAYOUT = Panels(size=(8.4, 3.0), widths=(1, 1))
 
 
-def compute(evidence: Evidence) -> dict[str, np.ndarray]:
+def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     """Per class, the largest first: (a) mean of softmax(z / T) over test images and teachers, (b) predictions of a teacher.
 
     `fair` is the share of the class in the test images, which is 1 / C where the test is balanced. `probability` and `fair`
     are shares, `predictions` and `images` are numbers of images; T is the run's temperature of distillation, 1 without one.
     """
-    order, z = evidence.order, evidence.plain
-    classes, temperature = len(order), evidence.recipe.options.get("kd_temperature", 1.0)
+    order, z = outputs.order, outputs.logits
+    classes, temperature = len(order), outputs.recipe.options.get("kd_temperature", 1.0)
     probability = sum((expert.double() / temperature).softmax(-1).mean(0) for expert in z) / len(z)
     predictions = np.bincount(z.argmax(-1).flatten().numpy(), minlength=classes) / len(z)
-    images = np.bincount(evidence.labels.numpy(), minlength=classes)
+    images = np.bincount(outputs.labels.numpy(), minlength=classes)
     return {
-        "name": np.array(evidence.names)[order],
-        "group": np.array(evidence.groups)[order],
+        "name": np.array(outputs.names)[order],
+        "group": np.array(outputs.groups)[order],
         "probability": probability.numpy()[order],
         "fair": (images / images.sum())[order],
         "predictions": predictions[order],
@@ -37,13 +37,13 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
         ("predictions", "images", "predictions (images)", "fair share"),
     )
     for ax, (key, fair, label, reference), letter in zip(axes, pairs, "ab", strict=True):
-        group_bands(ax, arrays["group"], named=True)
-        columns(ax, arrays[key], arrays["group"])
+        draw_group_bands(ax, arrays["group"], named=True)
+        draw_columns(ax, arrays[key], arrays["group"])
         ax.step(rank, arrays[fair], where="mid", color=INK, linewidth=1, linestyle="--", label=reference)
         ax.set_ylabel(f"({letter}) {label}")
         ax.set_ylim(bottom=0)
-        class_axis(ax, arrays["name"])
-        legend_above(ax)
+        set_class_axis(ax, arrays["name"])
+        add_legend_above(ax)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:

@@ -3,36 +3,43 @@
 from longtail.augment.affine import RandomRotation
 from longtail.augment.autoaugment import AutoAugment
 from longtail.augment.blur import GaussianBlur
-from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop, mirror
-from longtail.augment.family import FAMILIES, Family, Normalise, family, resized, sized
+from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop, hflip
 from longtail.augment.jitter import ColorJitter, Grayscale
-from longtail.augment.mix import beta, cut_and_paste, mix, mixup
-from longtail.augment.photo import PhotoView
+from longtail.augment.mix import blend_images, cutmix, mixup, sample_beta
+from longtail.augment.photo import PhotoTransform
 from longtail.augment.resize import RandomResizedCrop
-from longtail.augment.transform import Transform, View
+from longtail.augment.transform import Compose, Transform
+from longtail.augment.transform_set import (
+    TRANSFORM_SETS,
+    Normalize,
+    TransformSet,
+    change_size,
+    get_transform_set,
+    is_resizable,
+)
 
 __all__ = [
-    "FAMILIES",
+    "TRANSFORM_SETS",
     "AutoAugment",
     "ColorJitter",
+    "Compose",
     "Cutout",
-    "Family",
     "GaussianBlur",
     "Grayscale",
     "HorizontalFlip",
-    "Normalise",
-    "PhotoView",
+    "Normalize",
+    "PhotoTransform",
     "RandomCrop",
     "RandomResizedCrop",
     "RandomRotation",
     "Transform",
-    "View",
-    "beta",
-    "cut_and_paste",
-    "family",
-    "mirror",
-    "mix",
+    "TransformSet",
+    "blend_images",
+    "change_size",
+    "cutmix",
+    "get_transform_set",
+    "hflip",
+    "is_resizable",
     "mixup",
-    "resized",
-    "sized",
+    "sample_beta",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment.transform import Draw, Transform, uniform
+from longtail.augment.transform import Draw, Transform, draw_uniform
 
 GREY = 128
 ONE = 1 << 16  # PIL walks the source image in 16.16 fixed point
@@ -24,7 +24,7 @@ def sample(images: Tensor, x: Tensor, y: Tensor, fill: int) -> Tensor:
 def affine(images: Tensor, matrix: Tensor, fill: int = GREY) -> Tensor:
     """Map output to source pixels by (a, b, c, d, e, f) as Image.transform(AFFINE) does; matrix (N, 6) float64."""
     a, b, c, d, e, f = matrix.unbind(1)
-    # The constant terms point at the centre of the first pixel.
+    # The constant terms point at the center of the first pixel.
     terms = torch.stack([a, b, c + a * 0.5 + b * 0.5, d, e, f + d * 0.5 + e * 0.5])
     fixed = (terms * ONE + 0.5).floor().to(torch.int32)[:, :, None, None]
     height, width = images.shape[2:]
@@ -87,7 +87,7 @@ class RandomRotation(Transform):
     degrees: float
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
-        return {"degrees": uniform(n, -self.degrees, self.degrees, generator)}
+        return {"degrees": draw_uniform(n, -self.degrees, self.degrees, generator)}
 
     def change(self, images: Tensor, degrees: Tensor) -> Tensor:
         return rotate(images, degrees.double(), fill=0)

@@ -1,6 +1,6 @@
 """AutoAugment's CIFAR-10 policy (Cubuk et al. 2019), with the conventions of the widely copied PIL port.
 
-The port fills with grey 128, shears by nearest neighbour and always rotates counter-clockwise; shears, translations
+The port fills with gray 128, shears by nearest neighbour and always rotates counter-clockwise; shears, translations
 and the four enhancements take a random sign.
 """
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from longtail.augment import affine, enhance, tables
-from longtail.augment.pixels import replace
+from longtail.augment.pixels import replace_rows
 from longtail.augment.transform import Draw, Transform
 
 # name: (operation, value at level 0, value at level 9, takes a random sign)
@@ -104,5 +104,5 @@ class AutoAugment(Transform):
             for number in sorted({list(OPERATIONS).index(name) for name, _, _ in steps}):
                 name = list(OPERATIONS)[number]
                 signed = amount * sign[:, turn] if OPERATIONS[name][3] else amount
-                replace(images, code == number, lambda part, by, name=name: operate(name, part, by), signed)
+                replace_rows(images, code == number, lambda part, by, name=name: operate(name, part, by), signed)
         return images

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment.pixels import divide, replace
-from longtail.augment.transform import Draw, Transform, chance, uniform
+from longtail.augment.pixels import divide_exactly, replace_rows
+from longtail.augment.transform import Draw, Transform, draw_bernoulli, draw_uniform
 
 PASSES = 3
 
@@ -14,7 +14,7 @@ PASSES = 3
 def box_radius(sigma: Tensor) -> Tensor:
     """Find the box radius whose three passes have this deviation; (N,) -> (N,) float32, rounded as PIL's C does."""
     sigma = sigma.float()
-    variance = divide(sigma * sigma, PASSES)
+    variance = divide_exactly(sigma * sigma, PASSES)
     length = (12 * variance.double() + 1).sqrt().float()
     whole = ((length.double() - 1) / 2).floor().float()
     part = (2 * whole + 1) * (whole * (whole + 1) - 3 * variance)
@@ -55,7 +55,9 @@ def gaussian_blur(images: Tensor, sigma: Tensor) -> Tensor:
     parameters = (radius, *box_weights(radius))
     images = images.clone()
     for reach in radius.int().unique().tolist():
-        replace(images, radius.int() == reach, lambda part, _, *box, reach=reach: blur(part, reach, *box), *parameters)
+        replace_rows(
+            images, radius.int() == reach, lambda part, _, *box, reach=reach: blur(part, reach, *box), *parameters
+        )
     return images
 
 
@@ -88,9 +90,9 @@ class GaussianBlur(Transform):
     p: float
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
-        return {"blur": chance(n, self.p, generator), "sigma": uniform(n, self.low, self.high, generator)}
+        return {"blur": draw_bernoulli(n, self.p, generator), "sigma": draw_uniform(n, self.low, self.high, generator)}
 
     def change(self, images: Tensor, blur: Tensor, sigma: Tensor) -> Tensor:
         images = images.clone()
-        replace(images, blur, gaussian_blur, sigma)
+        replace_rows(images, blur, gaussian_blur, sigma)
         return images

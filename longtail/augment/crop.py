@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from longtail.augment.pixels import replace
-from longtail.augment.transform import Draw, Transform, chance
+from longtail.augment.pixels import replace_rows
+from longtail.augment.transform import Draw, Transform, draw_bernoulli
 
 
-def mirror(images: Tensor) -> Tensor:
+def hflip(images: Tensor) -> Tensor:
     """Flip left and right; (..., H, W) -> (..., H, W)."""
     return images.flip(-1)
 
@@ -49,11 +49,11 @@ class HorizontalFlip(Transform):
     p: float = 0.5
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
-        return {"flip": chance(n, self.p, generator)}
+        return {"flip": draw_bernoulli(n, self.p, generator)}
 
     def change(self, images: Tensor, flip: Tensor) -> Tensor:
         images = images.clone()
-        replace(images, flip, mirror)
+        replace_rows(images, flip, hflip)
         return images
 
 
@@ -76,7 +76,7 @@ class Cutout(Transform):
         # A product of bytes is many times faster than masked_fill on a CPU.
         return images * keep[:, None].view(torch.uint8)
 
-    def _inside(self, centre: Tensor, side: int) -> Tensor:
-        pixels = torch.arange(side, device=centre.device)
-        start = centre[:, None] - self.length // 2
+    def _inside(self, center: Tensor, side: int) -> Tensor:
+        pixels = torch.arange(side, device=center.device)
+        start = center[:, None] - self.length // 2
         return (pixels >= start) & (pixels < start + self.length)

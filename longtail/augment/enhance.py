@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from longtail.augment.pixels import divide, to_bytes
+from longtail.augment.pixels import divide_exactly, to_bytes
 
 
 def luma(images: Tensor) -> Tensor:
@@ -13,7 +13,7 @@ def luma(images: Tensor) -> Tensor:
     return total.mul_(1 / 65536).floor_()[:, None]
 
 
-def greyscale(images: Tensor) -> Tensor:
+def to_grayscale(images: Tensor) -> Tensor:
     """Replace the three channels by their luma; (N, 3, H, W) uint8 -> (N, 3, H, W) uint8."""
     return to_bytes(luma(images.float())).expand(-1, 3, -1, -1)
 
@@ -31,11 +31,11 @@ def brightness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the grey of the mean luma, rounded to a whole number; (N, 3, H, W) uint8, (N,)."""
+    """Blend with the gray of the mean luma, rounded to a whole number; (N, 3, H, W) uint8, (N,)."""
     images = images.float()
     # Whole numbers: each row's sum is exact in float32, the image's in float64.
     total = luma(images).sum(3, keepdim=True).double().sum(2, keepdim=True)
-    mean = divide(total, images.shape[2] * images.shape[3]).add_(0.5).floor_()
+    mean = divide_exactly(total, images.shape[2] * images.shape[3]).add_(0.5).floor_()
     return blend(mean.float(), images, factor)
 
 
@@ -58,5 +58,5 @@ def smooth(images: Tensor) -> Tensor:
     rows = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
     total = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:] + 4 * inner
     # Thirteenths are never within 1/26 of a rounding boundary, so the order of PIL's float sum does not matter.
-    poor[:, :, 1:-1, 1:-1] = divide(total.add_(6.5), 13).floor_()
+    poor[:, :, 1:-1, 1:-1] = divide_exactly(total.add_(6.5), 13).floor_()
     return poor

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment.enhance import brightness, contrast, greyscale, saturation
+from longtail.augment.enhance import brightness, contrast, saturation, to_grayscale
 from longtail.augment.hue import shift_hue
-from longtail.augment.pixels import replace
-from longtail.augment.transform import Draw, Transform, chance, uniform
+from longtail.augment.pixels import replace_rows
+from longtail.augment.transform import Draw, Transform, draw_bernoulli, draw_uniform
 
 OPERATIONS = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": shift_hue}
 
@@ -24,12 +24,12 @@ class ColorJitter(Transform):
     p: float = 1.0
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
-        draw = {"jitter": chance(n, self.p, generator)}
+        draw = {"jitter": draw_bernoulli(n, self.p, generator)}
         draw["order"] = torch.rand(n, len(OPERATIONS), generator=generator).argsort(1)
         for name in ("brightness", "contrast", "saturation"):
             strength = getattr(self, name)
-            draw[name] = uniform(n, max(0.0, 1 - strength), 1 + strength, generator)
-        draw["hue"] = uniform(n, -self.hue, self.hue, generator)
+            draw[name] = draw_uniform(n, max(0.0, 1 - strength), 1 + strength, generator)
+        draw["hue"] = draw_uniform(n, -self.hue, self.hue, generator)
         return draw
 
     def change(self, images: Tensor, jitter: Tensor, order: Tensor, **amounts: Tensor) -> Tensor:
@@ -37,20 +37,20 @@ class ColorJitter(Transform):
         for turn in order.unbind(1):
             for number, (name, operation) in enumerate(OPERATIONS.items()):
                 if getattr(self, name):
-                    replace(images, jitter & (turn == number), operation, amounts[name])
+                    replace_rows(images, jitter & (turn == number), operation, amounts[name])
         return images
 
 
 @dataclass(frozen=True)
 class Grayscale(Transform):
-    """Take the colour away with probability `p`."""
+    """Take the color away with probability `p`."""
 
     p: float
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
-        return {"grey": chance(n, self.p, generator)}
+        return {"gray": draw_bernoulli(n, self.p, generator)}
 
-    def change(self, images: Tensor, grey: Tensor) -> Tensor:
+    def change(self, images: Tensor, gray: Tensor) -> Tensor:
         images = images.clone()
-        replace(images, grey, greyscale)
+        replace_rows(images, gray, to_grayscale)
         return images

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from longtail.augment.pixels import divide, each_block
+from longtail.augment.pixels import apply_in_blocks, divide_exactly
 from longtail.augment.transform import Draw, Transform
 
 BITS = 22  # of a fixed-point weight: 32 - 8 of the pixel - 2 to spare
@@ -19,15 +19,15 @@ def weights(length: Tensor, size: int) -> tuple[Tensor, Tensor]:
     PIL widens the triangle filter where it shrinks (antialiasing), so K, the most taps of any image, grows with it.
     """
     length = length.double()[:, None]
-    scale = divide(length.clone(), size)
+    scale = divide_exactly(length.clone(), size)
     support = scale.clamp(min=1.0)
-    centre = (torch.arange(size, device=length.device) + 0.5) * scale
-    first = (centre - support + 0.5).trunc().clamp(min=0)
-    count = torch.minimum((centre + support + 0.5).trunc(), length) - first
+    center = (torch.arange(size, device=length.device) + 0.5) * scale
+    first = (center - support + 0.5).trunc().clamp(min=0)
+    count = torch.minimum((center + support + 0.5).trunc(), length) - first
     taps = torch.arange(int(count.max()), device=length.device)[:, None, None]
-    triangle = 1 - ((taps + first - centre + 0.5) * (1 / support)).abs()
+    triangle = 1 - ((taps + first - center + 0.5) * (1 / support)).abs()
     raw = triangle.clamp(min=0) * (taps < count)
-    total = torch.zeros_like(centre)
+    total = torch.zeros_like(center)
     for tap in raw:  # one by one, as PIL adds them
         total = total + tap
     return first.long(), (raw / total * (1 << BITS) + 0.5).to(torch.int32)
@@ -104,4 +104,4 @@ class RandomResizedCrop(Transform):
         return self.size, self.size
 
     def change(self, images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
-        return each_block(partial(resized_crop, size=self.size), images, top, left, height, width)
+        return apply_in_blocks(partial(resized_crop, size=self.size), images, top, left, height, width)

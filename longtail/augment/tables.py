@@ -1,4 +1,4 @@
-"""PIL's ImageOps that map each grey value to another: invert, posterize, solarize, autocontrast, equalize."""
+"""PIL's ImageOps that map each gray value to another: invert, posterize, solarize, autocontrast, equalize."""
 
 import torch
 from torch import Tensor

@@ -26,7 +26,7 @@ class Transform:
 
     def apply(self, images: Tensor, draw: Draw) -> Tensor:
         """Apply drawn parameters, on the images' device; (N, 3, H, W) uint8 -> (N, 3, h, w) uint8."""
-        check(images)
+        check_images(images)
         return self.change(images.contiguous(), **to_device(draw, images.device))
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -34,7 +34,7 @@ class Transform:
         return self.apply(images, self.draw(len(images), tuple(images.shape[2:]), generator))
 
 
-class View(tuple[Transform, ...]):
+class Compose(tuple[Transform, ...]):
     """A sequence of transforms with the two methods of one; its draw is the list of their draws."""
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> list[Draw]:
@@ -47,14 +47,14 @@ class View(tuple[Transform, ...]):
 
     def apply(self, images: Tensor, draws: list[Draw]) -> Tensor:
         """Apply all transforms, on a CPU in blocks; (N, 3, H, W) uint8 -> (N, 3, h, w) uint8."""
-        check(images)
+        check_images(images)
         size = len(images)
         if images.device.type == "cpu" and size:
             size = max(1, BLOCK_BYTES // images[0].numel())
         if len(images) <= size:
             return self._apply_block(images, draws)
         parts = [slice(start, start + size) for start in range(0, len(images), size)]
-        return torch.cat([self._apply_block(images[part], narrow(draws, part)) for part in parts])
+        return torch.cat([self._apply_block(images[part], select_rows(draws, part)) for part in parts])
 
     def _apply_block(self, images: Tensor, draws: list[Draw]) -> Tensor:
         for transform, draw in zip(self, draws, strict=True):
@@ -66,7 +66,7 @@ class View(tuple[Transform, ...]):
         return self.apply(images, self.draw(len(images), tuple(images.shape[2:]), generator))
 
 
-def check(images: Tensor) -> None:
+def check_images(images: Tensor) -> None:
     """Raise ValueError unless the images are (N, 3, H, W) uint8."""
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"expected uint8 images (N, 3, H, W), got {images.dtype} {tuple(images.shape)}")
@@ -77,16 +77,16 @@ def to_device(draw: Draw, device: torch.device) -> Draw:
     return {name: values.to(device, non_blocking=True) for name, values in draw.items()}
 
 
-def narrow(draws: list[Draw], rows: slice | Tensor) -> list[Draw]:
+def select_rows(draws: list[Draw], rows: slice | Tensor) -> list[Draw]:
     """Keep the parameters of some images only; `rows` is a slice or an index tensor."""
     return [{name: values[rows] for name, values in draw.items()} for draw in draws]
 
 
-def chance(n: int, probability: float, generator: torch.Generator) -> Tensor:
+def draw_bernoulli(n: int, probability: float, generator: torch.Generator) -> Tensor:
     """Draw which of `n` images an operation of this probability changes; -> (n,) bool."""
     return torch.rand(n, generator=generator) < probability
 
 
-def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+def draw_uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
     """Draw `n` numbers from U(low, high); -> (n,) float32."""
     return torch.empty(n).uniform_(low, high, generator=generator)

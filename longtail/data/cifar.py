@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from longtail.data.parquet import decode, read_parquet
-from longtail.data.split import Images
+from longtail.data.split import TensorImages
 from longtail.errors import LongtailError
 
 
@@ -21,10 +21,10 @@ class Pool:
     names: list[str]
     train_labels: np.ndarray
     train_images: Callable[[Sequence[int]], Tensor]
-    test: Callable[[], Images]
+    test: Callable[[], TensorImages]
 
 
-def cifar_pool(name: str, root: Path | None) -> Pool:
+def load_cifar_pool(name: str, root: Path | None) -> Pool:
     """The pool of "cifar10" or "cifar100": a parquet pair under root, the official archive there, or a verified download.
 
     Raises LongtailError if root holds neither, or nothing can be downloaded.
@@ -51,8 +51,8 @@ def _from_parquet(root: Path, classes: int) -> Pool:
     def images_of(file, rows: Sequence[int]) -> Tensor:
         return decode(file, rows, size=(32, 32))
 
-    def test_part() -> Images:
-        return Images(images_of(test, range(len(test.labels))), torch.tensor(test.labels))
+    def test_part() -> TensorImages:
+        return TensorImages(images_of(test, range(len(test.labels))), torch.tensor(test.labels))
 
     return Pool(train.names, train.labels, lambda rows: images_of(train, rows), test_part)
 
@@ -93,5 +93,5 @@ def _official(name: str, root: Path, classes: int, download: bool) -> Pool:
         train.classes,
         labels,
         lambda rows: images_of(train.data[rows]),
-        lambda: Images(images_of(test.data), test_labels),
+        lambda: TensorImages(images_of(test.data), test_labels),
     )

@@ -49,11 +49,11 @@ def long_tailed_indices(labels: Sequence[int], counts: Sequence[int], seed: int 
     for label, count in enumerate(counts):
         pool = np.flatnonzero(labels == label)
         random.shuffle(pool)
-        kept.extend(take(pool, count, str(label)).tolist())
+        kept.extend(take_first(pool, count, str(label)).tolist())
     return kept
 
 
-def take(pool: np.ndarray, count: int, name: str) -> np.ndarray:
+def take_first(pool: np.ndarray, count: int, name: str) -> np.ndarray:
     """The first `count` of a class's pool; raises LongtailError with the class's name if it has fewer."""
     if len(pool) < count:
         raise LongtailError(

@@ -25,7 +25,7 @@ class BadImage(LongtailError):
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageHeader:
     """What the header of an image says: width and height in pixels, Pillow's mode ("RGB", "P", ...), format ("JPEG", ...)."""
 
     width: int
@@ -34,48 +34,48 @@ class Look:
     format: str
 
 
-def read(source: Source, where: str, at_least: int | None = None) -> Image.Image:
-    """Decode to RGB; a JPEG whose sides are over twice `at_least` pixels at a reduced scale, which is faster.
+def read_image(source: Source, where: str, min_side: int | None = None) -> Image.Image:
+    """Decode to RGB; a JPEG whose sides are over twice `min_side` pixels at a reduced scale, which is faster.
 
     Raises BadImage, naming `where`, for whatever cannot be decoded to its end.
     """
-    with opened(source, where) as image:
-        if at_least:
-            image.draft(None, (2 * at_least, 2 * at_least))
+    with open_image(source, where) as image:
+        if min_side:
+            image.draft(None, (2 * min_side, 2 * min_side))
         ImageOps.exif_transpose(image, in_place=True)
         return to_rgb(image)
 
 
-def upright(image: Image.Image) -> Image.Image:
+def to_upright_rgb(image: Image.Image) -> Image.Image:
     """Somebody's open image as RGB, turned as EXIF says; it is left as it is."""
     return to_rgb(ImageOps.exif_transpose(image))
 
 
-def look(source: Source, where: str, whole: bool = False) -> Look:
+def read_header(source: Source, where: str, whole: bool = False) -> ImageHeader:
     """Read the header, and decode the rest if `whole` is asked or the end of the file looks cut; raises BadImage."""
-    with opened(source, where) as image:
-        found = Look(*image.size, image.mode, image.format or "")
-        if whole or not ends_well(source, found.format):
+    with open_image(source, where) as image:
+        found = ImageHeader(*image.size, image.mode, image.format or "")
+        if whole or not has_end_marker(source, found.format):
             image.load()
     return found
 
 
-def square(image: Image.Image, size: int) -> np.ndarray:
-    """Resize the shorter side to `size` and cut the centre, antialiased: RGB of any size -> (size, size, 3) uint8."""
+def fit_square(image: Image.Image, size: int) -> np.ndarray:
+    """Resize the shorter side to `size` and cut the center, antialiased: RGB of any size -> (size, size, 3) uint8."""
     return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode; 16-bit and floating-point grey is scaled, what is transparent becomes white."""
+    """Convert any mode; 16-bit and floating-point gray is scaled, what is transparent becomes white."""
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(grey(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
+        return Image.fromarray(scale_gray(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
 
-def grey(values: np.ndarray, mode: str) -> np.ndarray:
+def scale_gray(values: np.ndarray, mode: str) -> np.ndarray:
     """Scale (H, W) numbers to uint8: from 16 bits, or for "I" and "F" from the smallest usual range that holds them."""
     values = np.nan_to_num(values, posinf=0, neginf=0)
     low, high = min(values.min(), 0.0), values.max()
@@ -88,7 +88,7 @@ def grey(values: np.ndarray, mode: str) -> np.ndarray:
 
 
 @contextmanager
-def opened(source: Source, where: str) -> Iterator[Image.Image]:
+def open_image(source: Source, where: str) -> Iterator[Image.Image]:
     """An image to be decoded; whatever goes wrong with it meanwhile is a BadImage."""
     try:
         if isinstance(source, str) and not stat.S_ISREG(os.stat(source).st_mode):
@@ -98,10 +98,10 @@ def opened(source: Source, where: str) -> Iterator[Image.Image]:
     except BadImage:
         raise
     except Exception as error:  # a decoder may raise anything for a damaged file
-        raise BadImage(where, reason(error, source)) from error
+        raise BadImage(where, explain_failure(error, source)) from error
 
 
-def reason(error: Exception, source: Source) -> str:
+def explain_failure(error: Exception, source: Source) -> str:
     """Why an image cannot be read, in a few words."""
     if isinstance(source, str) and "\0" in source:
         return "no such file"
@@ -118,7 +118,7 @@ def reason(error: Exception, source: Source) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def ends_well(source: Source, kind: str) -> bool:
+def has_end_marker(source: Source, kind: str) -> bool:
     """Whether a JPEG or PNG has its end marker, so that it was not cut; other formats tell nothing cheaply."""
     marker = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
     if kind not in marker:
@@ -134,7 +134,7 @@ TAIL = 64  # bytes; cameras and editors append a few
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def suppress_pillow_warnings() -> Iterator[None]:
     """While many images are read: no warnings about odd metadata, and huge images refused, not warned about.
 
     Warnings belong to the process, so this is entered once around a pool of threads, not by each image.

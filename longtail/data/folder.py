@@ -4,58 +4,60 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from longtail.data.decode import BadImage, look, quietly
-from longtail.data.files import printable
-from longtail.data.names import Growing, Part, natural
+from longtail.data.catalog import make_printable
+from longtail.data.classes import RawSplit, RawSplitBuilder, natural_key
+from longtail.data.decode import BadImage, read_header, suppress_pillow_warnings
 from longtail.errors import LongtailError
 
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SUBSET_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 # endings of files that are meant as images, also of those that Pillow does not read, so that no photograph is lost in silence
-ENDINGS = (
+SUFFIX_LIST = (
     ".jpg .jpeg .jpe .jfif .png .gif .bmp .tif .tiff .webp .jp2 .j2k .avif .jxl .ppm .pgm .pbm .pnm .tga .ico .heic .heif "
     ".cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .pef .srw"
 )
-IMAGES = frozenset(ENDINGS.split())
-LITTER = {"thumbs.db", "desktop.ini", "@eadir", "__macosx", "$recycle.bin"}  # of Windows, network disks and macOS
+IMAGE_SUFFIXES = frozenset(SUFFIX_LIST.split())
+SYSTEM_FILES = {"thumbs.db", "desktop.ini", "@eadir", "__macosx", "$recycle.bin"}  # of Windows, network disks and macOS
 
 
-def folder_parts(folder: Path) -> tuple[dict[str, Part], list[str]]:
+def read_folder(folder: Path) -> tuple[dict[str, RawSplit], list[str]]:
     """The parts of a folder and notes; one folder of class folders is all "train". Raises LongtailError for another layout."""
-    inside = dict(listed(folder))
+    inside = dict(list_folder(folder))
     folders = [name for name, is_folder in inside.items() if is_folder]
     if not folders:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
     train = next((name for name in folders if name.lower() == "train"), None)
-    if train is None or not any(is_folder for _, is_folder in listed(folder / train)):  # a class may be called train
-        return of_classes(folder, "train")
-    found, aside = {}, [name for name in inside if not inside[name] or name.lower() not in PARTS]
+    if train is None or not any(
+        is_folder for _, is_folder in list_folder(folder / train)
+    ):  # a class may be called train
+        return read_class_folders(folder, "train")
+    found, aside = {}, [name for name in inside if not inside[name] or name.lower() not in SUBSET_NAMES]
     for name in folders:
-        part = PARTS.get(name.lower())
+        part = SUBSET_NAMES.get(name.lower())
         if part in found:
             raise LongtailError(f"{folder} holds two folders for its {part} part; leave one")
         if part:
             within: list[str] = []
-            found[part] = class_folders(folder / name, within)
+            found[part] = scan_class_folders(folder / name, within)
             aside += [os.path.join(name, path) for path in within]
-    return found, ignored(folder, aside)
+    return found, note_ignored(folder, aside)
 
 
-def of_classes(folder: Path, part: str) -> tuple[dict[str, Part], list[str]]:
+def read_class_folders(folder: Path, part: str) -> tuple[dict[str, RawSplit], list[str]]:
     """One part from a folder of class folders, and notes."""
     aside: list[str] = []
-    return {part: class_folders(folder, aside)}, ignored(folder, aside)
+    return {part: scan_class_folders(folder, aside)}, note_ignored(folder, aside)
 
 
-def class_folders(folder: Path, aside: list[str]) -> Part:
+def scan_class_folders(folder: Path, aside: list[str]) -> RawSplit:
     """The images below each class folder, in natural order, a class may be empty; what is no image is added to `aside`."""
-    found = sorted(listed(folder), key=lambda entry: natural(entry[0]))
+    found = sorted(list_folder(folder), key=lambda entry: natural_key(entry[0]))
     names = [name for name, is_folder in found if is_folder]
     if not names:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
-    growing = Growing(names)
+    growing = RawSplitBuilder(names)
     aside += [name for name, is_folder in found if not is_folder]
     for name in names:
-        for path in below(folder, name):
+        for path in walk_files(folder, name):
             if is_image(folder / path):
                 growing.add(path, name)
             else:
@@ -65,24 +67,24 @@ def class_folders(folder: Path, aside: list[str]) -> Part:
 
 def is_image(path: Path) -> bool:
     """Whether a file is meant as an image: its name says so or, if not, it can be read as one whatever its name."""
-    if path.suffix.lower() in IMAGES:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
-        with quietly():
-            look(str(path), "")
+        with suppress_pillow_warnings():
+            read_header(str(path), "")
         return True
     except BadImage:
         return False
 
 
-def below(folder: Path, inside: str) -> Iterator[str]:
+def walk_files(folder: Path, inside: str) -> Iterator[str]:
     """Paths of all files at any depth, relative to `folder`; a link that leads back to a folder above it is not followed."""
 
     def walk(relative: str, above: frozenset) -> Iterator[str]:
-        here = identity(folder / relative)
+        here = get_inode(folder / relative)
         if here in above:
             return
-        for name, is_folder in sorted(listed(folder / relative), key=lambda entry: natural(entry[0])):
+        for name, is_folder in sorted(list_folder(folder / relative), key=lambda entry: natural_key(entry[0])):
             path = os.path.join(relative, name)
             if is_folder:
                 yield from walk(path, above | {here})
@@ -90,21 +92,23 @@ def below(folder: Path, inside: str) -> Iterator[str]:
                 yield path
 
     top = folder.resolve()
-    return walk(inside, frozenset(map(identity, (top, *top.parents))))
+    return walk(inside, frozenset(map(get_inode, (top, *top.parents))))
 
 
-def identity(folder: Path) -> tuple[int, int]:
+def get_inode(folder: Path) -> tuple[int, int]:
     """What all names of a folder share."""
     status = os.stat(folder)
     return status.st_dev, status.st_ino
 
 
-def listed(folder: Path) -> list[tuple[str, bool]]:
+def list_folder(folder: Path) -> list[tuple[str, bool]]:
     """Names in a folder and whether each is a folder, without hidden ones and what file managers leave behind."""
     try:
         with os.scandir(folder) as entries:
             return [
-                (e.name, is_folder(e)) for e in entries if not e.name.startswith(".") and e.name.lower() not in LITTER
+                (e.name, is_folder(e))
+                for e in entries
+                if not e.name.startswith(".") and e.name.lower() not in SYSTEM_FILES
             ]
     except OSError as error:
         raise LongtailError(f"{folder} cannot be read: {error.strerror}") from error
@@ -118,8 +122,8 @@ def is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
-def ignored(folder: Path, names: list[str]) -> list[str]:
+def note_ignored(folder: Path, names: list[str]) -> list[str]:
     """The note on what is no image in a class folder."""
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    first = ", ".join(map(printable, sorted(names)[:5]))
+    first = ", ".join(map(make_printable, sorted(names)[:5]))
     return [f"{len(names):,} left aside in {folder}, as no images in class folders: {first}{more}"] if names else []

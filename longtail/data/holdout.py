@@ -7,7 +7,7 @@ from longtail.data.counts import exponential_counts, long_tailed_indices
 from longtail.errors import LongtailError
 
 
-def held_out(labels: Tensor, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def stratified_holdout(labels: Tensor, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Positions kept and positions held out, a share of every class, ascending; (N,) -> (N - M,), (M,).
 
     A class of two or more images gives at least one and keeps at least one; a class of one keeps it.
@@ -21,7 +21,7 @@ def held_out(labels: Tensor, share: float, seed: int = 0) -> tuple[np.ndarray, n
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def long_tail(labels: Tensor, names: list[str], imbalance: float, seed: int = 0) -> list[int]:
+def cut_long_tail(labels: Tensor, names: list[str], imbalance: float, seed: int = 0) -> list[int]:
     """Positions of the largest exponential tail that a set holds, class 0 being the head, class-major; (N,) -> M positions.
 
     Raises LongtailError for a class without images, before or after.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment.transform import View, narrow
-from longtail.data.samplers import SAMPLERS
-from longtail.data.split import Images, Split
+from longtail.augment.transform import Compose, select_rows
+from longtail.data.samplers import SAMPLERS, Sampler
+from longtail.data.seeding import derive_seed
+from longtail.data.split import Split, TensorImages
 from longtail.errors import LongtailError
 
 
@@ -55,13 +56,13 @@ class Loader:
     def __init__(
         self,
         split: Split,
-        views: Sequence[View],
+        views: Sequence[Compose],
         batch_size: int,
         seed: int,
         device: torch.device,
         chunk: int,
         rank: int = 0,
-        ranks: int = 1,
+        world_size: int = 1,
     ):
         if batch_size > len(split.train):
             raise LongtailError(
@@ -70,42 +71,36 @@ class Loader:
             )
         self.counts, self.labels = split.classes.counts, split.train.labels
         self.y = split.train.labels.to(device)
-        self.views, self.batch_size, self.seed, self.device = list(views), batch_size // ranks, seed, device
-        self.ranks, self.steps = ranks, len(split.train) // batch_size
-        self.own = torch.arange(self.steps * batch_size).view(self.steps, ranks, -1)[:, rank].flatten()
+        self.views, self.batch_size, self.seed, self.device = list(views), batch_size // world_size, seed, device
+        self.world_size, self.steps = world_size, len(split.train) // batch_size
+        self.own = torch.arange(self.steps * batch_size).view(self.steps, world_size, -1)[:, rank].flatten()
         self.hold(split.train)
         self.chunk = max(chunk // self.batch_size, 1) * self.batch_size
 
-    def hold(self, train: Images) -> None:
+    def hold(self, train: TensorImages) -> None:
         """Put the images where batches are made of them."""
         self.images, self.size = train.images.to(self.device), tuple(train.images.shape[-2:])
 
-    def epoch(self, epoch: int, stage: int = 0, samplers: Sequence[str] = ("instance",)) -> Iterator[tuple[Chunk, ...]]:
+    def epoch(
+        self, epoch: int, stage: int = 0, samplers: Sequence[str | Sampler] = ("instance",)
+    ) -> Iterator[tuple[Chunk, ...]]:
         """The epoch's chunks, a tuple with one chunk for each sampler."""
         plans = [self._plan(name, (self.seed, stage, epoch, place)) for place, name in enumerate(samplers)]
         for start in range(0, len(self.own), self.chunk):
             rows = slice(start, min(start + self.chunk, len(self.own)))
             yield tuple(self._chunk(order, draws, rows) for order, draws in plans)
 
-    def _plan(self, sampler: str, key: tuple[int, ...]) -> tuple[Tensor, list]:
-        generator = torch.Generator().manual_seed(mix(*key))
-        order, total = SAMPLERS[sampler](self.labels, self.counts, generator), len(self.own) * self.ranks
+    def _plan(self, sampler: str | Sampler, key: tuple[int, ...]) -> tuple[Tensor, list]:
+        generator = torch.Generator().manual_seed(derive_seed(*key))
+        order, total = (
+            (sampler if callable(sampler) else SAMPLERS[sampler])(self.labels, self.counts, generator),
+            len(self.own) * self.world_size,
+        )
         draws = [view.draw(total, self.size, generator) for view in self.views]
-        return order[self.own], [narrow(draw, self.own) for draw in draws]
+        return order[self.own], [select_rows(draw, self.own) for draw in draws]
 
     def _chunk(self, order: Tensor, draws: list, rows: slice) -> Chunk:
         index = order[rows].to(self.device)
         images = self.images[index]
-        views = [view.apply(images, narrow(draw, rows)) for view, draw in zip(self.views, draws, strict=True)]
+        views = [view.apply(images, select_rows(draw, rows)) for view, draw in zip(self.views, draws, strict=True)]
         return Chunk(views, self.y[index], index, self.batch_size)
-
-
-def mix(*numbers: int) -> int:
-    """One 63-bit seed from several numbers, so that neighbouring seeds and epochs share no stream (splitmix64)."""
-    state = 0
-    for number in numbers:
-        state = (state + number + 0x9E3779B97F4A7C15) % 2**64
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) % 2**64
-        state ^= state >> 31
-    return state >> 1

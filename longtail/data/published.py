@@ -3,10 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from longtail.data.names import unite
-from longtail.data.own import Listing
-from longtail.data.table import table_parts
-from longtail.errors import LongtailError, expanded
+from longtail.data.classes import align_classes
+from longtail.data.custom import Listing
+from longtail.data.table import read_table
+from longtail.errors import LongtailError, expand_path
 
 # part -> file and its git blob hash (`git hash-object FILE`)
 LISTS = {
@@ -23,34 +23,38 @@ LISTS = {
 }
 
 
-def published_listing(name: str, root: str | None) -> Listing:
+def list_published_data(name: str, root: str | None) -> Listing:
     """The parts of "imagenet-lt" or "inaturalist2018" from the lists in `root`, paths being relative to it.
 
     Raises LongtailError for a list that is missing (val may be) or is not, byte for byte, the published one.
     """
     if root is None:
-        raise LongtailError(f"{name} needs --root: the folder with its images and its lists {', '.join(wanted(name))}")
-    folder, parts = expanded(root), {}
+        raise LongtailError(
+            f"{name} needs --root: the folder with its images and its lists {', '.join(list_file_names(name))}"
+        )
+    folder, parts = expand_path(root), {}
     for part, (file, published) in LISTS[name].items():
         path = folder / file
         if part == "val" and not path.exists():
             continue
         if not path.is_file():
-            raise LongtailError(f"{path} is missing; --root of {name} holds its images and {', '.join(wanted(name))}")
-        found = blob_hash(path)
+            raise LongtailError(
+                f"{path} is missing; --root of {name} holds its images and {', '.join(list_file_names(name))}"
+            )
+        found = git_blob_hash(path)
         if found != published:
             raise LongtailError(f"{path} is not the published list: git hash-object says {found}, not {published}")
-        parts |= table_parts(path, part)
-    names, files, notes = unite(parts)
+        parts |= read_table(path, part)
+    names, files, notes = align_classes(parts)
     return Listing(names, files, notes)
 
 
-def wanted(name: str) -> list[str]:
+def list_file_names(name: str) -> list[str]:
     """The files of the lists."""
     return [file for file, _ in LISTS[name].values()]
 
 
-def blob_hash(path: Path) -> str:
+def git_blob_hash(path: Path) -> str:
     """Git's name for a file's content."""
     sha = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longtail.data.files import Files
-from longtail.metrics import group_of
+from longtail.data.lazy import LazyImages
+from longtail.metrics import shot_group
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ClassTable:
     counts: tuple[int, ...]
 
     @classmethod
-    def of(cls, names: list[str], labels: Tensor) -> "ClassTable":
+    def from_labels(cls, names: list[str], labels: Tensor) -> "ClassTable":
         """The table of a training split, (N,) labels."""
         return cls(tuple(names), tuple(torch.bincount(labels, minlength=len(names)).tolist()))
 
@@ -39,11 +39,11 @@ class ClassTable:
     @property
     def groups(self) -> list[str]:
         """many, medium or few, a class."""
-        return [group_of(n) for n in self.counts]
+        return [shot_group(n) for n in self.counts]
 
 
 @dataclass(frozen=True)
-class Images:
+class TensorImages:
     """Images (N, 3, H, W) uint8 and their labels (N,) int64."""
 
     images: Tensor
@@ -52,10 +52,10 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: Sequence[int] | np.ndarray) -> "Images":
+    def take(self, rows: Sequence[int] | np.ndarray) -> "TensorImages":
         """Some of them, in the order asked for."""
         rows = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-        return Images(self.images[rows], self.labels[rows])
+        return TensorImages(self.images[rows], self.labels[rows])
 
     def digest(self) -> str:
         """Sha256 of the labels and pixels."""
@@ -70,13 +70,13 @@ class Split:
 
     name: str
     classes: ClassTable
-    train: Images | Files
-    test: Images | Files
+    train: TensorImages | LazyImages
+    test: TensorImages | LazyImages
     notes: list[str] = field(default_factory=list)
-    val: Images | Files | None = None
+    val: TensorImages | LazyImages | None = None
 
     @property
-    def parts(self) -> dict[str, Images | Files]:
+    def subsets(self) -> dict[str, TensorImages | LazyImages]:
         """Those that there are, by name."""
         found = {"train": self.train, "val": self.val, "test": self.test}
         return {name: part for name, part in found.items() if part is not None}
@@ -84,10 +84,10 @@ class Split:
     def describe(self) -> dict:
         """What `split.json` holds: the class table and hashes of what was trained and tested on."""
         table = {"data": self.name, "classes": list(self.classes.names), "train_counts": list(self.classes.counts)}
-        sizes = {f"{name}_images": len(part) for name, part in self.parts.items()}
-        shape = None if isinstance(self.train, Files) else list(self.train.images.shape[1:])
-        return table | sizes | {"image_shape": shape} | {f"{name}_sha256": self.digest(name) for name in self.parts}
+        sizes = {f"{name}_images": len(part) for name, part in self.subsets.items()}
+        shape = None if isinstance(self.train, LazyImages) else list(self.train.images.shape[1:])
+        return table | sizes | {"image_shape": shape} | {f"{name}_sha256": self.digest(name) for name in self.subsets}
 
     def digest(self, part: str) -> str | None:
         """Sha256 of the "train", "val" or "test" part; see there."""
-        return self.parts[part].digest() if part in self.parts else None
+        return self.subsets[part].digest() if part in self.subsets else None

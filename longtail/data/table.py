@@ -4,23 +4,22 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from longtail.data.folder import PARTS
-from longtail.data.names import Growing, Part
-from longtail.errors import LongtailError, unknown
+from longtail.data.catalog import LISTS
+from longtail.data.classes import RawSplit, RawSplitBuilder
+from longtail.data.folder import SUBSET_NAMES
+from longtail.errors import LongtailError, unknown_name
 
-LISTS, TABLES = (".txt", ".lst"), (".csv", ".tsv")
 
-
-def table_parts(file: Path, part: str, root: Path | None = None) -> dict[str, Part]:
+def read_table(file: Path, part: str, root: Path | None = None) -> dict[str, RawSplit]:
     """The parts that a table's column `split` names, or all of it as `part`; paths are below `root` or the file's folder.
 
     Raises LongtailError with the line of whatever is wrong.
     """
-    found: dict[str, Growing] = {}
-    rows = lines_of_list(file) if file.suffix.lower() in LISTS else lines_of_table(file)
+    found: dict[str, RawSplitBuilder] = {}
+    rows = read_list_rows(file) if file.suffix.lower() in LISTS else read_table_rows(file)
     try:
         for path, label, named in rows:
-            found.setdefault(named or part, Growing()).add(path, label)
+            found.setdefault(named or part, RawSplitBuilder()).add(path, label)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LongtailError(f"{file} cannot be read as a text file in UTF-8: {error}") from error
     if not found:
@@ -28,7 +27,7 @@ def table_parts(file: Path, part: str, root: Path | None = None) -> dict[str, Pa
     return {name: grown.part(root or file.parent) for name, grown in found.items()}
 
 
-def lines_in(file: Path) -> Iterator[str]:
+def read_lines(file: Path) -> Iterator[str]:
     """The lines of a text file in UTF-8; raises LongtailError where zero bytes tell that it is none."""
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         for line in lines:
@@ -37,9 +36,9 @@ def lines_in(file: Path) -> Iterator[str]:
             yield line
 
 
-def lines_of_list(file: Path) -> Iterator[tuple[str, str, None]]:
+def read_list_rows(file: Path) -> Iterator[tuple[str, str, None]]:
     """Path and label of each line; the label is what follows the last blank, so paths may have blanks."""
-    for number, line in enumerate(lines_in(file), 1):
+    for number, line in enumerate(read_lines(file), 1):
         if not line.strip():
             continue
         path, *label = line.rstrip().rsplit(maxsplit=1)
@@ -48,9 +47,9 @@ def lines_of_list(file: Path) -> Iterator[tuple[str, str, None]]:
         yield path, label[0], None
 
 
-def lines_of_table(file: Path) -> Iterator[tuple[str, str, str | None]]:
+def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
     """Path, label and part (None without that column) of each line below the header."""
-    reader = csv.reader(lines_in(file), delimiter=delimiter_of(file))
+    reader = csv.reader(read_lines(file), delimiter=detect_delimiter(file))
     header = [name.strip().lower() for name in next(reader, [])]
     if missing := [name for name in ("path", "label") if name not in header]:
         raise LongtailError(
@@ -67,20 +66,20 @@ def lines_of_table(file: Path) -> Iterator[tuple[str, str, str | None]]:
             raise LongtailError(f"{where}: {len(row)} columns, but the header names {len(header)}")
         if not row[path].strip() or not row[label].strip():
             raise LongtailError(f"{where}: the {'label' if row[path].strip() else 'path'} is empty")
-        yield row[path], row[label].strip(), None if split is None else part_named(row[split], where)
+        yield row[path], row[label].strip(), None if split is None else parse_subset_name(row[split], where)
 
 
-def delimiter_of(file: Path) -> str:
+def detect_delimiter(file: Path) -> str:
     """A tab in .tsv; in .csv whichever of , ; and tab the header has most of, as spreadsheets differ by country."""
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         header = lines.readline()
     return "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
 
 
-def part_named(text: str, where: str) -> str:
+def parse_subset_name(text: str, where: str) -> str:
     """The part that a cell of the column `split` means; raises LongtailError for another word."""
     try:
-        return PARTS[text.strip().lower()]
+        return SUBSET_NAMES[text.strip().lower()]
     except KeyError:
-        error = unknown("split", text.strip(), PARTS)
+        error = unknown_name("split", text.strip(), SUBSET_NAMES)
         raise LongtailError(f"{where}: {error}") from None

@@ -2,10 +2,8 @@
 
 import multiprocessing
 import os
-import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,17 +12,17 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from longtail.augment import Family
-from longtail.data.decode import BadImage, quietly
-from longtail.data.files import Files
-from longtail.data.loader import mix
-from longtail.data.sight import as_tested
+from longtail.augment import TransformSet
+from longtail.data.decode import BadImage, suppress_pillow_warnings
+from longtail.data.eval_transform import build_eval_transform
+from longtail.data.lazy import LazyImages
+from longtail.data.seeding import derive_seed, preserve_random_state, seed_everything
 from longtail.errors import LongtailError
 
-MOST_WORKERS = 16
+MAX_WORKERS = 16
 
 
-def worker_count(asked: int | None) -> int:
+def count_workers(asked: int | None) -> int:
     """Processes that decode: as asked, else a core each but for the one that trains; none where none may be started.
 
     Raises LongtailError for a number below 0.
@@ -36,7 +34,7 @@ def worker_count(asked: int | None) -> int:
     if asked is not None:
         return asked
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1, 0), MOST_WORKERS)
+    return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1, 0), MAX_WORKERS)
 
 
 @dataclass(frozen=True)
@@ -54,13 +52,13 @@ class Decoder:
     An image that cannot be read is returned as the message, as an exception would lose its type on the way.
     """
 
-    files: Files
+    files: LazyImages
     views: Sequence[Callable[[Image.Image], np.ndarray]]
-    at_least: int | None  # see `decode.read`
+    min_side: int | None  # see `decode.read`
 
     def __getitem__(self, jobs: list[Job]) -> list[list[Tensor]] | str:
         try:
-            with quietly(), random_numbers_aside():
+            with suppress_pillow_warnings(), preserve_random_state():
                 return [self.decode(job) for job in jobs]
         except BadImage as error:
             return str(error)
@@ -69,38 +67,19 @@ class Decoder:
         """One job's views."""
         found = [[] for _ in self.views]
         for row, seed in zip(job.rows, job.seeds, strict=True):
-            image = self.files.read(row, self.at_least)
+            image = self.files.read(row, self.min_side)
             for number, view in enumerate(self.views):
-                seed_all(mix(seed, number))
+                seed_everything(derive_seed(seed, number))
                 found[number].append(view(image).transpose(2, 0, 1))
         return [torch.from_numpy(np.stack(images)) for images in found]
 
 
-@contextmanager
-def random_numbers_aside() -> Iterator[None]:
-    """Give torch's, numpy's and Python's random numbers back as they were."""
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])
-        random.setstate(states[2])
-
-
-def seed_all(seed: int) -> None:
-    """Seed all three: torchvision draws from torch, timm's RandAugment from the others."""
-    torch.default_generator.manual_seed(seed)  # a GPU's is the method's
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-
-
-def decoded(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[list[list[Tensor]]]:
+def decode_jobs(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[list[list[Tensor]]]:
     """Each entry of jobs decoded, in order, at most two ahead for every worker.
 
     Raises LongtailError with the path of an image that cannot be read, and if a worker is killed.
     """
-    workers = worker_count(decoder.files.workers)
+    workers = count_workers(decoder.files.workers)
     with warnings.catch_warnings():  # about more workers than cores, which is the user's choice
         warnings.simplefilter("ignore")
         loader = DataLoader(
@@ -108,7 +87,7 @@ def decoded(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[
             batch_size=None,
             sampler=jobs,
             num_workers=workers,
-            collate_fn=as_it_is,
+            collate_fn=identity,
             pin_memory=pin,
             generator=torch.Generator(),  # its draw is not to be torch's own
         )
@@ -128,18 +107,18 @@ def decoded(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[
         ) from error
 
 
-def as_it_is(found: object) -> object:
+def identity(found: object) -> object:
     """What the decoder returns is a batch already."""
     return found
 
 
-def pixels(files: Files, family: Family, batch: int) -> Iterator[Tensor]:
+def iterate_pixels(files: LazyImages, family: TransformSet, batch: int) -> Iterator[Tensor]:
     """All images in their order as they are tested: (N, 3, S, S) uint8, `batch` at a time; of none, one batch of none."""
     if not len(files):
         yield torch.empty((0, 3, family.size, family.size), dtype=torch.uint8)
         return
-    sight = as_tested(family)
+    sight = build_eval_transform(family)
     starts = range(0, len(files), batch)
     jobs = [[Job(list(rows), [0] * len(rows))] for rows in (range(s, min(s + batch, len(files))) for s in starts)]
-    for ((images,),) in decoded(Decoder(files, [sight.view], sight.at_least), jobs, pin=False):
+    for ((images,),) in decode_jobs(Decoder(files, [sight.view], sight.min_side), jobs, pin=False):
         yield images

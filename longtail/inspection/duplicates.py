@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.data import Files, Images
-from longtail.data.files import Paths
+from longtail.data import LazyImages, TensorImages
+from longtail.data.lazy import PathIndex
 
-END = 4096  # bytes at either end of a file that are compared first
+END_BYTES = 4096  # bytes at either end of a file that are compared first
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Duplicates:
     content: np.ndarray
     part: np.ndarray  # (N,) places in `parts`
     labels: np.ndarray
-    parts: list[str]
+    subsets: list[str]
 
     def within(self, part: str) -> int:
         """Images of a part beyond the first of their kind."""
@@ -45,26 +45,28 @@ class Duplicates:
 
     def members(self, part: str) -> np.ndarray:
         """Positions of a part's images."""
-        return np.flatnonzero(self.part == self.parts.index(part))
+        return np.flatnonzero(self.part == self.subsets.index(part))
 
 
-def find_duplicates(parts: dict[str, Files | Images]) -> Duplicates:
+def find_duplicates(parts: dict[str, LazyImages | TensorImages]) -> Duplicates:
     """Compare the contents of all images of all parts; what cannot be read equals nothing."""
     images = list(parts.values())
-    if not isinstance(images[0], Files):
-        found = (number(image.numpy().tobytes()) for part in images for image in part.images)
+    if not isinstance(images[0], LazyImages):
+        found = (hash_bytes(image.numpy().tobytes()) for part in images for image in part.images)
         content = np.fromiter(found, dtype=np.uint64)
-    elif all(isinstance(part.places, Paths) for part in images):
-        content = contents_of_files([part.places for part in images])
+    elif all(isinstance(part.index, PathIndex) for part in images):
+        content = hash_files([part.index for part in images])
     else:
-        sources = (part.places.source(i) for part in images for i in range(len(part)))
-        found = (whole(s) if isinstance(s, str) else number(s or b"\0row\0%d" % i) for i, s in enumerate(sources))
+        sources = (part.index.source(i) for part in images for i in range(len(part)))
+        found = (
+            hash_file(s) if isinstance(s, str) else hash_bytes(s or b"\0row\0%d" % i) for i, s in enumerate(sources)
+        )
         content = np.fromiter(found, dtype=np.uint64)
     part = np.repeat(np.arange(len(images)), [len(part) for part in images])
     return Duplicates(content, part, np.concatenate([part.labels.numpy() for part in images]), list(parts))
 
 
-def contents_of_files(places: list[Paths]) -> np.ndarray:
+def hash_files(places: list[PathIndex]) -> np.ndarray:
     """Numbers of all files' contents; a file is read only where others have its size, and to its end only where ends agree."""
     starts = np.cumsum([0, *map(len, places)])
 
@@ -72,19 +74,19 @@ def contents_of_files(places: list[Paths]) -> np.ndarray:
         part = int(np.searchsorted(starts, i, side="right")) - 1
         return places[part].source(int(i - starts[part]))
 
-    found = np.fromiter(identities(places), dtype=np.dtype((np.int64, 2)))
+    found = np.fromiter(iterate_inodes(places), dtype=np.dtype((np.int64, 2)))
     _, first, file_of = np.unique(
         found[:, 0], return_index=True, return_inverse=True
     )  # a file may be listed many times
     keys = found[first, 1].astype(np.uint64)
-    for reading in (ends, whole):
+    for reading in (hash_ends, hash_file):
         _, which, times = np.unique(keys, return_inverse=True, return_counts=True)
         for k in np.flatnonzero(times[which] > 1):
             keys[k] = reading(path(first[k]))
     return keys[file_of]
 
 
-def identities(places: list[Paths]) -> Iterator[tuple[int, int]]:
+def iterate_inodes(places: list[PathIndex]) -> Iterator[tuple[int, int]]:
     """Of each file a number that its other names share, and its size; what is not there shares none."""
     for part in places:
         for i in range(len(part)):
@@ -96,17 +98,17 @@ def identities(places: list[Paths]) -> Iterator[tuple[int, int]]:
                 yield hash(path), -1
 
 
-def ends(path: str) -> int:
+def hash_ends(path: str) -> int:
     """The number of a file's size and its first and last bytes."""
-    return read_number(path, END)
+    return hash_part(path, END_BYTES)
 
 
-def whole(path: str) -> int:
+def hash_file(path: str) -> int:
     """The number of all bytes of a file."""
-    return read_number(path, None)
+    return hash_part(path, None)
 
 
-def read_number(path: str, end: int | None) -> int:
+def hash_part(path: str, end: int | None) -> int:
     """The number of what is read; of the path where that is nothing, so that it equals no other."""
     try:
         size = os.path.getsize(path) if os.path.isfile(path) else 0
@@ -117,9 +119,9 @@ def read_number(path: str, end: int | None) -> int:
                 content += file.read() + size.to_bytes(8)
     except OSError:
         content = b""
-    return number(content or b"\0path\0" + os.fsencode(path))
+    return hash_bytes(content or b"\0path\0" + os.fsencode(path))
 
 
-def number(content: bytes) -> int:
+def hash_bytes(content: bytes) -> int:
     """64 bits that differ where contents do."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())

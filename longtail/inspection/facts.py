@@ -5,21 +5,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.data import ClassTable, Files, Images
-from longtail.data.decode import Look
-from longtail.data.memory import Faults, tried
+from longtail.data import ClassTable, LazyImages, TensorImages
+from longtail.data.decode import ImageHeader
+from longtail.data.memory import ReadErrors, try_each
 from longtail.inspection.duplicates import Duplicates, find_duplicates
 
 WHOLE_BYTES = 1 << 28  # sets up to this size are decoded to the end unasked; of larger ones, headers are read
 
 
 @dataclass(frozen=True)
-class Looks:
+class Headers:
     """Sides (N, 2) in pixels of the readable images, their formats and modes, and what is wrong with the others."""
 
     sides: np.ndarray
     kinds: Counter
-    bad: Faults
+    bad: ReadErrors
     whole: bool  # whether every image was decoded to its end
 
 
@@ -31,8 +31,8 @@ class Facts:
     data: str
     classes: ClassTable
     counts: dict[str, list[int]]
-    parts: dict[str, Files | Images]
-    looks: Looks
+    subsets: dict[str, LazyImages | TensorImages]
+    looks: Headers
     duplicates: Duplicates
     notes: list[str]
 
@@ -61,47 +61,49 @@ class Facts:
         """Where the i-th of all images is, and its class."""
         part = int(self.duplicates.part[i])
         start = int(np.searchsorted(self.duplicates.part, part))
-        images, name = self.parts[self.duplicates.parts[part]], self.classes.names[int(self.duplicates.labels[i])]
+        images, name = self.subsets[self.duplicates.subsets[part]], self.classes.names[int(self.duplicates.labels[i])]
         where = (
-            images.name(i - start) if isinstance(images, Files) else f"{self.duplicates.parts[part]} image {i - start}"
+            images.name(i - start)
+            if isinstance(images, LazyImages)
+            else f"{self.duplicates.subsets[part]} image {i - start}"
         )
         return f"{where} (class {name})"
 
 
-def facts_of(
-    name: str, data: str, names: list[str], parts: dict[str, Files | Images], notes: list[str], every: bool
+def collect_facts(
+    name: str, data: str, names: list[str], parts: dict[str, LazyImages | TensorImages], notes: list[str], every: bool
 ) -> Facts:
     """Everything at once; reads each file's header, or all of it if the set is small or `every` is asked for."""
-    classes = ClassTable.of(names, parts["train"].labels)
-    counts = {part: list(ClassTable.of(names, images.labels).counts) for part, images in parts.items()}
-    return Facts(name, data, classes, counts, parts, looks_of(parts, every), find_duplicates(parts), notes)
+    classes = ClassTable.from_labels(names, parts["train"].labels)
+    counts = {part: list(ClassTable.from_labels(names, images.labels).counts) for part, images in parts.items()}
+    return Facts(name, data, classes, counts, parts, read_headers(parts, every), find_duplicates(parts), notes)
 
 
-def looks_of(parts: dict[str, Files | Images], every: bool) -> Looks:
+def read_headers(parts: dict[str, LazyImages | TensorImages], every: bool) -> Headers:
     """Look at each image of each part."""
-    sides, kinds, bad = [], Counter(), Faults()
-    if not isinstance(parts["train"], Files):
+    sides, kinds, bad = [], Counter(), ReadErrors()
+    if not isinstance(parts["train"], LazyImages):
         sides = np.concatenate([np.full((len(images), 2), images.images.shape[-1]) for images in parts.values()])
-        return Looks(sides, Counter({"RGB, in memory": len(sides)}), Faults(), True)
-    whole = every or sum(part.places.size(i) for part in parts.values() for i in range(len(part))) <= WHOLE_BYTES
+        return Headers(sides, Counter({"RGB, in memory": len(sides)}), ReadErrors(), True)
+    whole = every or sum(part.index.size(i) for part in parts.values() for i in range(len(part))) <= WHOLE_BYTES
     for part in parts.values():
-        found, faults, seen = look_at(part, whole)
+        found, faults, seen = read_subset_headers(part, whole)
         sides.append(found)
         kinds += seen
         bad += faults
-    return Looks(np.concatenate(sides), kinds, bad, whole)
+    return Headers(np.concatenate(sides), kinds, bad, whole)
 
 
-def look_at(files: Files, whole: bool) -> tuple[np.ndarray, Faults, Counter]:
+def read_subset_headers(files: LazyImages, whole: bool) -> tuple[np.ndarray, ReadErrors, Counter]:
     """Sides (N, 2) of the readable images of a part, what is wrong with the others, and how many there are of each kind."""
     sides, codes = np.zeros((len(files), 2), dtype=np.int32), np.zeros(len(files), dtype=np.int16)
     kinds: dict[str, int] = {}
 
     def look(i: int) -> None:
-        seen: Look = files.look(i, whole)
+        seen: ImageHeader = files.look(i, whole)
         sides[i] = seen.width, seen.height
         codes[i] = kinds.setdefault(f"{seen.format} {seen.mode}", len(kinds))
 
-    good, bad = tried(look, len(files))
+    good, bad = try_each(look, len(files))
     times = np.bincount(codes[good], minlength=len(kinds)).tolist()
     return sides[good], bad, Counter(dict(zip(kinds, times, strict=True)))

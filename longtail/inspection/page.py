@@ -5,14 +5,14 @@ import math
 import os
 from collections.abc import Sequence
 
-from longtail.data.sources import is_path
+from longtail.data.catalog import is_path
 from longtail.inspection.facts import Facts
-from longtail.inspection.summary import faults, overview
-from longtail.metrics.accuracy import GROUPS
+from longtail.inspection.summary import build_overview, list_faults
+from longtail.metrics.names import GROUPS
 
 PAGE = "<!-- written by longtail inspect"  # by which a page of ours is known
 WIDTH, HEIGHT, MARGIN = 640, 180, 52
-MOST_CLASSES = 2000  # rows of the class table, the smallest classes first
+MAX_CLASSES = 2000  # rows of the class table, the smallest classes first
 
 TEMPLATE = """<!doctype html>
 {{ mark }}
@@ -59,34 +59,34 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { ove
 """
 
 
-def mark_of(data: str) -> str:
+def format_page_mark(data: str) -> str:
     """What says inside a page which data it is of, a name or a path from anywhere, in letters that no markup minds."""
     name = os.path.realpath(data) if is_path(data) else data
     return f"{PAGE}, data {hashlib.sha256(os.fsencode(name)).hexdigest()[:16]} -->"
 
 
-def page(facts: Facts, advice: list[str]) -> str:
+def render_page(facts: Facts, advice: list[str]) -> str:
     """The whole page; everything that comes from the data is escaped."""
     from jinja2 import Environment
     from markupsafe import Markup
 
-    order = sorted(range(len(facts.classes)), key=lambda c: facts.classes.counts[c])[:MOST_CLASSES]
+    order = sorted(range(len(facts.classes)), key=lambda c: facts.classes.counts[c])[:MAX_CLASSES]
     groups = facts.classes.groups
     classes = [(facts.classes.names[c], groups[c], [counts[c] for counts in facts.counts.values()]) for c in order]
     template = Environment(autoescape=True).from_string(TEMPLATE)
     return template.render(
-        mark=Markup(mark_of(facts.data)),
+        mark=Markup(format_page_mark(facts.data)),
         facts=facts,
-        overview=overview(facts),
-        histogram=Markup(histogram(facts.classes.counts, groups)),
+        overview=build_overview(facts),
+        histogram=Markup(draw_histogram(facts.classes.counts, groups)),
         advice=advice,
-        faults=faults(facts, most=1000),
+        faults=list_faults(facts, most=1000),
         classes=classes,
         shown=len(order),
     )
 
 
-def histogram(counts: Sequence[int], groups: Sequence[str]) -> str:
+def draw_histogram(counts: Sequence[int], groups: Sequence[str]) -> str:
     """Sorted training counts as an inline SVG, a path for each group; a class without images leaves a gap."""
     pairs = sorted(zip(counts, groups, strict=True), reverse=True)
     top = math.log10(max(max(counts), 1) * 2)  # a bar of one image has a height, too

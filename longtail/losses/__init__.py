@@ -3,12 +3,12 @@
 from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy, one_hot
 from longtail.losses.contrastive import balanced_contrastive, info_nce, parametric_contrastive
 from longtail.losses.distillation import divergence_from_mean, hard_categories, pairwise_kl, transfer_weight
-from longtail.losses.margin import cloud_sizes, clouded, ldam_margins, subtract_margin
+from longtail.losses.margin import gaussian_cloud_size, ldam_margins, subtract_gaussian_cloud, subtract_margin
 from longtail.losses.reweight import (
     effective_number_weights,
     focal_loss,
     inverse_frequency_weights,
-    lade_regulariser,
+    lade_regularizer,
     smoothed_cross_entropy,
     weighted_mean,
 )
@@ -17,21 +17,21 @@ __all__ = [
     "adjust_logits",
     "balanced_contrastive",
     "balanced_cross_entropy",
-    "cloud_sizes",
-    "clouded",
     "cross_entropy",
     "divergence_from_mean",
     "effective_number_weights",
     "focal_loss",
+    "gaussian_cloud_size",
     "hard_categories",
     "info_nce",
     "inverse_frequency_weights",
-    "lade_regulariser",
+    "lade_regularizer",
     "ldam_margins",
     "one_hot",
     "pairwise_kl",
     "parametric_contrastive",
     "smoothed_cross_entropy",
+    "subtract_gaussian_cloud",
     "subtract_margin",
     "transfer_weight",
     "weighted_mean",

@@ -10,7 +10,7 @@ from longtail.losses.classification import one_hot
 def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """InfoNCE of each query with its own key against the queue, in nats (He et al. 2020; ECL, Eq. 9).
 
-    (K, N, d) x 2, (K, Q, d) -> (K, N). All three are expected L2-normalised; gradients flow into whatever requires them.
+    (K, N, d) x 2, (K, Q, d) -> (K, N). All three are expected L2-normalized; gradients flow into whatever requires them.
     """
     positive = (query * key).sum(-1, keepdim=True)
     negative = query @ queue.transpose(-1, -2)
@@ -24,21 +24,21 @@ def parametric_contrastive(
     keys: Tensor,
     labels: Tensor,
     key_labels: Tensor,
-    centres: Tensor,
+    centers: Tensor,
     alpha: float,
     temperature: float,
 ) -> Tensor:
-    """Supervised contrast in which the class centres take part as further keys, in nats (Cui et al. 2021, PaCo).
+    """Supervised contrast in which the class centers take part as further keys, in nats (Cui et al. 2021, PaCo).
 
-    (..., N, d), (..., M, d), (N,), (M,), centres as logits (..., N, C) -> (..., N). The other queries are keys too. A
-    positive key weighs alpha and the centre of the label 1; the weights are divided by their sum. L2-normalised inputs.
+    (..., N, d), (..., M, d), (N,), (M,), centers as logits (..., N, C) -> (..., N). The other queries are keys too. A
+    positive key weighs alpha and the center of the label 1; the weights are divided by their sum. L2-normalized inputs.
     """
     others, owners = torch.cat([query, keys], -2), torch.cat([labels, key_labels])
     itself = torch.eye(len(labels), len(owners), dtype=torch.bool, device=labels.device)
     similar = (query @ others.transpose(-1, -2) / temperature).masked_fill(itself, -torch.inf)
-    log_p = torch.cat([centres, similar], -1).log_softmax(-1)
+    log_p = torch.cat([centers, similar], -1).log_softmax(-1)
     positive = (labels.unsqueeze(1) == owners) & ~itself
-    weight = torch.cat([one_hot(labels, centres.shape[-1]), alpha * positive], -1)
+    weight = torch.cat([one_hot(labels, centers.shape[-1]), alpha * positive], -1)
     # the authors' code divides by the sum of the weights, which the paper does not print; its alpha belongs to that
     return -(weight * log_p.masked_fill(weight == 0, 0.0)).sum(-1) / weight.sum(-1)
 
@@ -47,7 +47,7 @@ def balanced_contrastive(features: Tensor, labels: Tensor, prototypes: Tensor, t
     """Supervised contrast in which every class counts once, in nats (Zhu et al. 2022, BCL).
 
     (..., M, d), (M,), (..., C, d) -> (..., M). Prototypes complete the classes that the batch lacks; in the denominator a
-    class is the mean of its members, the anchor itself left out, as in the authors' code. L2-normalised inputs.
+    class is the mean of its members, the anchor itself left out, as in the authors' code. L2-normalized inputs.
     """
     classes = torch.arange(prototypes.shape[-2], device=labels.device)
     others, owners = torch.cat([features, prototypes], -2), torch.cat([labels, classes])

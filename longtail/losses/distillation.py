@@ -5,7 +5,9 @@ from torch import Tensor
 
 from longtail.losses.classification import cross_entropy
 
-SMALLEST = 1e-3  # floor of the reference entropy in Eq. 6, so that a certain reference head cannot make w infinite
+MIN_REFERENCE_LOSS = (
+    1e-3  # floor of the reference entropy in Eq. 6, so that a certain reference head cannot make w infinite
+)
 
 
 def transfer_weight(cls_logits: Tensor, ref_logits: Tensor, labels: Tensor) -> Tensor:
@@ -14,11 +16,11 @@ def transfer_weight(cls_logits: Tensor, ref_logits: Tensor, labels: Tensor) -> T
     (K, N, C) x 2, (N,) -> (K, N), detached. Each head's logits are first divided by their (sample) standard deviation over
     the C classes. The paper prints the two fractions of Eq. 6 as reciprocals; this is the one that its text describes.
     """
-    cls, ref = (cross_entropy(_standardised(z.detach()), labels) for z in (cls_logits, ref_logits))
-    return cls / ref.clamp_min(SMALLEST)
+    cls, ref = (cross_entropy(_standardize(z.detach()), labels) for z in (cls_logits, ref_logits))
+    return cls / ref.clamp_min(MIN_REFERENCE_LOSS)
 
 
-def _standardised(logits: Tensor) -> Tensor:
+def _standardize(logits: Tensor) -> Tensor:
     centred = logits - logits.mean(-1, keepdim=True)  # changes no cross-entropy, and keeps constant logits finite
     return centred / logits.std(-1, keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
 

@@ -17,7 +17,7 @@ def subtract_margin(logits: Tensor, labels: Tensor, margin: Tensor) -> Tensor:
     return logits - one_hot(labels, logits.shape[-1]) * margin
 
 
-def cloud_sizes(log_prior: Tensor) -> Tensor:
+def gaussian_cloud_size(log_prior: Tensor) -> Tensor:
     """log n_max - log n of each class over its largest value: 0 for the head, 1 for the rarest (Li et al. 2022, GCL).
 
     (C,) -> (C,); all 0 where the classes are equal.
@@ -26,7 +26,7 @@ def cloud_sizes(log_prior: Tensor) -> Tensor:
     return gap / gap.max().clamp_min(torch.finfo(gap.dtype).tiny)
 
 
-def clouded(logits: Tensor, size: Tensor) -> Tensor:
+def subtract_gaussian_cloud(logits: Tensor, size: Tensor) -> Tensor:
     """Lower each logit by size |e|, e a Gaussian of deviation 1/3 cut at 1, new for every sample and class (Li et al. 2022).
 
     (..., N, C), (C,) -> (..., N, C), drawn from torch's generator.

@@ -35,7 +35,7 @@ def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
 
 
 def inverse_frequency_weights(counts: Sequence[int], rho: float) -> Tensor:
-    """A class's weight 1 / n^rho, scaled so that the C weights sum to C (generalised re-weight; Zhang et al. 2021, DisAlign).
+    """A class's weight 1 / n^rho, scaled so that the C weights sum to C (generalized re-weight; Zhang et al. 2021, DisAlign).
 
     counts of C classes, an unseen one counting as 1 -> (C,) float32
     """
@@ -54,10 +54,10 @@ def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor) ->
     return -(1 - e) * own - e / (classes - 1) * (log_p.sum(-1) - own)
 
 
-def lade_regulariser(logits: Tensor, labels: Tensor, log_prior: Tensor, penalty: float) -> Tensor:
+def lade_regularizer(logits: Tensor, labels: Tensor, log_prior: Tensor, penalty: float) -> Tensor:
     """Estimate of how far the logits are from log p(x | c) / p(x) under equal classes (Hong et al. 2021, LADER).
 
-    Regularised Donsker-Varadhan, a class c: -mean of z_c over its samples + R_c + penalty R_c^2, where R_c = log mean over
+    Regularized Donsker-Varadhan, a class c: -mean of z_c over its samples + R_c + penalty R_c^2, where R_c = log mean over
     all samples i of w_i exp(z_ic) and w_i = (1 / C) / prior of i's label; the classes are weighted by their prior.
     (..., N, C), (N,), (C,) -> (...)
     """

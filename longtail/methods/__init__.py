@@ -1,15 +1,30 @@
-"""Table of contents: every method, one file and one line each."""
+"""Table of contents: every method, one file and one line each; this module loads no torch."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from longtail.errors import unknown
-from longtail.methods.method import Classifier, Method, Option, Stage, check_options, options_of
+import lazy_loader
+
+from longtail.errors import LongtailError, unknown_name
+from longtail.methods.options import ExpertCount, HeadShare, Option, check_options, read_signature, read_source
+from longtail.validation import Range
+
+if TYPE_CHECKING:
+    from longtail.methods.base import BranchedClassifier, Classifier, Method, ParameterGroup, Stage
+
+__getattr__, _, _ = lazy_loader.attach(
+    __name__, submod_attrs={"base": ["BranchedClassifier", "Classifier", "Method", "ParameterGroup", "Stage"]}
+)
+GROUP = "longtail.methods"  # entry points by which other packages declare methods
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a method is, and what a table of methods says of it."""
+    """Where a method is, and what a table of methods says about it."""
 
     path: str
     paper: str
@@ -104,12 +119,101 @@ METHODS = {
 }
 
 
-def method_class(name: str) -> type[Method]:
-    """The class of a method; raises LongtailError for an unknown name."""
-    if name not in METHODS:
-        raise unknown("method", name, METHODS)
-    module, _, attribute = METHODS[name].path.partition(":")
-    return getattr(import_module(f"longtail.methods.{module}"), attribute)
+_CLASSES: dict[str, type["Method"]] = {}  # passed to this process as classes, by their name
 
 
-__all__ = ["METHODS", "Classifier", "Entry", "Method", "Option", "Stage", "check_options", "method_class", "options_of"]
+def name_method(method: "str | type[Method]") -> str:
+    """Return the name of a method: the given one, or MODULE:CLASS of a class, which this process remembers."""
+    if isinstance(method, str):
+        return method
+    from longtail.methods.base import Method
+
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise LongtailError(f"method is {method!r}; it takes a name of `longtail methods` or a subclass of Method")
+    name = f"{method.__module__}:{method.__qualname__}"
+    _CLASSES[name] = method
+    return name
+
+
+def get_method_class(name: str) -> type["Method"]:
+    """Return the class of a method: built in, of another package, or MODULE:CLASS.
+
+    Raises LongtailError for an unknown name, and for a package or module that does not load.
+    """
+    if name in METHODS:
+        module, _, attribute = METHODS[name].path.partition(":")
+        return getattr(import_module(f"longtail.methods.{module}"), attribute)
+    if name in _CLASSES:
+        return _CLASSES[name]
+    if plugin := find_plugins().get(name):
+        return _load(name, plugin.value, f" of package {plugin.dist.name if plugin.dist else 'unknown'}")
+    if ":" in name:
+        return _load(name, name)
+    raise unknown_name("method", name, [*METHODS, *find_plugins()])
+
+
+def get_options(name: str) -> dict[str, Option]:
+    """Return the options of a method in the order of its signature; of a built-in method without loading torch."""
+    if not isinstance(name, str):
+        raise LongtailError(f"method is {name!r}; it takes str")
+    return _read_built_in(name) if name in METHODS else read_signature(get_method_class(name))
+
+
+@cache
+def _read_built_in(name: str) -> dict[str, Option]:
+    module, _, class_name = METHODS[name].path.partition(":")
+    return read_source(Path(__file__).with_name(f"{module}.py"), class_name)
+
+
+@cache
+def find_plugins() -> dict[str, EntryPoint]:
+    """Return the methods that other installed packages declare, by name; built-in names win over them."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in METHODS}
+
+
+def describe_package(name: str) -> dict:
+    """Return what `environment.json` says about the package of a method that is not built in."""
+    plugin = None if name in METHODS or name in _CLASSES else find_plugins().get(name)
+    if plugin is None or plugin.dist is None:
+        return {}
+    return {"method_package": {"name": plugin.dist.name, "version": plugin.dist.version}}
+
+
+def _load(name: str, path: str, source: str = "") -> type["Method"]:
+    from longtail.methods.base import Method
+
+    module, _, attribute = path.partition(":")
+    try:
+        found = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # another package's code may raise anything
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise LongtailError(
+            f"method '{name}'{source} does not load ({why}); install its package, or pass its class as method="
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise LongtailError(f"method '{name}'{source} is no subclass of longtail.methods.Method")
+    return found
+
+
+__all__ = [
+    "METHODS",
+    "BranchedClassifier",
+    "Classifier",
+    "Entry",
+    "ExpertCount",
+    "HeadShare",
+    "Method",
+    "Option",
+    "ParameterGroup",
+    "Range",
+    "Stage",
+    "check_options",
+    "describe_package",
+    "find_plugins",
+    "get_method_class",
+    "get_options",
+    "name_method",
+    "read_signature",
+]

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy
-from longtail.methods.method import Branches, Stage
+from longtail.methods.base import BranchedClassifier, Stage
 from longtail.nets import Net
 
 
-class BBN(Branches):
+class BBN(BranchedClassifier):
     """Two branches on one trunk, that of images as they come and that of reversed frequency, mixed by a falling alpha.
 
     Expert 1 is the conventional branch, expert 2 the re-balancing one, and their mean is the paper's test at alpha = .5.

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy
-from longtail.methods.method import Classifier, Range
+from longtail.methods.base import Classifier
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class BalancedClassifier(Classifier):
@@ -27,5 +28,5 @@ class BalancedClassifier(Classifier):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return {"bc": balanced_cross_entropy(self.logits(batch.views[0]), batch.y, self.log_prior, self.tau).mean()}
 
-    def log_assumed(self) -> Tensor:
+    def assumed_log_prior(self) -> Tensor:
         return (1 - self.tau) * self.log_prior  # the loss adds the rest (Eq. 3)

@@ -10,8 +10,9 @@ from torch.nn.functional import normalize
 
 from longtail.data import Batch
 from longtail.losses import balanced_contrastive, balanced_cross_entropy
-from longtail.methods.method import Classifier, Range
-from longtail.nets import CosineHeads, Net, perceptron
+from longtail.methods.base import Classifier
+from longtail.nets import CosineHeads, Net, build_mlp
+from longtail.validation import Range
 
 
 class BCL(Classifier):
@@ -37,7 +38,7 @@ class BCL(Classifier):
     ):
         super().__init__(counts, net, heads=partial(CosineHeads, scale=scale))
         self.classification, self.contrast, self.temperature = classification, contrast, temperature
-        self.projector, self.of_class = (perceptron(net.width, hidden, projection) for _ in range(2))
+        self.projector, self.of_class = (build_mlp(net.feature_dim, hidden, projection) for _ in range(2))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         n, y = len(batch.y), batch.y

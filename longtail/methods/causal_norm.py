@@ -11,12 +11,14 @@ from torch.nn.functional import normalize
 from longtail.data import Batch
 from longtail.errors import LongtailError
 from longtail.losses import cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.methods.base import Classifier
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class CausalHeads(nn.Module):
-    """K multi-head normalised heads, tau / M times the sum over M parts of x / |x| . w / (|w| + gamma) (Eq. 7), no bias.
+    """K multi-head normalized heads, tau / M times the sum over M parts of x / |x| . w / (|w| + gamma) (Eq. 7), no bias.
 
     `effect` takes the part along the mean feature of training away, alpha times: x / |x| less alpha cos(x, mean) mean / |mean|
     of each part (Eq. 8).
@@ -48,13 +50,13 @@ class CausalHeads(nn.Module):
         return u.unflatten(-1, (self.parts, -1))
 
     @torch.no_grad()
-    def follow(self, v: Tensor, momentum: float) -> None:
+    def update(self, v: Tensor, momentum: float) -> None:
         """Add a batch to the moving sum of features, whose direction alone matters."""
         self.mean.mul_(momentum).add_(v.mean(1, keepdim=True))
 
 
 class CausalNorm(Classifier):
-    """Cross-entropy of multi-head normalised logits; tested without what points along the mean feature of training.
+    """Cross-entropy of multi-head normalized logits; tested without what points along the mean feature of training.
 
     The mean's momentum is constant, as in the authors' code for CIFAR; for other data it rises there to 1 as the learning
     rate falls below .02.
@@ -75,15 +77,15 @@ class CausalNorm(Classifier):
             float, "of the mean feature, as that of SGD (Tang et al. 2020, Assumption 1)", Range(0, 1)
         ] = 0.9,
     ):
-        if net.width % parts:
-            raise LongtailError(f"parts is {parts}; it must divide the {net.width} features of {net.name}")
+        if net.feature_dim % parts:
+            raise LongtailError(f"parts is {parts}; it must divide the {net.feature_dim} features of {net.name}")
         heads = partial(CausalHeads, parts=parts, tau=tau, gamma=gamma, alpha=alpha)
         super().__init__(counts, net, experts, heads)
         self.mean_momentum = mean_momentum
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         v = self.features(batch.views[0])
-        self.cls.follow(v, self.mean_momentum)
+        self.cls.update(v, self.mean_momentum)
         return {"ce": cross_entropy(self.cls(v), batch.y).mean()}
 
     def logits(self, x: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy
-from longtail.methods.method import Classifier, Range
+from longtail.methods.base import Classifier
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class CrossEntropy(Classifier):

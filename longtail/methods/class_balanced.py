@@ -7,8 +7,10 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy, effective_number_weights, focal_loss
-from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.methods.base import Classifier
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class ClassBalanced(Classifier):
@@ -37,5 +39,5 @@ class ClassBalanced(Classifier):
         loss = cross_entropy(z, y) if self.loss == "ce" else focal_loss(z, y, self.gamma)
         return {"balanced": (self.weight[y] * loss).mean()}
 
-    def log_assumed(self) -> Tensor | None:
+    def assumed_log_prior(self) -> Tensor | None:
         return self.log_prior + self.weight.log() if self.loss == "ce" else None  # weights act as more or fewer images

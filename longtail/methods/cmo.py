@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from longtail.augment import beta, cut_and_paste
+from longtail.augment import cutmix, sample_beta
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, Range, Stage
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class CMO(Classifier):
@@ -41,8 +43,8 @@ class CMO(Classifier):
         x, y, device = batch.views[0], batch.y, batch.y.device
         mixing = (batch.progress >= self.pause) & (batch.progress <= 1 - self.pause)
         mixing = mixing & (torch.rand((), device=device) < self.probability)
-        share = torch.where(mixing, beta(1.0, (), device), 1.0)
-        x, share = cut_and_paste(x, patches.views[0], share)
+        share = torch.where(mixing, sample_beta(1.0, (), device), 1.0)
+        x, share = cutmix(x, patches.views[0], share)
         z = self.logits(x)
         own, pasted = (balanced_cross_entropy(z, labels, self.log_prior, self.tau) for labels in (y, patches.y))
         return {"cutmix": (share * own + (1 - share) * pasted).mean()}

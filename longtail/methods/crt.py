@@ -6,7 +6,8 @@ from torch import Tensor
 
 from longtail.data import Batch, Split
 from longtail.losses import cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, HeadShare, Stage
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount, HeadShare
 from longtail.nets import Heads, Net
 
 
@@ -26,7 +27,7 @@ class ClassifierRetraining(Classifier):
         head_share: HeadShare = 0.1,  # 10 epochs after 90
     ):
         super().__init__(counts, net, experts)
-        self.head_share, self.fresh = head_share, (experts, net.width, self.classes)
+        self.head_share, self.fresh = head_share, (experts, net.feature_dim, self.classes)
 
     def stages(self) -> list[Stage]:
         return [

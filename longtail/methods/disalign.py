@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy, inverse_frequency_weights, weighted_mean
-from longtail.methods.method import Classifier, ExpertCount, HeadShare, Range, Stage
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount, HeadShare
 from longtail.nets import Heads, Net
+from longtail.validation import Range
 
 
 class Calibration(nn.Module):
@@ -43,12 +45,12 @@ class DisAlign(Classifier):
         net: Net,
         experts: ExpertCount = 1,
         rho: Annotated[
-            float, "power of the generalised re-weight (authors' ImageNet-LT configuration)", Range(0)
+            float, "power of the generalized re-weight (authors' ImageNet-LT configuration)", Range(0)
         ] = 1.2,
         head_share: HeadShare = 0.1,  # 10 epochs after 90
     ):
         super().__init__(counts, net, experts)
-        self.head_share, self.calibration = head_share, Calibration(experts, net.width, self.classes)
+        self.head_share, self.calibration = head_share, Calibration(experts, net.feature_dim, self.classes)
         self.register_buffer("weight", inverse_frequency_weights(counts, rho), persistent=False)
 
     def stages(self) -> list[Stage]:

@@ -9,8 +9,9 @@ from torch.nn.functional import normalize
 
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy, info_nce, pairwise_kl, transfer_weight
-from longtail.methods.method import Classifier, Range
+from longtail.methods.base import Classifier
 from longtail.nets import CosineHeads, Heads, MomentumCopy, Net, Projectors, Queue
+from longtail.validation import Range
 
 
 class ECL(Classifier):
@@ -51,13 +52,13 @@ class ECL(Classifier):
         self.bkt, self.fld, self.cpt, self.reweight = bkt and distil, fld and distil, cpt and beta > 0, reweight
         self.kd_temperature, self.kd_on, self.detach = kd_temperature, kd_on, detach
         self.temperature, self.contrast = temperature, contrast
-        self.ref = heads(experts, net.width, self.classes) if self.bkt and ref else None
+        self.ref = heads(experts, net.feature_dim, self.classes) if self.bkt and ref else None
         if not self.cpt:
             self.views = ("strong",)
             return
-        self.projector = Projectors(experts, net.width, projection)
+        self.projector = Projectors(experts, net.feature_dim, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
-        self.queue = Queue(experts, self.queue_length(queue), projection)
+        self.queue = Queue(experts, self.clip_queue_length(queue), projection)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         a, y = batch.views[0], batch.y
@@ -91,8 +92,8 @@ class ECL(Classifier):
 
     def after_step(self) -> None:
         if self.cpt:
-            self.key.follow(self.encoders, self.projector)
+            self.key.update(self.encoders, self.projector)
             self.queue.push_held()
 
-    def log_assumed(self) -> Tensor:
+    def assumed_log_prior(self) -> Tensor:
         return (1 - self.tau) * self.log_prior  # the loss adds the rest (Eq. 3)

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import focal_loss
-from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.methods.base import Classifier
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class Focal(Classifier):

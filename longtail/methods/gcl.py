@@ -7,9 +7,11 @@ from typing import Annotated
 from torch import Tensor
 
 from longtail.data import Batch
-from longtail.losses import cloud_sizes, clouded, cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, HeadShare, Range, Stage
+from longtail.losses import cross_entropy, gaussian_cloud_size, subtract_gaussian_cloud
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount, HeadShare
 from longtail.nets import CosineHeads, Net
+from longtail.validation import Range
 
 
 class GCL(Classifier):
@@ -31,7 +33,7 @@ class GCL(Classifier):
     ):
         super().__init__(counts, net, experts, partial(CosineHeads, scale=scale))
         self.head_share = head_share
-        self.register_buffer("cloud", scale * cloud * cloud_sizes(self.log_prior), persistent=False)
+        self.register_buffer("cloud", scale * cloud * gaussian_cloud_size(self.log_prior), persistent=False)
 
     def stages(self) -> list[Stage]:
         return [
@@ -40,4 +42,4 @@ class GCL(Classifier):
         ]
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"gcl": cross_entropy(clouded(self.logits(batch.views[0]), self.cloud), batch.y).mean()}
+        return {"gcl": cross_entropy(subtract_gaussian_cloud(self.logits(batch.views[0]), self.cloud), batch.y).mean()}

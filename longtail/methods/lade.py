@@ -6,9 +6,11 @@ from typing import Annotated
 from torch import Tensor
 
 from longtail.data import Batch
-from longtail.losses import balanced_cross_entropy, lade_regulariser
-from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.losses import balanced_cross_entropy, lade_regularizer
+from longtail.methods.base import Classifier
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class LADE(Classifier):
@@ -24,7 +26,7 @@ class LADE(Classifier):
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        alpha: Annotated[float, "weight of the regulariser (authors' command, CIFAR-100-LT)", Range(0)] = 0.1,
+        alpha: Annotated[float, "weight of the regularizer (authors' command, CIFAR-100-LT)", Range(0)] = 0.1,
         penalty: Annotated[
             float, "lambda, of its squared log-partition term (authors' command, CIFAR-100-LT)", Range(0)
         ] = 0.01,
@@ -36,5 +38,5 @@ class LADE(Classifier):
         z, y = self.logits(batch.views[0]), batch.y
         return {
             "bc": balanced_cross_entropy(z, y, self.log_prior).mean(),
-            "lader": self.alpha * lade_regulariser(z, y, self.log_prior, self.penalty).mean(),
+            "lader": self.alpha * lade_regularizer(z, y, self.log_prior, self.penalty).mean(),
         }

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy, effective_number_weights, ldam_margins, subtract_margin, weighted_mean
-from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.methods.base import Classifier
+from longtail.methods.options import ExpertCount
 from longtail.nets import CosineHeads, Net
+from longtail.validation import Range
 
 
 class LDAM(Classifier):

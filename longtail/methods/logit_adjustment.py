@@ -7,8 +7,10 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import adjust_logits, cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.methods.base import Classifier
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class LogitAdjustment(Classifier):
@@ -30,5 +32,5 @@ class LogitAdjustment(Classifier):
     def logits(self, x: Tensor) -> Tensor:
         return adjust_logits(super().logits(x), self.log_prior, self.tau)
 
-    def log_assumed(self) -> Tensor:
+    def assumed_log_prior(self) -> Tensor:
         return (1 - self.tau) * self.log_prior  # what the adjustment leaves of cross-entropy's (Eq. 9)

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from longtail.data import Batch, Split
 from longtail.losses import cross_entropy, effective_number_weights
-from longtail.methods.method import Classifier, ExpertCount, HeadShare, Range, Stage
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount, HeadShare
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class WeightBalancing(Classifier):

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, HeadShare, Stage
-from longtail.nets import Net, Scales
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount, HeadShare
+from longtail.nets import ClassScales, Net
 
 
 class LearnableWeightScaling(Classifier):
@@ -28,7 +29,7 @@ class LearnableWeightScaling(Classifier):
         head_share: HeadShare = 0.1,  # 10 epochs after 90; 5 in the authors' code
     ):
         super().__init__(counts, net, experts)
-        self.head_share, self.scale = head_share, Scales(experts, self.classes)
+        self.head_share, self.scale = head_share, ClassScales(experts, self.classes)
 
     def stages(self) -> list[Stage]:
         return [

@@ -8,8 +8,10 @@ from torch import Tensor
 from longtail.augment import mixup
 from longtail.data import Batch
 from longtail.losses import cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, Range
+from longtail.methods.base import Classifier
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class Mixup(Classifier):

@@ -9,8 +9,9 @@ from torch.nn.functional import normalize
 
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy, cross_entropy, hard_categories, info_nce, pairwise_kl
-from longtail.methods.method import Classifier, Range
+from longtail.methods.base import Classifier
 from longtail.nets import CosineHeads, Heads, MomentumCopy, Net, Projectors, Queue
+from longtail.validation import Range
 
 
 class NCL(Classifier):
@@ -42,9 +43,9 @@ class NCL(Classifier):
         super().__init__(counts, net, experts, partial(CosineHeads, scale=scale) if head == "cosine" else Heads)
         self.hard = min(max(round(hard * self.classes), 2), self.classes)  # of one class there is nothing to learn
         self.distillation, self.temperature = distillation, temperature
-        self.projector = Projectors(experts, net.width, projection)
+        self.projector = Projectors(experts, net.feature_dim, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
-        self.queue = Queue(experts, self.queue_length(queue), projection)
+        self.queue = Queue(experts, self.clip_queue_length(queue), projection)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         (a, b), y = batch.views, batch.y
@@ -73,5 +74,5 @@ class NCL(Classifier):
         return info_nce(query, key, self.queue.keys, self.temperature).mean(-1).sum()
 
     def after_step(self) -> None:
-        self.key.follow(self.encoders, self.projector)
+        self.key.update(self.encoders, self.projector)
         self.queue.push_held()

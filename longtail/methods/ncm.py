@@ -8,7 +8,8 @@ from torch.nn.functional import normalize
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy, one_hot
-from longtail.methods.method import Classifier, ExpertCount, Stage
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
 
 
@@ -16,7 +17,7 @@ class NearestClassMean(Classifier):
     """Trained by cross-entropy; then an image takes the class whose mean feature has the largest cosine with its own.
 
     Of the two distances that the paper names this is the cosine. The authors' code takes by default the Euclidean one,
-    between features less the mean of all, then normalised, and their means. Here the means become the weights of the head,
+    between features less the mean of all, then normalized, and their means. Here the means become the weights of the head,
     which leaves the norm of the image's feature in the logits: it is the same for all classes and changes no choice. A
     class without training images has no mean and a logit of 0.
     """

@@ -1,4 +1,4 @@
-"""Parametric Contrastive Learning (Cui et al., ICCV 2021): class centres as keys of a supervised contrast."""
+"""Parametric Contrastive Learning (Cui et al., ICCV 2021): class centers as keys of a supervised contrast."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,12 +9,13 @@ from torch.nn.functional import normalize
 
 from longtail.data import Batch
 from longtail.losses import parametric_contrastive
-from longtail.methods.method import Classifier, Range
-from longtail.nets import LabelledQueue, MomentumCopy, Net, perceptron
+from longtail.methods.base import Classifier
+from longtail.nets import LabelledQueue, MomentumCopy, Net, build_mlp
+from longtail.validation import Range
 
 
 class PaCo(Classifier):
-    """One loss for classifier and contrast: the classifier's logits, balanced by the log prior, are the centres' similarities.
+    """One loss for classifier and contrast: the classifier's logits, balanced by the log prior, are the centers' similarities.
 
     Defaults are those of CIFAR-100-LT at imbalance 100. The authors train for 400 epochs at learning rate .02 with a warm-up
     of 10, and their "ResNet-32" is twice as wide as the paper of He et al.; here recipe and network are the common ones.
@@ -28,7 +29,7 @@ class PaCo(Classifier):
         self,
         counts: Sequence[int],
         net: Net,
-        alpha: Annotated[float, "weight of a positive key, a centre having 1 (authors' script)", Range(0)] = 0.02,
+        alpha: Annotated[float, "weight of a positive key, a center having 1 (authors' script)", Range(0)] = 0.02,
         temperature: Annotated[float, "of the similarities of samples (authors' script)", Range(1e-3)] = 0.05,
         queue: Annotated[int, "Q, keys kept with their labels (authors' script)", Range(1)] = 1024,
         projection: Annotated[int, "width of the contrastive space (authors' script)", Range(1)] = 64,
@@ -36,9 +37,9 @@ class PaCo(Classifier):
     ):
         super().__init__(counts, net)
         self.alpha, self.temperature = alpha, temperature
-        self.projector = perceptron(net.width, net.width, projection)
+        self.projector = build_mlp(net.feature_dim, net.feature_dim, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, nn.Flatten(0, 1), self.projector)
-        self.queue = LabelledQueue(1, self.queue_length(queue), projection)
+        self.queue = LabelledQueue(1, self.clip_queue_length(queue), projection)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         (a, b), y = batch.views, batch.y
@@ -47,9 +48,9 @@ class PaCo(Classifier):
         key = normalize(self.key(b), dim=-1)
         self.queue.hold(key.unsqueeze(0), y)
         keys = torch.cat([key, self.queue.keys[0]])
-        labels, centres = torch.cat([y, self.queue.labels]), self.cls(v)[0] + self.log_prior
-        return {"paco": parametric_contrastive(query, keys, y, labels, centres, self.alpha, self.temperature).mean()}
+        labels, centers = torch.cat([y, self.queue.labels]), self.cls(v)[0] + self.log_prior
+        return {"paco": parametric_contrastive(query, keys, y, labels, centers, self.alpha, self.temperature).mean()}
 
     def after_step(self) -> None:
-        self.key.follow(self.encoders, self.projector)
+        self.key.update(self.encoders, self.projector)
         self.queue.push_held()

@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 
 from torch import Tensor
 
-from longtail.augment import beta, mix
+from longtail.augment import blend_images, sample_beta
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, Range, Stage
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class PriorLT(Classifier):
@@ -41,11 +43,11 @@ class PriorLT(Classifier):
 
     def forward(self, batch: Batch, partners: Batch) -> dict[str, Tensor]:
         share = self.shares(batch.y, partners.y)
-        z = self.logits(mix(batch.views[0], partners.views[0], share))
+        z = self.logits(blend_images(batch.views[0], partners.views[0], share))
         own, other = (balanced_cross_entropy(z, labels, self.log_prior) for labels in (batch.y, partners.y))
         return {"unimix": (share * own + (1 - share) * other).mean()}
 
     def shares(self, own: Tensor, other: Tensor) -> Tensor:
         """The UniMix factor: (N,), (N,) labels -> (N,)."""
         favour = (self.log_prior[other] - self.log_prior[own]).sigmoid()  # n_j / (n_i + n_j)
-        return (beta(self.alpha, own.shape, own.device) + favour) % 1
+        return (sample_beta(self.alpha, own.shape, own.device) + favour) % 1

@@ -10,8 +10,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy, divergence_from_mean, effective_number_weights, ldam_margins, subtract_margin
-from longtail.methods.method import Branches, Range, Stage
+from longtail.methods.base import BranchedClassifier, Stage
 from longtail.nets import CosineHeads, Heads, Net
+from longtail.validation import Range
 
 
 class Router(nn.Module):
@@ -26,7 +27,7 @@ class Router(nn.Module):
         return self.ask(torch.cat([so_far[:-1].topk(self.top, dim=-1).values, hidden], -1)).squeeze(-1)
 
 
-class RIDE(Branches):
+class RIDE(BranchedClassifier):
     """LDAM-DRW for each expert, less its divergence from the ensemble; then the router alone. Sums over the experts.
 
     The results are those of all experts together; `route` gives what the router would, and `results.json` has under
@@ -55,12 +56,12 @@ class RIDE(Branches):
     ):
         super().__init__(counts, net, experts, "two stages", slim=True, heads=partial(CosineHeads, scale=scale))
         self.diversity, self.defer, self.routing, self.asks = diversity, defer, routing, asks
-        self.router = Router(experts, self.encoders.body.width, min(top, self.classes))
+        self.router = Router(experts, self.encoders.body.feature_dim, min(top, self.classes))
         temperature = 1 - gamma + gamma * self.classes * self.log_prior.exp()
         self.register_buffer("margin", scale * ldam_margins(self.log_prior, margin), persistent=False)
         self.register_buffer("weight", effective_number_weights(counts, 0.9999), persistent=False)
         self.register_buffer("temperature", temperature / temperature.max(), persistent=False)
-        self.sees = ("plain",)
+        self.test_time_views = ("plain",)
 
     def stages(self) -> list[Stage]:
         return [

@@ -10,8 +10,9 @@ from torch.nn.functional import cosine_similarity
 
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy
-from longtail.methods.method import Branches, Range
+from longtail.methods.base import BranchedClassifier
 from longtail.nets import CosineHeads, Net
+from longtail.validation import Range
 
 SMALLEST = 0.05  # aggregation stops once an expert weighs less (Sec. 4.2)
 
@@ -27,7 +28,7 @@ class Aggregation(nn.Module):
         return len(z) * self.scores.softmax(0).view(-1, 1, 1) * z
 
 
-class SADE(Branches):
+class SADE(BranchedClassifier):
     """Experts 1, 2 and 3 for test classes as in training, equally frequent, and the other way round; sum of their losses.
 
     With `aggregate` the experts are weighted by how stable the weighted prediction is over two views of the *test* images,
@@ -51,7 +52,7 @@ class SADE(Branches):
     ):
         super().__init__(counts, net, 3, "two stages", slim=True, heads=partial(CosineHeads, scale=scale))
         self.epochs, self.rate = aggregate_epochs, aggregate_lr
-        self.sees = ("moco", "moco") if aggregate else ()
+        self.test_time_views = ("moco", "moco") if aggregate else ()
         self.aggregation = Aggregation(3)
         p = self.log_prior
         shifts = torch.stack([torch.zeros_like(p), p, p - tau * reversed_prior(p)])  # Eq. 1-3
@@ -68,7 +69,7 @@ class SADE(Branches):
     def adapt(self, images: Callable[[int], Iterator[list[Tensor]]]) -> dict:
         """Eq. 4: the weights under which two views of an image are predicted alike; stops before an expert is dropped."""
         scores = nn.Parameter(self.aggregation.scores.clone())
-        optimiser = torch.optim.SGD(
+        optimizer = torch.optim.SGD(
             [scores], self.rate, momentum=0.9, weight_decay=5e-4, nesterov=True
         )  # authors' code
         for done in range(1, self.epochs + 1):
@@ -76,9 +77,9 @@ class SADE(Branches):
                 with torch.no_grad():
                     z = [self.cls(self.encoders(view)) for view in views]
                 p, q = (torch.einsum("k,knc->nc", scores.softmax(0), one).softmax(-1) for one in z)
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 (-cosine_similarity(p, q).mean()).backward()
-                optimiser.step()
+                optimizer.step()
             if scores.softmax(0).min() < SMALLEST:
                 break
         self.aggregation.scores.copy_(scores.detach())

@@ -1,4 +1,4 @@
-"""Tau-normalised classifier (Kang et al., Decoupling, ICLR 2020)."""
+"""Tau-normalized classifier (Kang et al., Decoupling, ICLR 2020)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -7,8 +7,10 @@ from torch import Tensor
 
 from longtail.data import Batch
 from longtail.losses import cross_entropy
-from longtail.methods.method import Classifier, ExpertCount, Range, Stage
+from longtail.methods.base import Classifier, Stage
+from longtail.methods.options import ExpertCount
 from longtail.nets import Net
+from longtail.validation import Range
 
 
 class TauNormalised(Classifier):
@@ -31,7 +33,7 @@ class TauNormalised(Classifier):
         self.tau = tau
 
     def stages(self) -> list[Stage]:
-        return [Stage("train"), Stage("normalise", 0.0)]
+        return [Stage("train"), Stage("normalize", 0.0)]
 
     def post_hoc(self, stage: Stage, batches: Iterator[Batch]) -> None:
         self.cls.weight.div_(self.cls.weight.norm(dim=-1, keepdim=True) ** self.tau)

@@ -1,17 +1,5 @@
-"""Metrics as pure functions of predictions; shares in [0, 1], None (or nan in tensors) where nothing is to be measured."""
+"""Metrics as pure functions of predictions; shares in [0, 1], None (nan in tensors) where nothing can be measured."""
 
-from longtail.metrics.accuracy import class_accuracy, group_accuracy, group_of
-from longtail.metrics.calibration import expected_calibration_error, reliability
-from longtail.metrics.distance import feature_distance
-from longtail.metrics.summary import METRICS, summarise
+import lazy_loader
 
-__all__ = [
-    "METRICS",
-    "class_accuracy",
-    "expected_calibration_error",
-    "feature_distance",
-    "group_accuracy",
-    "group_of",
-    "reliability",
-    "summarise",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-GROUPS = ("many", "medium", "few")
+from longtail.metrics.names import GROUPS
 
 
-def group_of(count: int) -> str:
+def shot_group(count: int) -> str:
     """Group of a class with so many training images: many above 100, few below 20, medium between."""
     return "many" if count > 100 else "few" if count < 20 else "medium"
 
@@ -30,11 +30,11 @@ def group_accuracy(predicted: Tensor, labels: Tensor, train_counts: Sequence[int
     (N,), (N,), C training counts -> {"many", "medium", "few"}. Classes without test images are left out of the mean.
     """
     accuracy = class_accuracy(predicted, labels, len(train_counts))
-    groups = [group_of(int(n)) for n in train_counts]
-    return {g: mean_or_none(accuracy[[i for i, of in enumerate(groups) if of == g]]) for g in GROUPS}
+    groups = [shot_group(int(n)) for n in train_counts]
+    return {g: nanmean_or_none(accuracy[[i for i, of in enumerate(groups) if of == g]]) for g in GROUPS}
 
 
-def mean_or_none(values: Tensor) -> float | None:
+def nanmean_or_none(values: Tensor) -> float | None:
     """Mean of the values that are not nan, None if there are none."""
     mean = values.nanmean().item() if values.numel() else float("nan")
     return None if mean != mean else mean

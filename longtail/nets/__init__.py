@@ -1,15 +1,16 @@
 """Networks: encoders by name, K experts, heads, the momentum copy and the queue."""
 
-from longtail.nets.backbone import TIMM
-from longtail.nets.encoder import NETS, Encoder, Net, trained_as
-from longtail.nets.experts import CosineHeads, Experts, Heads, Projectors, Scales, perceptron
-from longtail.nets.fold import folded
-from longtail.nets.joint import gather, join_batch_norm, sharing
+from longtail.nets.encoder import NETS, Encoder, Net, get_input_config
+from longtail.nets.experts import ClassScales, CosineHeads, Experts, Heads, Projectors, build_mlp
+from longtail.nets.fold import fused_conv_bn
 from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
+from longtail.nets.sync import all_gather, convert_sync_batch_norm, shared_batch
+from longtail.nets.timm_backbone import TIMM
 
 __all__ = [
     "NETS",
     "TIMM",
+    "ClassScales",
     "CosineHeads",
     "Encoder",
     "Experts",
@@ -19,11 +20,10 @@ __all__ = [
     "Net",
     "Projectors",
     "Queue",
-    "Scales",
-    "folded",
-    "gather",
-    "join_batch_norm",
-    "perceptron",
-    "sharing",
-    "trained_as",
+    "all_gather",
+    "build_mlp",
+    "convert_sync_batch_norm",
+    "fused_conv_bn",
+    "get_input_config",
+    "shared_batch",
 ]

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 class Branched(nn.Module):
     """(N, 3, H, W) -> (K, N, d): the trunk of the first body, the own last part of each of K, then the mean over pixels."""
 
-    def __init__(self, bodies: Sequence[nn.Module], own: Literal["two stages", "last block"]):
+    def __init__(self, bodies: Sequence[nn.Module], unshared: Literal["two stages", "last block"]):
         super().__init__()
-        divided = [divide(body.stages_of_blocks(), own) for body in bodies]
-        self.width = bodies[0].width
+        divided = [divide_blocks(body.stages_of_blocks(), unshared) for body in bodies]
+        self.feature_dim = bodies[0].feature_dim
         self.trunk = divided[0][0]
         self.branches = nn.ModuleList(branch for _, branch in divided)
 
@@ -26,8 +26,8 @@ class Branched(nn.Module):
         return self.branches[branch](self.trunk(x)).mean((2, 3))
 
 
-def divide(stages: list[list[nn.Module]], own: str) -> tuple[nn.Sequential, nn.Sequential]:
+def divide_blocks(stages: list[list[nn.Module]], unshared: str) -> tuple[nn.Sequential, nn.Sequential]:
     """The blocks that are shared, and those that are not."""
     blocks = [block for stage in stages for block in stage]
-    shared = len(blocks) - (1 if own == "last block" else len(stages[-2]) + len(stages[-1]))
+    shared = len(blocks) - (1 if unshared == "last block" else len(stages[-2]) + len(stages[-1]))
     return nn.Sequential(*blocks[:shared]), nn.Sequential(*blocks[shared:])

@@ -9,11 +9,11 @@ class Conv4(nn.Module):
     `slim` takes a quarter of the channels from the last two.
     """
 
-    width = 64
+    feature_dim = 64
 
     def __init__(self, slim: bool = False):
         super().__init__()
-        self.width = last = 48 if slim else 64
+        self.feature_dim = last = 48 if slim else 64
         shapes = [(3, 32, 1), (32, 32, 1), (32, last, 2), (last, last, 1)]
         layers = [
             layer

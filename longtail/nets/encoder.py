@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from longtail.errors import LongtailError
-from longtail.nets.backbone import TIMM, backbone, configuration, nearest, width
 from longtail.nets.branched import Branched
 from longtail.nets.conv4 import Conv4
-from longtail.nets.joint import shared
+from longtail.nets.pretrained import load_pretrained, load_weights_file
 from longtail.nets.resnet_cifar import ResNetCifar
-from longtail.nets.weights import fit, read_weights
+from longtail.nets.sync import compute_shard
+from longtail.nets.timm_backbone import TIMM, build_backbone, compute_feature_dim, pretrained_config, unknown_net_error
 
 NETS: dict[str, Callable[[], nn.Module]] = {
     "conv4": Conv4,
@@ -32,7 +32,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, branch: int | None = None) -> Tensor:
         """All features, or those of one branch only: (N, d)."""
-        return shared(partial(self.compute, branch=branch), x)
+        return compute_shard(partial(self.compute, branch=branch), x)
 
     def compute(self, x: Tensor, branch: int | None) -> Tensor:
         """What `forward` gives, of these rows alone."""
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
 
 @dataclass(frozen=True)
 class Net:
-    """What a method builds its networks from: `encoder()` is a new one, freshly initialised, with `width` features.
+    """What a method builds its networks from: `encoder()` is a new one, freshly initialized, with `width` features.
 
     A name in `NETS` is ours, any other is timm's. `size` is the side of the images, `weights` a file to begin with, or
     "timm". Raises LongtailError for an unknown name, and for a size that the network does not take.
@@ -55,11 +55,11 @@ class Net:
     weights: str | None = None
 
     def __post_init__(self):
-        if self.name not in NETS and not configuration(self.name):
-            raise nearest(self.name, list(NETS))
+        if self.name not in NETS and not pretrained_config(self.name):
+            raise unknown_net_error(self.name, list(NETS))
         if self.name in NETS and self.weights == TIMM:
             raise LongtailError(f"timm has no weights for {self.name}, which is ours; --weights FILE takes a file")
-        _ = self.width  # tries the size
+        _ = self.feature_dim  # tries the size
 
     @property
     def kind(self) -> type[nn.Module] | None:
@@ -68,26 +68,26 @@ class Net:
         return getattr(factory, "func", factory)
 
     @property
-    def width(self) -> int:
+    def feature_dim(self) -> int:
         """Number of features d."""
         if self.name not in NETS:
-            return width(self.name, self.size)
-        return self.kind.width
+            return compute_feature_dim(self.name, self.size)
+        return self.kind.feature_dim
 
     def encoder(self) -> Encoder:
         """A complete separate network."""
         if self.name not in NETS:
-            return Encoder(backbone(self.name, self.size, self.weights), self.half)
+            return Encoder(build_backbone(self.name, self.size, self.weights), self.half)
         return Encoder(self.body(), self.half)
 
     def body(self, **how: bool) -> nn.Module:
         """One of our networks, with its weights if a file is named."""
         body = NETS[self.name](**how)
         if self.weights:
-            fit(body, read_weights(self.weights), self.weights, self.name)
+            load_pretrained(body, load_weights_file(self.weights), self.weights, self.name)
         return body
 
-    def branched(self, branches: int, own: Literal["two stages", "last block"], slim: bool = False) -> Encoder:
+    def branched(self, branches: int, unshared: Literal["two stages", "last block"], slim: bool = False) -> Encoder:
         """K networks that share all but their last two stages, or their last block: (N, 3, H, W) -> (K, N, d).
 
         `slim` takes a quarter of the channels from what may be their own. Raises LongtailError for a net that cannot be divided.
@@ -97,10 +97,10 @@ class Net:
             raise LongtailError(
                 f"net '{self.name}' cannot be divided into trunk and branches; take {' or '.join(able)}"
             )
-        return Encoder(Branched([self.body(slim=slim) for _ in range(branches)], own), self.half)
+        return Encoder(Branched([self.body(slim=slim) for _ in range(branches)], unshared), self.half)
 
 
-def trained_as(name: str) -> dict[str, object]:
+def get_input_config(name: str) -> dict[str, object]:
     """For a network of timm the `size` of its images and their `mean` and `std`; nothing for ours."""
-    config = None if name in NETS else configuration(name)
+    config = None if name in NETS else pretrained_config(name)
     return {"size": config["input_size"][-1], "mean": config["mean"], "std": config["std"]} if config else {}

@@ -35,7 +35,7 @@ class Experts(nn.Module):
 
 
 class Heads(nn.Module):
-    """K linear layers, each initialised and computed like `nn.Linear`: (K, N, d) -> (K, N, C)."""
+    """K linear layers, each initialized and computed like `nn.Linear`: (K, N, d) -> (K, N, C)."""
 
     def __init__(self, experts: int, inputs: int, outputs: int):
         super().__init__()
@@ -58,7 +58,7 @@ class CosineHeads(nn.Module):
         return self.scale * normalize(v, dim=-1) @ normalize(self.weight, dim=-1).transpose(1, 2)
 
 
-class Scales(nn.Module):
+class ClassScales(nn.Module):
     """A learnt factor for each class's logit, 1 at first: (K, N, C) -> (K, N, C)."""
 
     def __init__(self, experts: int, classes: int):
@@ -76,6 +76,6 @@ class Projectors(nn.Sequential):
         super().__init__(Heads(experts, inputs, inputs), nn.ReLU(), Heads(experts, inputs, outputs))
 
 
-def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def build_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """Two layers with batch norm between, the projector of PaCo and BCL (authors' code): (N, inputs) -> (N, outputs)."""
     return nn.Sequential(nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, outputs))

@@ -11,12 +11,12 @@ from longtail.nets.encoder import Encoder
 
 
 @contextmanager
-def folded(*modules: nn.Module) -> Iterator[None]:
+def fused_conv_bn(*modules: nn.Module) -> Iterator[None]:
     """Within it the encoders of these modules, in evaluation mode, run with their batch norm folded away."""
     encoders = [m for module in modules for m in module.modules() if isinstance(m, Encoder)]
     bodies = [encoder.body for encoder in encoders]
     for encoder in encoders:
-        encoder.body = fold(encoder.body)
+        encoder.body = fuse_conv_bn(encoder.body)
     try:
         yield
     finally:
@@ -24,7 +24,7 @@ def folded(*modules: nn.Module) -> Iterator[None]:
             encoder.body = body
 
 
-def fold(body: nn.Module) -> nn.Module:
+def fuse_conv_bn(body: nn.Module) -> nn.Module:
     """A folded copy, or the module itself if its code cannot be traced, or has nothing to fold."""
     if not any(isinstance(module, nn.BatchNorm2d) for module in body.modules()):
         return body

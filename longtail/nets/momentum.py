@@ -23,14 +23,14 @@ class MomentumCopy(nn.Module):
         return self.copy(x)
 
     @torch.no_grad()
-    def follow(self, *sources: nn.Module) -> None:
+    def update(self, *sources: nn.Module) -> None:
         """Move every parameter by 1 - momentum of the way to its source."""
         ahead = [parameter for source in sources for parameter in source.parameters()]
         torch._foreach_lerp_(list(self.copy.parameters()), ahead, 1 - self.momentum)
 
 
 class Queue(nn.Module):
-    """The last Q keys of each of K experts, (K, Q, d); normalised Gaussians to begin with."""
+    """The last Q keys of each of K experts, (K, Q, d); normalized Gaussians to begin with."""
 
     def __init__(self, experts: int, length: int, width: int):
         super().__init__()

@@ -28,12 +28,12 @@ class ResNetCifar(nn.Module):
     `slim` takes a quarter of the channels from the last two stages: 24 and 48 (Wang et al. 2021).
     """
 
-    width = 64
+    feature_dim = 64
 
     def __init__(self, depth: int, slim: bool = False):
         super().__init__()
         middle, last = (24, 48) if slim else (32, 64)
-        self.width = last
+        self.feature_dim = last
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)

@@ -1,13 +1,15 @@
 """Recipes by name: the numbers of the papers, and ours where there is no paper; each says its source."""
 
+import dataclasses
 import os
+from dataclasses import MISSING
+from typing import Any
 
-from longtail.augment import resized, sized
-from longtail.data import SOURCES, is_path
-from longtail.errors import LongtailError, expanded, unknown
-from longtail.nets import TIMM, trained_as
-from longtail.recipe import Recipe
-from longtail.recipes import cifar, digits, imagenet_lt, inaturalist, ncl_cifar, own
+from longtail.data.catalog import SOURCES, is_path
+from longtail.errors import LongtailError, expand_path, unknown_name
+from longtail.methods import get_options
+from longtail.recipe import Recipe, check_fields, check_names
+from longtail.recipes import cifar, custom, digits, imagenet_lt, inaturalist, ncl_cifar
 
 RECIPES = {
     "digits": digits,
@@ -15,7 +17,7 @@ RECIPES = {
     "ncl-cifar": ncl_cifar,
     "imagenet-lt": imagenet_lt,
     "inaturalist": inaturalist,
-    "own": own,
+    "custom": custom,
 }
 DEFAULT = {
     "digits-lt": "digits",
@@ -27,12 +29,12 @@ DEFAULT = {
 
 
 def recipe_for(
-    data: str, name: str | None = None, *, size: int | None = None, method: str = "ecl", **changes: object
+    data: str, name: str | None = None, *, size: int | None = None, method: str = "ecl", **changes: Any
 ) -> Recipe:
-    """The recipe for a data set or a path, by default its own, with some fields and method options changed.
+    """Return the recipe for a data set or a path, by default its own, with some fields and method options changed.
 
-    `size` is the side of the views; without it, and without `views`, a network of timm takes its own. Raises LongtailError
-    for unknown names and for values of a wrong type or out of range.
+    `size` is the side of the views in pixels; without `size` and `views`, a network of timm takes its own. Raises
+    LongtailError for unknown names and for values of a wrong type or out of range.
     """
     if not isinstance(data, str | os.PathLike):
         raise LongtailError(f"data is {data!r}; it takes the name of a data set or a path")
@@ -40,28 +42,53 @@ def recipe_for(
     if size is not None and (type(size) is not int or size < 1):
         raise LongtailError(f"size is {size!r}; it is a number of pixels, at least 1")
     if is_path(data):
-        data, name = os.path.abspath(data if os.path.exists(data) else expanded(data)), name or "own"
+        data, name = os.path.abspath(data if os.path.exists(data) else expand_path(data)), name or "custom"
     elif data not in SOURCES:
         raise LongtailError(
-            f"{unknown('data', data, SOURCES)}, or a path: a folder of images, a table, a list, a parquet file"
+            f"{unknown_name('data', data, SOURCES)}, or a path: a folder of images, a table, a list, a parquet file"
         )
     name = name or DEFAULT[data]
     if name not in RECIPES:
-        raise unknown("recipe", str(name), RECIPES)
-    for name_of_path in ("val", "test", "weights"):
-        path = changes.get(name_of_path)
-        if path and isinstance(path, str | os.PathLike) and (name_of_path, path) != ("weights", TIMM):
-            changes[name_of_path] = os.path.abspath(path if os.path.exists(path) else expanded(path))
-    given = set(changes)
-    numbers, options = RECIPES[name].RECIPE, getattr(RECIPES[name], "OPTIONS", {})
-    if method in options:
-        changes = {**options[method], **changes}
-    net, views = (changes[key] if key in changes else numbers[key] for key in ("net", "views"))
-    if isinstance(net, str) and isinstance(views, str):  # what is not is refused by name in a moment
-        if size is None and "views" not in changes and sized(views):
-            size = trained_as(net).get("size")
-        changes["views"] = views if size is None else resized(views, size)
-    made = Recipe(data=data, **numbers).change(method=method, **changes)
-    if "milestones" in given and made.schedule != "steps":
-        raise LongtailError(f"milestones are of schedule steps, and this one is {made.schedule}; add --schedule steps")
-    return made
+        raise unknown_name("recipe", str(name), RECIPES)
+    check_names(method, changes)
+    fields = recipe_fields(name, method) | changes
+    options = {key: fields.pop(key) for key in get_options(method).keys() & fields.keys()}
+    options |= fields.pop("options", {})
+    check_fields(fields)  # before torch is loaded for the network and its size
+    for field in ("val", "test", "weights"):
+        if (path := fields.get(field)) and (field, path) != ("weights", "timm"):
+            fields[field] = os.path.abspath(path if os.path.exists(path) else expand_path(path))
+    if size is not None or "views" not in changes:
+        fields["views"] = fit_views(fields["views"], fields["net"], size)
+    recipe = Recipe(data=data, method=method, **fields, options=options)
+    if "milestones" in changes and recipe.schedule != "steps":
+        raise LongtailError(
+            f"milestones are of schedule steps, and this one is {recipe.schedule}; add --schedule steps"
+        )
+    return recipe
+
+
+def recipe_fields(name: str, method: str) -> dict[str, Any]:
+    """Return the fields and options that a recipe sets for a method."""
+    return RECIPES[name].RECIPE | getattr(RECIPES[name], "OPTIONS", {}).get(method, {})
+
+
+def default_fields(data: str | None, name: str | None, method: str) -> dict[str, Any]:
+    """Return the fields and options of a run if nothing is changed, for display; {} if neither data nor recipe is known."""
+    name = name or DEFAULT.get(data or "", "custom" if data else None)
+    if name is None:
+        return {}
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(Recipe) if entry.default is not MISSING}
+    return defaults | recipe_fields(name, method)
+
+
+def fit_views(views: str, net: str, size: int | None) -> str:
+    """Return the name of the transform set at a size or, without one, at the size of a network of timm."""
+    from longtail.augment import change_size, is_resizable
+    from longtail.nets import get_input_config
+
+    if size is None and is_resizable(views):
+        size = get_input_config(net).get("size")
+    return views if size is None else change_size(views, size)

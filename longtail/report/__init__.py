@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from longtail.errors import LongtailError, check_folder_of, expanded, unknown
+from longtail.errors import LongtailError, check_parent_folder, expand_path, unknown_name
 from longtail.report.figures import CHOICES
-from longtail.report.page import compose
-from longtail.report.subject import Subject, open_subjects
-from longtail.runs import RunFolder
+from longtail.report.page import compose_page
+from longtail.report.summary import RunSummary, open_summaries
+from longtail.runs.files import write_text
 
 GENERATOR = b'<meta name="generator" content="longtail'
 
@@ -23,30 +23,30 @@ def write_report(
     cannot be written.
     """
     if figures not in CHOICES:
-        raise unknown("choice of figures", figures, CHOICES)
+        raise unknown_name("choice of figures", figures, CHOICES)
     if not runs:
         raise LongtailError("a report needs a run; name one or more")
-    subjects = open_subjects(list(runs))
-    target = expanded(out) if out else default_place(subjects)
-    check_place(target)
-    content = compose(subjects, root, figures)
-    RunFolder(target.parent).write_text(target.name, content)
+    summaries = open_summaries(list(runs))
+    target = expand_path(out) if out else default_report_path(summaries)
+    check_target(target)
+    content = compose_page(summaries, root, figures)
+    write_text(target, content)
     return target
 
 
-def default_place(subjects: list[Subject]) -> Path:
+def default_report_path(summaries: list[RunSummary]) -> Path:
     """In the folder of one run; of several, beside the first."""
-    first = subjects[0].path
-    if len(subjects) == 1:
+    first = summaries[0].path
+    if len(summaries) == 1:
         return first / "report.html"
-    names = [subject.path.name for subject in subjects]
+    names = [summary.path.name for summary in summaries]
     name = "-".join(names) if len(names) < 4 else f"{names[0]}-and-{len(names) - 1}-more"
     return first.parent / f"report-{name}.html"
 
 
-def check_place(path: Path) -> None:
+def check_target(path: Path) -> None:
     """Raise LongtailError if something there is not a report of ours, or there is no folder for it."""
-    check_folder_of(path)
+    check_parent_folder(path)
     if path.is_dir():
         raise LongtailError(f"{path} is a folder; --out takes the name of a file")
     if path.exists():

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from longtail.report.confusions import Pair, most_frequent
-from longtail.report.headline import percent, signed
-from longtail.report.subject import Subject
+from longtail.report.confusions import Pair, find_most_frequent
+from longtail.report.headline import format_percent, format_signed
+from longtail.report.summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ LONG = 2000  # classes, above which the experts are left out for the size of the
 FIRST, LAST = Column("Training images"), Column("Test images")
 
 
-def one_run(subject: Subject, pairs: list[Pair]) -> ClassTable:
+def build_class_table(summary: RunSummary, pairs: list[Pair]) -> ClassTable:
     """Accuracy of the ensemble, mirrored, and of each expert, and what the class is most often taken for."""
-    several, long = subject.experts > 1, len(subject.classes) > LONG
-    experts = [f"expert_{k}" for k in range(subject.experts)] if several and not long else []
-    names, worst = subject.classes.names, most_frequent(pairs)
+    several, long = summary.experts > 1, len(summary.classes) > LONG
+    experts = [f"expert_{k}" for k in range(summary.experts)] if several and not long else []
+    names, worst = summary.classes.names, find_most_frequent(pairs)
     columns = (
         FIRST,
         Column("Ensemble" if several else "Accuracy", bar=True),
@@ -54,30 +54,30 @@ def one_run(subject: Subject, pairs: list[Pair]) -> ClassTable:
     )
 
     def cells(c: int, row: dict) -> tuple[str, ...]:
-        taken = (names[worst[c].predicted], percent(worst[c].rate)) if c in worst else ("", "")
-        return (*(percent(row[voter]) for voter in ("plain", "flip", *experts)), *taken)
+        taken = (names[worst[c].predicted], format_percent(worst[c].rate)) if c in worst else ("", "")
+        return (*(format_percent(row[voter]) for voter in ("plain", "flip", *experts)), *taken)
 
     note = "; each expert's is in per_class.csv" if several and long else ""
-    return ClassTable(columns, _rows(subject, [cells(c, row) for c, row in enumerate(subject.per_class)]), note)
+    return ClassTable(columns, _rows(summary, [cells(c, row) for c, row in enumerate(summary.per_class)]), note)
 
 
-def several_runs(subjects: list[Subject]) -> ClassTable:
+def build_comparison_table(summaries: list[RunSummary]) -> ClassTable:
     """Accuracy of each run's ensemble, and the difference of two runs or the range of more."""
-    between = "Difference" if len(subjects) == 2 else "Range"
-    columns = (FIRST, *(Column(subject.label, bar=True) for subject in subjects), Column(between), LAST)
+    between = "Difference" if len(summaries) == 2 else "Range"
+    columns = (FIRST, *(Column(summary.label, bar=True) for summary in summaries), Column(between), LAST)
 
     def cells(c: int) -> tuple[str, ...]:
-        values = [subject.per_class[c]["plain"] for subject in subjects]
+        values = [summary.per_class[c]["plain"] for summary in summaries]
         if None in values:
-            return (*map(percent, values), "n/a")
-        gap = signed(values[1] - values[0]) if len(values) == 2 else percent(max(values) - min(values))
-        return (*map(percent, values), gap)
+            return (*map(format_percent, values), "n/a")
+        gap = format_signed(values[1] - values[0]) if len(values) == 2 else format_percent(max(values) - min(values))
+        return (*map(format_percent, values), gap)
 
-    return ClassTable(columns, _rows(subjects[0], [cells(c) for c in range(len(subjects[0].classes))]))
+    return ClassTable(columns, _rows(summaries[0], [cells(c) for c in range(len(summaries[0].classes))]))
 
 
-def _rows(subject: Subject, cells: list[tuple[str, ...]]) -> tuple[ClassRow, ...]:
-    classes, tested = subject.classes, [row["test_images"] for row in subject.per_class]
+def _rows(summary: RunSummary, cells: list[tuple[str, ...]]) -> tuple[ClassRow, ...]:
+    classes, tested = summary.classes, [row["test_images"] for row in summary.per_class]
     order = sorted(range(len(classes)), key=lambda c: -classes.counts[c])
     return tuple(
         ClassRow(classes.names[c], classes.groups[c], (f"{classes.counts[c]:,}", *cells[c], f"{tested[c]:,}"))

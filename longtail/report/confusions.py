@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.report.subject import Subject
-from longtail.runs import RunFolder
+from longtail.report.summary import RunSummary
 
 PAIRS, EXAMPLES = 12, 6  # shown
 
@@ -27,7 +26,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Wrong:
+class Misclassified:
     """The wrong predictions of all seeds, (M,) each: truth, prediction, confidence and position of the image."""
 
     truth: np.ndarray
@@ -37,12 +36,15 @@ class Wrong:
     tested: np.ndarray  # (C,) predictions for each true class
 
     @classmethod
-    def of(cls, subject: Subject) -> "Wrong":
-        """Read `predictions.parquet` of every seed; raises LongtailError for a file that longtail did not write."""
-        parts, classes = [_columns(run, len(subject.classes)) for run in subject.runs], len(subject.classes)
-        label, predicted, confidence, index = (np.concatenate(column) for column in zip(*parts, strict=True))
+    def load(cls, summary: RunSummary) -> "Misclassified":
+        """Read the predictions of every seed; raises LongtailError for a damaged file."""
+        columns = [run.predictions for run in summary.runs]
+        label, predicted, confidence, index = (
+            np.concatenate([column[name] for column in columns])
+            for name in ("label", "predicted", "confidence", "index")
+        )
         wrong = label != predicted
-        tested = np.bincount(label, minlength=classes)
+        tested = np.bincount(label, minlength=len(summary.classes))
         return cls(label[wrong], predicted[wrong], confidence[wrong], index[wrong], tested)
 
     def pairs(self) -> list[Pair]:
@@ -67,26 +69,9 @@ class Wrong:
         return tuple(surest.items())[:EXAMPLES]
 
 
-def most_frequent(pairs: list[Pair]) -> dict[int, Pair]:
+def find_most_frequent(pairs: list[Pair]) -> dict[int, Pair]:
     """For each class with a wrong prediction, what it is most often taken for."""
     found: dict[int, Pair] = {}
     for pair in pairs:
         found.setdefault(pair.truth, pair)
     return found
-
-
-def _columns(run: RunFolder, classes: int) -> list[np.ndarray]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with run.as_written("predictions.parquet"):
-        try:
-            table = pq.read_table(run.path / "predictions.parquet")
-        except (OSError, pa.ArrowException) as error:
-            raise ValueError(error) from error
-        label, predicted, confidence, index = (
-            table[name].to_numpy() for name in ("label", "predicted", "confidence", "index")
-        )
-        if len(label) and not 0 <= min(label.min(), predicted.min()) <= max(label.max(), predicted.max()) < classes:
-            raise ValueError(f"labels outside the {classes} classes")
-    return [label, predicted, confidence, index]

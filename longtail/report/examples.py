@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from longtail.data import Split
-from longtail.evaluate import pixels_of
+from longtail.evaluate import read_pixels
 from longtail.report.confusions import PAIRS, Pair
-from longtail.report.subject import Subject
+from longtail.report.summary import RunSummary
 
 CRISP, LARGEST = 64, 96  # pixels: up to here an image is kept as it is; a larger one is shrunk to that
 
@@ -46,14 +46,14 @@ class Confusions:
     crisp: bool
 
 
-def confusions(subject: Subject, pairs: list[Pair], split: Split | None, why: str) -> Confusions:
+def build_confusions(summary: RunSummary, pairs: list[Pair], split: Split | None, why: str) -> Confusions:
     """The most frequent pairs with the images that were most surely wrong, where the images are at hand."""
 
     def example(index: int, confidence: float) -> Example:
-        (image,) = pixels_of(split.test, [index], subject.recipe.family)
-        return Example(data_uri(image.numpy()), index, confidence)
+        (image,) = read_pixels(split.test, [index], summary.recipe.transform_set)
+        return Example(encode_data_uri(image.numpy()), index, confidence)
 
-    classes, shown = subject.classes, pairs[:PAIRS]
+    classes, shown = summary.classes, pairs[:PAIRS]
     found = [
         Confusion(
             *(classes.names[c] for c in (p.truth, p.predicted)),
@@ -67,13 +67,13 @@ def confusions(subject: Subject, pairs: list[Pair], split: Split | None, why: st
         f"The first {len(shown)} of {len(pairs):,} pairs of classes that occur, by number of images; the percentage is "
         "the share of the true class."
     )
-    if len(subject.seeds) > 1:
-        note += f" Counts add up all {len(subject.seeds)} seeds."
+    if len(summary.seeds) > 1:
+        note += f" Counts add up all {len(summary.seeds)} seeds."
     note += " Under an image: the confidence in the wrong class, the surest first." if split else f" No images: {why}"
-    return Confusions(found, note, subject.recipe.family.size <= CRISP)
+    return Confusions(found, note, summary.recipe.transform_set.size <= CRISP)
 
 
-def data_uri(pixels: np.ndarray) -> str:
+def encode_data_uri(pixels: np.ndarray) -> str:
     """(3, H, W) uint8 -> a small PNG or, for a larger image, a JPEG that fits 96 x 96 pixels, as a data URI."""
     from PIL import Image
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from longtail.metrics import METRICS
-from longtail.report.subject import Subject
+from longtail.report.summary import RunSummary
 
 LOWER_IS_BETTER = {"ece"}
 GROUPS = {"balanced": "all classes", "many": "many", "medium": "medium", "few": "few"}
@@ -23,12 +23,12 @@ MEANINGS = {
 }
 
 
-def percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """One decimal, n/a for None."""
     return "n/a" if value is None else f"{value:.1f}"
 
 
-def signed(value: float | None) -> str:
+def format_signed(value: float | None) -> str:
     """One decimal with its sign, a true minus, and none for 0.0."""
     if value is None:
         return "n/a"
@@ -45,58 +45,58 @@ class Row:
     how: str
 
 
-def rows_of(subject: Subject) -> list[Row]:
+def build_rows(summary: RunSummary) -> list[Row]:
     """The ensemble and each expert, plain and then mirrored; a single network has one row each."""
     found = []
     for how, note in (("plain", ""), ("flip", ", mirrored")):
-        numbers = subject.summary[how]
-        if subject.experts == 1:
+        numbers = summary.metrics[how]
+        if summary.experts == 1:
             found.append(Row(f"single network{note}", numbers["ensemble"], True, how))
             continue
-        found.append(Row(f"ensemble of {subject.experts}{note}", numbers["ensemble"], True, how))
+        found.append(Row(f"ensemble of {summary.experts}{note}", numbers["ensemble"], True, how))
         found += [Row(f"expert {k}{note}", n, False, how) for k, n in enumerate(numbers["experts"], 1)]
     return found
 
 
-def best_of(subjects: list[Subject], how: str) -> dict[str, tuple[set[int], str]]:
+def find_best(summaries: list[RunSummary], how: str) -> dict[str, tuple[set[int], str]]:
     """For each metric that all have, the best runs, equal as printed, and whether that is clear, close or open.
 
     A lead over the runner-up is clear above two standard errors of the difference of their means, and open for want of seeds.
     """
     found = {}
     for metric in METRICS:
-        numbers = [subject.summary[how]["ensemble"][metric] for subject in subjects]
+        numbers = [summary.metrics[how]["ensemble"][metric] for summary in summaries]
         if None in numbers:
             continue
         sign = -1 if metric in LOWER_IS_BETTER else 1
         order = sorted(range(len(numbers)), key=lambda i: -sign * numbers[i]["mean"])
         gap = abs(numbers[order[0]]["mean"] - numbers[order[1]]["mean"])
-        error = standard_error(subjects[order[0]], subjects[order[1]], how, metric)
-        winners = {i for i in order if percent(numbers[i]["mean"]) == percent(numbers[order[0]]["mean"])}
+        error = compute_standard_error(summaries[order[0]], summaries[order[1]], how, metric)
+        winners = {i for i in order if format_percent(numbers[i]["mean"]) == format_percent(numbers[order[0]]["mean"])}
         found[metric] = (winners, "open" if error is None else "clear" if gap > 2 * error else "close")
     return found
 
 
-def standard_error(a: Subject, b: Subject, how: str, metric: str) -> float | None:
+def compute_standard_error(a: RunSummary, b: RunSummary, how: str, metric: str) -> float | None:
     """Of the difference of two means over seeds; None where either has a single seed."""
     total = 0.0
-    for subject in (a, b):
-        sd = subject.summary[how]["ensemble"][metric]["sd"]
+    for summary in (a, b):
+        sd = summary.metrics[how]["ensemble"][metric]["sd"]
         if sd is None:
             return None
-        total += sd**2 / len(subject.seeds)
+        total += sd**2 / len(summary.seeds)
     return total**0.5
 
 
-def differences(subjects: list[Subject]) -> list[tuple[str, dict[str, dict | None]]]:
+def compute_differences(summaries: list[RunSummary]) -> list[tuple[str, dict[str, dict | None]]]:
     """Every other run less the first, plain ensembles: {mean, sd} with the standard error for sd, None where either has none."""
-    first, found = subjects[0], []
-    for other in subjects[1:]:
+    first, found = summaries[0], []
+    for other in summaries[1:]:
         numbers = {}
         for metric in METRICS:
-            a, b = (s.summary["plain"]["ensemble"][metric] for s in (first, other))
+            a, b = (s.metrics["plain"]["ensemble"][metric] for s in (first, other))
             known = a is not None and b is not None
-            error = standard_error(first, other, "plain", metric) if known else None
+            error = compute_standard_error(first, other, "plain", metric) if known else None
             numbers[metric] = {"mean": b["mean"] - a["mean"], "sd": error} if known else None
         found.append((f"{other.label} \N{MINUS SIGN} {first.label}", numbers))
     return found
@@ -113,20 +113,20 @@ class GroupBars:
     bars: tuple[tuple[str, float | None, tuple[float, ...]], ...]
 
 
-def group_bars(subjects: list[Subject]) -> list[GroupBars]:
+def build_group_bars(summaries: list[RunSummary]) -> list[GroupBars]:
     """All classes, then each group that has classes; accuracy is the mean of its classes' accuracies."""
-    classes, found = subjects[0].classes, []
+    classes, found = summaries[0].classes, []
     for metric, name in GROUPS.items():
         counts = [n for n, g in zip(classes.counts, classes.groups, strict=True) if metric in ("balanced", g)]
         if counts:
-            bars = tuple((s.label, *_accuracy(s, metric)) for s in subjects)
+            bars = tuple((s.label, *_accuracy(s, metric)) for s in summaries)
             found.append(GroupBars(name, len(counts), min(counts), max(counts), bars))
     return found
 
 
-def _accuracy(subject: Subject, metric: str) -> tuple[float | None, tuple[float, ...]]:
-    plain = subject.summary["plain"]
+def _accuracy(summary: RunSummary, metric: str) -> tuple[float | None, tuple[float, ...]]:
+    plain = summary.metrics["plain"]
     if plain["ensemble"][metric] is None:
         return None, ()
     single = [expert[metric]["mean"] for expert in plain["experts"]]
-    return plain["ensemble"][metric]["mean"], tuple(single) if subject.experts > 1 else ()
+    return plain["ensemble"][metric]["mean"], tuple(single) if summary.experts > 1 else ()

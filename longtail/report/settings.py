@@ -4,9 +4,9 @@ import statistics
 from dataclasses import dataclass, fields
 
 from longtail.errors import LongtailError
-from longtail.methods import METHODS, method_class, options_of
+from longtail.methods import METHODS, get_options
 from longtail.recipe import Recipe
-from longtail.report.subject import Subject
+from longtail.report.summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -24,27 +24,27 @@ class Setting:
         return self.matters and len(set(self.values) - {""}) > 1
 
 
-def recipe_settings(subjects: list[Subject]) -> list[Setting]:
+def list_recipe_settings(summaries: list[RunSummary]) -> list[Setting]:
     """Every field of the recipe; the seeds stand for the seed."""
     found = []
     for field in fields(Recipe):
         if field.name == "options":
             continue
-        values = [getattr(subject.recipe, field.name) for subject in subjects]
+        values = [getattr(summary.recipe, field.name) for summary in summaries]
         if field.name == "seed":
-            values = [", ".join(map(str, subject.seeds)) for subject in subjects]
-        found.append(Setting(field.name, tuple(map(written, values)), field.type.__metadata__[0]))
+            values = [", ".join(map(str, summary.seeds)) for summary in summaries]
+        found.append(Setting(field.name, tuple(map(format_value, values)), field.type.__metadata__[0]))
     return found
 
 
-def option_settings(subjects: list[Subject]) -> list[Setting]:
+def list_option_settings(summaries: list[RunSummary]) -> list[Setting]:
     """Every option of the methods, given or by default; empty for a method that has not got it."""
     known: dict[str, str] = {}
     values: list[dict[str, str]] = []
-    for subject in subjects:
-        options = options_of(method_class(subject.recipe.method))
+    for summary in summaries:
+        options = get_options(summary.recipe.method)
         known |= {name: option.help for name, option in options.items()}
-        values.append({name: written(value) for name, value in subject.recipe.options.items()})
+        values.append({name: format_value(value) for name, value in summary.recipe.options.items()})
     return [Setting(name, tuple(own.get(name, "") for own in values), text) for name, text in known.items()]
 
 
@@ -61,13 +61,13 @@ ENVIRONMENT = {
 }
 
 
-def environment_settings(subjects: list[Subject]) -> list[Setting]:
+def list_environment_settings(summaries: list[RunSummary]) -> list[Setting]:
     """The machine, versions, time and memory of each run; several seeds that differ are all named."""
     found = []
     for name, meaning in ENVIRONMENT.items():
-        values = [_joined([environment[name] for environment in _environments(s, name)]) for s in subjects]
+        values = [_join_distinct([environment[name] for environment in _environments(s, name)]) for s in summaries]
         found.append(Setting(name, tuple(values), meaning, False))
-    times = [_times(subject) for subject in subjects]
+    times = [_times(summary) for summary in summaries]
     found.append(
         Setting("training", tuple(t[0] for t in times), "seconds, summed over epochs; a mean over seeds", False)
     )
@@ -76,9 +76,9 @@ def environment_settings(subjects: list[Subject]) -> list[Setting]:
     return found
 
 
-def data_settings(subject: Subject) -> list[Setting]:
+def list_data_settings(summary: RunSummary) -> list[Setting]:
     """The images, which all runs of a report share."""
-    split = subject.split
+    split = summary.split
     shape = " x ".join(map(str, split["image_shape"])) if split["image_shape"] else "of any size, read from files"
     return [
         Setting("training images", (f"{split['train_images']:,}",), "in the long-tailed draw"),
@@ -89,33 +89,33 @@ def data_settings(subject: Subject) -> list[Setting]:
     ]
 
 
-def source_of(subject: Subject) -> str:
+def format_source(summary: RunSummary) -> str:
     """The paper of a method with its year."""
-    entry = METHODS[subject.recipe.method]
-    return f"{entry.paper} {entry.year or ''}".strip()
+    entry = METHODS.get(summary.recipe.method)
+    return f"{entry.paper} {entry.year or ''}".strip() if entry else f"Method {summary.recipe.method}"
 
 
-def written(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as a command line takes it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _environments(subject: Subject, name: str) -> list[dict]:
-    for run, environment in zip(subject.runs, subject.environments, strict=True):
-        if name not in environment:
+def _environments(summary: RunSummary, name: str) -> list[dict]:
+    for run in summary.runs:
+        if name not in run.environment:
             raise LongtailError(f"{run.path / 'environment.json'} is not as longtail wrote it (no '{name}')")
-    return subject.environments
+    return [run.environment for run in summary.runs]
 
 
-def _joined(values: list[object]) -> str:
+def _join_distinct(values: list[object]) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
 
 
-def _times(subject: Subject) -> tuple[str, str, str]:
-    with subject.runs[0].as_written("metrics.csv"):
-        seconds = [[float(row["seconds"]) for row in rows] for rows in subject.metrics]
-        memory = max(float(row["peak_memory_mb"]) for rows in subject.metrics for row in rows)
+def _times(summary: RunSummary) -> tuple[str, str, str]:
+    with summary.first.folder.report_damage("metrics.csv"):
+        seconds = [[row["seconds"] for row in run.metrics] for run in summary.runs]
+        memory = max(row["peak_memory_mb"] for run in summary.runs for row in run.metrics)
     total = statistics.mean(sum(own) for own in seconds)
     return f"{total:,.1f}", f"{statistics.median([one for own in seconds for one in own]):,.2f}", f"{memory:,.0f}"

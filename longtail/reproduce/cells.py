@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from fnmatch import fnmatch
 
-from longtail.methods import method_class, options_of
+from longtail.methods import get_options
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.reproduce.tables import SCALES, Row, Setting, Table
@@ -26,29 +26,29 @@ class Cell:
         """The same for every table that needs this run; readable, and unique by a hash of the whole recipe."""
         r = self.recipe
         gamma = "" if r.imbalance is None else f"-g{r.imbalance:g}"
-        return f"{self.scale}-{r.data}{gamma}-{r.method}-seed{r.seed}-{recipe_hash(r)[:10]}"
+        return f"{self.scale}-{r.data}{gamma}-{r.method}-seed{r.seed}-{hash_recipe(r)[:10]}"
 
     @property
     def label(self) -> str:
         """What a person calls it."""
         r = self.recipe
-        return f"{self.row.label}, {r.data} ({r.tail}), seed {r.seed}, scale {self.scale}"
+        return f"{self.row.label}, {r.data} ({r.imbalance_text}), seed {r.seed}, scale {self.scale}"
 
 
-def recipe_hash(recipe: Recipe) -> str:
+def hash_recipe(recipe: Recipe) -> str:
     """Sha256 of what a recipe sets apart from the defaults, so that a field or option added later changes no hash."""
-    values, known = recipe.asdict(), options_of(method_class(recipe.method))
+    values, known = recipe.asdict(), get_options(recipe.method)
     chosen = {f.name: values[f.name] for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
     chosen["options"] = {name: value for name, value in recipe.options.items() if value != known[name].default}
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
 
-def scale_name(scale: str, precision: str) -> str:
+def format_scale(scale: str, precision: str) -> str:
     """The tag of a scale: results at another precision are another scale."""
     return scale if precision == "fp32" else f"{scale}-{precision}"
 
 
-def cells_of(
+def build_cells(
     table: Table, scale: str = "full", seeds: int | None = None, precision: str = "fp32", only: str | None = None
 ) -> Iterator[Cell]:
     """The cells of a table, seed by seed, so that every row has its first number early; `only` is a pattern of row labels."""
@@ -59,4 +59,4 @@ def cells_of(
             for setting in table.settings:
                 changes = {**SCALES[scale].changes, **setting.changes, **row.changes}
                 recipe = recipe_for(changes.pop("data"), seed=seed, precision=precision, **changes)
-                yield Cell(row, setting, recipe, scale_name(scale, precision))
+                yield Cell(row, setting, recipe, format_scale(scale, precision))

@@ -5,9 +5,11 @@ import json
 import subprocess
 from pathlib import Path
 
-from longtail.errors import LongtailError, expanded
-from longtail.reproduce.cells import Cell, recipe_hash
-from longtail.runs import RunFolder
+from longtail.errors import LongtailError, expand_path
+from longtail.reproduce.cells import Cell, hash_recipe
+from longtail.runs.files import write_json
+from longtail.runs.finished import FinishedRun
+from longtail.runs.folder import RunFolder
 
 KEYS = {"cell", "scale", "recipe", "recipe_sha256", "results", "seconds", "machine", "commit", "sha256"}
 
@@ -16,7 +18,7 @@ class Ledger:
     """Reads and writes cells in a folder; raises LongtailError where that fails."""
 
     def __init__(self, path: str | Path):
-        self.path = expanded(path)
+        self.path = expand_path(path)
         if self.path.exists() and not self.path.is_dir():
             raise LongtailError(f"{self.path} is a file, not a ledger's folder; choose another --ledger")
 
@@ -39,19 +41,19 @@ class Ledger:
             return None
         try:
             kept = json.loads(path.read_text())
-            whole = kept.keys() == KEYS and kept["sha256"] == digest(kept)
+            whole = kept.keys() == KEYS and kept["sha256"] == compute_digest(kept)
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise LongtailError(f"{path} cannot be read ({error})") from error
         if not whole:
             raise LongtailError(f"{path} is not as it was written: its sha256 does not fit its contents")
-        if kept["recipe_sha256"] != recipe_hash(cell.recipe) or kept["scale"] != cell.scale:
+        if kept["recipe_sha256"] != hash_recipe(cell.recipe) or kept["scale"] != cell.scale:
             raise LongtailError(f"{path} holds another cell than its name says")
         for name, value in kept["recipe"]["options"].items():
             if value != (now := cell.recipe.options.get(name)):
                 raise LongtailError(f"{path} was trained with {name} {value}; by default it is {now} by now")
         return kept
 
-    def set_aside(self, cell: Cell) -> Path:
+    def quarantine(self, cell: Cell) -> Path:
         """Move a file that cannot be used out of the way, keeping it; returns where it went."""
         path = self.file(cell)
         number = sum(1 for _ in self.path.glob(f"{path.name}.corrupt*"))
@@ -64,23 +66,23 @@ class Ledger:
             "cell": cell.name,
             "scale": cell.scale,
             "recipe": cell.recipe.asdict(),
-            "recipe_sha256": recipe_hash(cell.recipe),
+            "recipe_sha256": hash_recipe(cell.recipe),
             "results": run.read_json("results.json"),
-            "seconds": sum(row["seconds"] for row in run.load_checkpoint()["rows"]),
+            "seconds": sum(row["seconds"] for row in FinishedRun(run).metrics),
             "machine": machine,
-            "commit": commit(),
+            "commit": get_commit(),
         }
-        RunFolder(self.path).write_json(f"{cell.name}.json", kept | {"sha256": digest(kept)})
+        write_json(self.path / f"{cell.name}.json", kept | {"sha256": compute_digest(kept)})
         return kept
 
 
-def digest(kept: dict) -> str:
+def compute_digest(kept: dict) -> str:
     """Sha256 of a cell's contents without the digest itself."""
     content = {key: value for key, value in kept.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def commit() -> str | None:
+def get_commit() -> str | None:
     """The commit of the code that runs, marked if files were changed since; None outside a clone."""
     here = Path(__file__).resolve().parent
     git = ["git", "-C", str(here)]

@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass
 
-from longtail.errors import LongtailError, expanded
+from longtail.distributed import init_world
+from longtail.errors import LongtailError, expand_path
+from longtail.launch import build_trainer
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
-from longtail.runs import Busy
-from longtail.track import Report
-from longtail.train import Training, prepare
-from longtail.world import start
+from longtail.runs.folder import Busy
+from longtail.tracking import ProgressReport
+from longtail.trainer import Stopped
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Progress:
 def reproduce(
     cells: Iterable[Cell],
     ledger: Ledger,
-    report: Report,
+    report: ProgressReport,
     *,
     budget: float = float("inf"),
     root: str | None = None,
@@ -41,61 +41,57 @@ def reproduce(
     A cell that fails is reported and the others go on; a corrupt file of the ledger is reported, set aside, and run again.
     Raises LongtailError where data are missing.
     """
-    deadline, world, progress = time.monotonic() + budget, start(device, threads), Progress()
+    deadline, world, progress = time.monotonic() + budget, init_world(device, threads), Progress()
     unique = {cell.name: cell for cell in cells}
     for number, cell in enumerate(unique.values(), 1):
-        if kept(ledger, cell, say):
+        if read_or_quarantine(ledger, cell, say):
             progress.before += 1
             continue
         if time.monotonic() >= deadline:
             progress.out_of_time = True
             break
         say(f"cell {number} of {len(unique)}: {cell.label}")
-        with world.fork_random():
-            where = data_root(root, cell.recipe.data)
-            training = prepare(cell.recipe, ledger.run_path(cell), report, world, where, resume=True)
+        data, path = find_data_root(root, cell.recipe.data), ledger.run_path(cell)
+        with world.session(tf32=cell.recipe.precision == "tf32"):
+            trainer = build_trainer(
+                cell.recipe, path, report, world, data, True, None, lambda: time.monotonic() >= deadline
+            )
             try:
-                progress.out_of_time = not train_until(training, deadline)
+                trainer.fit()
+            except Stopped:
+                progress.out_of_time = True
+                say(f"the time is up; its finished epochs are kept in {path}")
+                break
             except Busy:
                 say("another process is training it; on to the next")
                 progress.elsewhere += 1
-                continue
             except LongtailError as error:
                 say(str(error))
                 progress.failed += 1
-                continue
-        if progress.out_of_time:
-            say(f"the time is up; its finished epochs are kept in {training.run.path}")
-            break
-        ledger.keep(cell, training.run)
-        progress.finished += 1
+            else:
+                ledger.keep(cell, trainer.run)
+                progress.finished += 1
     return progress
 
 
-def train_until(training: Training, deadline: float) -> bool:
-    """Train until the end or the deadline; returns whether it is finished."""
-    with closing(training.go()) as going:
-        return all(time.monotonic() < deadline for _ in going)
-
-
-def kept(ledger: Ledger, cell: Cell, say: Callable[[str], None]) -> dict | None:
+def read_or_quarantine(ledger: Ledger, cell: Cell, say: Callable[[str], None]) -> dict | None:
     """A cell's contents; a file that cannot be used is reported, set aside, and so run again."""
     try:
         return ledger.read(cell)
     except LongtailError as error:
-        say(f"{error}; it is set aside as {ledger.set_aside(cell).name} and run again")
+        say(f"{error}; it is set aside as {ledger.quarantine(cell).name} and run again")
         return None
 
 
-def data_root(root: str | None, data: str) -> str | None:
+def find_data_root(root: str | None, data: str) -> str | None:
     """The folder of one data set: ROOT/cifar10 for cifar10-lt where there is one, else ROOT itself."""
     if root is None:
         return None
-    own = expanded(root) / data.removesuffix("-lt")
+    own = expand_path(root) / data.removesuffix("-lt")
     return str(own) if own.is_dir() else root
 
 
-def seconds_of(budget: str) -> float:
+def parse_budget(budget: str) -> float:
     """Seconds of "90s", "9m", "1.5h"; raises LongtailError for anything else."""
     units = {"s": 1, "m": 60, "h": 3600}
     number, unit = budget[:-1], budget[-1:]

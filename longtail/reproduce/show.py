@@ -43,7 +43,7 @@ class Line:
         return ours if self.paper is None else f"{ours} [{self.paper:g}]"
 
 
-def measured(kept: dict, path: str) -> float | None:
+def get_measurement(kept: dict, path: str) -> float | None:
     """A number of a cell: its minutes of training, or one of its results by its path; "single" is the mean over experts."""
     if path == "minutes":
         return kept["seconds"] / 60
@@ -54,7 +54,7 @@ def measured(kept: dict, path: str) -> float | None:
     return results[how][who][name]
 
 
-def lines_of(table: Table, cells: list[Cell], ledger: Ledger) -> list[Line]:
+def build_lines(table: Table, cells: list[Cell], ledger: Ledger) -> list[Line]:
     """Every number of a table in the order of its rows; corrupt files count as missing."""
     found: dict[tuple[str, str], list[dict]] = {}
     wanted: dict[tuple[str, str], int] = {}
@@ -72,19 +72,19 @@ def lines_of(table: Table, cells: list[Cell], ledger: Ledger) -> list[Line]:
             place = (row.label, setting.heading)
             if place in wanted:
                 lines += [
-                    _line(row, setting, name, path, found[place], wanted[place])
+                    _build_line(row, setting, name, path, found[place], wanted[place])
                     for name, path in setting.measures.items()
                 ]
     return lines
 
 
-def _line(row: Row, setting: Setting, name: str, path: str, found: list[dict], wanted: int) -> Line:
+def _build_line(row: Row, setting: Setting, name: str, path: str, found: list[dict], wanted: int) -> Line:
     column = ", ".join(part for part in (setting.heading, name) if part)
-    values = [measured(kept, path) for kept in found]
+    values = [get_measurement(kept, path) for kept in found]
     return Line(row.label, column, tuple(v for v in values if v is not None), wanted, row.paper.get(column))
 
 
-def grid(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
+def build_grid(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of text."""
     columns = list(dict.fromkeys(line.column for line in lines))
     rows = {
@@ -96,7 +96,7 @@ def grid(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
 
 def as_markdown(lines: list[Line]) -> str:
     """A table in Markdown."""
-    columns, rows = grid(lines)
+    columns, rows = build_grid(lines)
     head = ["", *columns]
     body = [head, ["---", *("---:" for _ in columns)], *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in body) + "\n"

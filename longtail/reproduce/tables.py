@@ -69,12 +69,12 @@ class Table:
     figure: str | None = None
 
 
-def cifar(classes: int, imbalance: float) -> dict:
+def cifar_setting(classes: int, imbalance: float) -> dict:
     """CIFAR-10-LT or CIFAR-100-LT at one imbalance."""
     return {"data": f"cifar{classes}-lt", "imbalance": float(imbalance)}
 
 
-C100 = Setting("", cifar(100, 100), CALIBRATED)
+C100 = Setting("", cifar_setting(100, 100), CALIBRATED)
 HEADINGS = [f"CIFAR-{classes}-LT {gamma}" for classes in (10, 100) for gamma in (10, 50, 100, 200)]
 
 
@@ -85,17 +85,17 @@ LARGE = {
 }
 
 
-def printed(*values: float) -> dict[str, float]:
+def table1_row(*values: float) -> dict[str, float]:
     """A row of Table I: CIFAR-10-LT at 10, 50, 100, 200, then CIFAR-100-LT."""
     return dict(zip(HEADINGS, values, strict=True))
 
 
-def ablation(label: str, paper: float | None, **parts: bool) -> Row:
+def ablation_row(label: str, paper: float | None, **parts: bool) -> Row:
     """A row of Table III."""
     return Row(label, {"method": "ecl", **parts}, {} if paper is None else {"top-1": paper})
 
 
-def drawn(title: str, figure: str, *methods: str) -> Table:
+def figure_table(title: str, figure: str, *methods: str) -> Table:
     """A figure that compares methods side by side, one seed each."""
     rows = tuple(Row(method, {"method": method}) for method in methods)
     return Table(f"{title}, CIFAR-100-LT, imbalance 100", (C100,), rows, seeds=1, figure=figure)
@@ -107,15 +107,15 @@ TABLES = {
     "table1": Table(
         "Table I: top-1 on CIFAR-10-LT and CIFAR-100-LT, %",
         tuple(
-            Setting(f"CIFAR-{classes}-LT {gamma}", cifar(classes, gamma), {"": TOP1})
+            Setting(f"CIFAR-{classes}-LT {gamma}", cifar_setting(classes, gamma), {"": TOP1})
             for classes in (10, 100)
             for gamma in (10, 50, 100, 200)
         ),
         (
             Row("ce", {"method": "ce"}),
             Row("bc", {"method": "bc"}),
-            Row("ncl", {"method": "ncl"}, printed(91.1, 87.3, 85.5, 82.2, 63.8, 58.2, 54.2, 49.5)),
-            Row("ecl", {"method": "ecl"}, printed(91.8, 88.9, 86.5, 83.6, 67.3, 59.9, 56.3, 51.4)),
+            Row("ncl", {"method": "ncl"}, table1_row(91.1, 87.3, 85.5, 82.2, 63.8, 58.2, 54.2, 49.5)),
+            Row("ecl", {"method": "ecl"}, table1_row(91.8, 88.9, 86.5, 83.6, 67.3, 59.9, 56.3, 51.4)),
         ),
         seeds=5,
     ),
@@ -132,14 +132,14 @@ TABLES = {
         "Table III: what each part of ECL adds, CIFAR-100-LT, imbalance 100",
         (C100,),
         (
-            ablation("none (3 x BC)", 52.2, bkt=False, fld=False, cpt=False),
-            ablation("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
-            ablation("BKT", 53.7, fld=False, cpt=False),
-            ablation("FLD", 54.7, bkt=False, cpt=False),
-            ablation("CPT", 54.2, bkt=False, fld=False),
-            ablation("BKT + CPT", 54.9, fld=False),
-            ablation("FLD + CPT", 55.8, bkt=False),
-            ablation("BKT + FLD + CPT (ECL)", 56.3),
+            ablation_row("none (3 x BC)", 52.2, bkt=False, fld=False, cpt=False),
+            ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
+            ablation_row("BKT", 53.7, fld=False, cpt=False),
+            ablation_row("FLD", 54.7, bkt=False, cpt=False),
+            ablation_row("CPT", 54.2, bkt=False, fld=False),
+            ablation_row("BKT + CPT", 54.9, fld=False),
+            ablation_row("FLD + CPT", 55.8, bkt=False),
+            ablation_row("BKT + FLD + CPT (ECL)", 56.3),
         ),
         seeds=5,
     ),
@@ -148,7 +148,7 @@ TABLES = {
         (
             Setting(
                 "",
-                cifar(100, 100),
+                cifar_setting(100, 100),
                 {
                     "single top-1": "plain.single.top1",
                     "top-1": TOP1,
@@ -170,7 +170,7 @@ TABLES = {
             Row("ce, 1 network", {"method": "ce"}),
             Row("ce, 3 networks", {"method": "ce", "experts": 3}),
             Row("bc, 1 network", {"method": "bc"}),
-            ablation('bc, 3 networks (row "none" of Table III)', 52.2, bkt=False, fld=False, cpt=False),
+            ablation_row('bc, 3 networks (row "none" of Table III)', 52.2, bkt=False, fld=False, cpt=False),
         ),
         seeds=5,
     ),
@@ -178,17 +178,17 @@ TABLES = {
         "What the paper claims, CIFAR-100-LT, imbalance 100, in the order in which it is measured",
         (C100,),
         (
-            ablation("ECL", 56.3),
+            ablation_row("ECL", 56.3),
             Row("BC, 1 network", {"method": "bc"}),
-            ablation("BC, 3 networks", 52.2, bkt=False, fld=False, cpt=False),
+            ablation_row("BC, 3 networks", 52.2, bkt=False, fld=False, cpt=False),
             Row("NCL", {"method": "ncl"}, {"top-1": 54.2, "ECE": 4.62}),
             Row("CE", {"method": "ce"}),
-            ablation("FLD", 54.7, bkt=False, cpt=False),
-            ablation("CPT", 54.2, bkt=False, fld=False),
-            ablation("BKT", 53.7, fld=False, cpt=False),
-            ablation("FLD + CPT", 55.8, bkt=False),
-            ablation("BKT + CPT", 54.9, fld=False),
-            ablation("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
+            ablation_row("FLD", 54.7, bkt=False, cpt=False),
+            ablation_row("CPT", 54.2, bkt=False, fld=False),
+            ablation_row("BKT", 53.7, fld=False, cpt=False),
+            ablation_row("FLD + CPT", 55.8, bkt=False),
+            ablation_row("BKT + CPT", 54.9, fld=False),
+            ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
         ),
         seeds=3,
     ),
@@ -227,7 +227,7 @@ TABLES = {
     ),
     "methods-cifar": Table(
         "Every method on CIFAR-100-LT, imbalance 100, one recipe",
-        (Setting("", cifar(100, 100), TIMED),),
+        (Setting("", cifar_setting(100, 100), TIMED),),
         tuple(Row(name, {"method": name}) for name in METHODS),
         seeds=5,
     ),
@@ -235,25 +235,25 @@ TABLES = {
         "Fig. 2: what the teachers pass on, CIFAR-100-LT, imbalance 100",
         (C100,),
         (
-            ablation("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
-            ablation("BKT", 53.7, fld=False, cpt=False),
+            ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
+            ablation_row("BKT", 53.7, fld=False, cpt=False),
         ),
         seeds=1,
         figure="transfer",
     ),
-    "fig6": drawn("Fig. 6: t-SNE of the features", "embedding", *COMPARED),
+    "fig6": figure_table("Fig. 6: t-SNE of the features", "embedding", *COMPARED),
     "fig7": Table(
         "Fig. 7: distance between experts' features by class, CIFAR-100-LT, imbalance 100",
         (C100,),
         (
-            ablation("without distillation", 52.2, bkt=False, fld=False, cpt=False),
-            ablation("BKT", 53.7, fld=False, cpt=False),
-            ablation("ECL", 56.3),
+            ablation_row("without distillation", 52.2, bkt=False, fld=False, cpt=False),
+            ablation_row("BKT", 53.7, fld=False, cpt=False),
+            ablation_row("ECL", 56.3),
         ),
         seeds=1,
         figure="distance",
     ),
-    "fig8": drawn("Fig. 8: landscapes of loss and accuracy", "landscape", "bc", "ncl", "ecl"),
-    "fig9": drawn("Fig. 9: reliability", "reliability", *COMPARED),
-    "fig10": drawn("Fig. 10: confusion", "confusion", *COMPARED),
+    "fig8": figure_table("Fig. 8: landscapes of loss and accuracy", "landscape", "bc", "ncl", "ecl"),
+    "fig9": figure_table("Fig. 9: reliability", "reliability", *COMPARED),
+    "fig10": figure_table("Fig. 10: confusion", "confusion", *COMPARED),
 }

@@ -3,7 +3,7 @@
 import pytest
 
 import longtail
-from longtail.analysis import Evidence
+from longtail.analysis import RunOutputs
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,5 @@ def ce_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def ecl(ecl_run) -> Evidence:
-    return Evidence.of(ecl_run)
+def ecl(ecl_run) -> RunOutputs:
+    return RunOutputs.load(ecl_run)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from longtail.metrics import group_of
+from longtail.metrics import shot_group
 
 
 def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
@@ -21,7 +21,7 @@ def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
         label="made-up",
         names=names or [f"class {c}" for c in range(classes)],
         counts=counts,
-        groups=[group_of(int(n)) for n in counts],
+        groups=[shot_group(int(n)) for n in counts],
         order=np.argsort(-counts, kind="stable"),
         labels=labels,
         plain=plain,

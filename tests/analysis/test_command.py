@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from longtail import cli
 from longtail.analysis import FIGURES
-from longtail.console import show_run
-from longtail.runs import RunFolder
+from longtail.commands import app
+from longtail.commands.console import show_run
+from longtail.runs.folder import RunFolder
 
 
 def run(*words) -> int:
     with pytest.raises(SystemExit) as stop:
-        cli.main([str(word) for word in words])
+        app.main([str(word) for word in words])
     return stop.value.code
 
 
@@ -78,7 +78,7 @@ def test_a_file_that_is_not_the_figure_and_a_name_that_is_no_picture_are_left_al
 
 def test_a_folder_that_cannot_be_written_in_is_refused_before_any_work(capsys, ecl_run, tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
-    for work in ("longtail.analysis.compute", "longtail.report.compose", "longtail.inspection.command.look_into"):
+    for work in ("longtail.analysis.compute", "longtail.report.compose", "longtail.commands.inspect.look_into"):
         monkeypatch.setattr(work, lambda *_: pytest.fail("the place was not looked at first"))
     for words in (
         ("figure", "tau", ecl_run, "--out", tmp_path / "a.svg"),

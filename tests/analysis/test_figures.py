@@ -41,7 +41,7 @@ def test_accuracy_is_a_loop_over_classes_the_largest_first(made):
 
 def test_curves_are_the_columns_of_the_metrics_with_nan_where_empty(made):
     found = curves.compute(made)
-    assert curves.terms(found) == ["bc", "logit"] and "lr" not in found
+    assert curves.list_terms(found) == ["bc", "logit"] and "lr" not in found
     assert found["loss"].tolist() == [3, 1.5, 1] and found["stage"].tolist() == ["train"] * 3
     assert math.isnan(found["test_top1"][0]) and found["test_top1"][1:].tolist() == [40, 55.5]
     assert "from 3 to 1 nats" in curves.describe(found) and "all 55.5 %" in curves.describe(found)
@@ -98,8 +98,8 @@ def test_transfer_is_a_loop_over_teachers_and_images(made):
 
 def test_distance_is_a_loop_over_pairs_and_classes_and_na_for_an_untested_class(made):
     found = distance.compute(made)
-    assert distance.pairs_of(found) == ["1-2", "1-3", "2-3"]
-    for pair in distance.pairs_of(found):
+    assert distance.list_pairs(found) == ["1-2", "1-3", "2-3"]
+    for pair in distance.list_pairs(found):
         a, b = (made.features[int(k) - 1].tolist() for k in pair.split("-"))
         for i, c in enumerate(made.order):
             each = [math.dist(a[n], b[n]) for n, y in enumerate(made.labels.tolist()) if y == c]
@@ -117,7 +117,7 @@ def test_smoothing_is_a_mean_over_a_window_without_nan():
 
 def test_a_single_expert_has_no_distance_and_says_so():
     found = distance.compute(made_up(COUNTS, experts=1))
-    assert distance.pairs_of(found) == [] and distance.describe(found).startswith("Not applicable")
+    assert distance.list_pairs(found) == [] and distance.describe(found).startswith("Not applicable")
 
 
 def test_tau_is_a_loop_and_zero_is_the_model_as_trained(made):
@@ -136,7 +136,7 @@ def test_tau_is_a_loop_and_zero_is_the_model_as_trained(made):
 def test_embedding_takes_a_few_classes_of_each_group_and_only_tested_ones():
     counts = [500] * 9 + [50] * 3 + [5] * 6
     made = made_up(counts, untested=(17, 3), images=600)
-    chosen = embedding.choose(made).tolist()
+    chosen = embedding.choose_classes(made).tolist()
     assert len(chosen) == 4 + 3 + 4 and not {17, 3} & set(chosen) and {0, 8, 9, 10, 11, 12, 16} <= set(chosen)
     found = embedding.compute(made)
     assert found["place"].shape == (len(found["label"]), 2) and np.isfinite(found["place"]).all()
@@ -148,7 +148,7 @@ def test_neighbours_alike_is_a_loop():
     g = np.random.default_rng(0)
     features, labels = g.normal(size=(30, 4)), g.integers(0, 2, 30)
     near = [min((math.dist(features[i], features[j]), j) for j in range(30) if j != i)[1] for i in range(30)]
-    assert embedding.neighbours_alike(features, labels) == pytest.approx(100 * (labels[near] == labels).mean())
+    assert embedding.nearest_neighbor_purity(features, labels) == pytest.approx(100 * (labels[near] == labels).mean())
 
 
 def test_an_embedding_of_two_images_is_refused():

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from longtail.analysis import landscape
-from longtail.evaluate import logits_of
+from longtail.evaluate import compute_logits
 
 
 def state(method):
@@ -15,7 +15,7 @@ def state(method):
 
 def test_every_filter_of_a_direction_has_the_norm_of_the_weights_and_the_rest_is_zero(ecl):
     direction = landscape.random_direction(ecl.method, torch.Generator().manual_seed(0))
-    weights = landscape.parameters(ecl.method)
+    weights = landscape.inference_parameters(ecl.method)
     assert direction.keys() == weights.keys() and not any("key." in name or "ref." in name for name in direction)
     kinds = set()
     for name, d in direction.items():
@@ -32,7 +32,7 @@ def test_every_filter_of_a_direction_has_the_norm_of_the_weights_and_the_rest_is
 def test_the_weights_come_back_bit_for_bit_even_after_an_error(ecl):
     before = state(ecl.method)
     direction = landscape.random_direction(ecl.method, torch.Generator().manual_seed(1))
-    with pytest.raises(KeyboardInterrupt), landscape.moved(ecl.method, direction, 0.3):
+    with pytest.raises(KeyboardInterrupt), landscape.moved_weights(ecl.method, direction, 0.3):
         assert not torch.equal(ecl.method.cls.weight, before["cls.weight"])
         assert torch.equal(ecl.method.cls.bias, before["cls.bias"])
         raise KeyboardInterrupt
@@ -44,8 +44,8 @@ def test_step_zero_is_the_plain_loss_and_the_rest_is_another_place(ecl, monkeypa
     monkeypatch.setattr(landscape, "DIRECTIONS", 2)
     before = state(ecl.method)
     found = landscape.compute(ecl)
-    chosen = landscape.subset(ecl.labels, landscape.IMAGES)
-    z = logits_of(ecl.method, ecl.split.test.images[chosen], ecl.views).mean(0).double()
+    chosen = landscape.draw_subset(ecl.labels, landscape.IMAGES)
+    z = compute_logits(ecl.method, ecl.split.test.images[chosen], ecl.views).mean(0).double()
     assert found["step"].tolist() == [-1, 0, 1] and found["loss"].shape == (2, 3)
     assert found["loss"][:, 1].tolist() == [cross_entropy(z, ecl.labels[chosen]).item()] * 2
     assert np.allclose(found["accuracy"][:, 1], 100 * (z.argmax(-1) == ecl.labels[chosen]).double().mean().item())
@@ -56,6 +56,6 @@ def test_step_zero_is_the_plain_loss_and_the_rest_is_another_place(ecl, monkeypa
 
 def test_the_subset_is_fixed_distinct_and_no_larger_than_the_test():
     labels = torch.zeros(50, dtype=torch.long)
-    chosen = landscape.subset(labels, 20)
-    assert len(set(chosen.tolist())) == 20 and torch.equal(chosen, landscape.subset(labels, 20))
-    assert landscape.subset(labels, 400).tolist() == list(range(50))
+    chosen = landscape.draw_subset(labels, 20)
+    assert len(set(chosen.tolist())) == 20 and torch.equal(chosen, landscape.draw_subset(labels, 20))
+    assert landscape.draw_subset(labels, 400).tolist() == list(range(50))

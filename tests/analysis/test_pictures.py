@@ -9,11 +9,11 @@ import pytest
 from made_up_evidence import made_up
 
 from longtail import LongtailError, analysis
-from longtail.analysis import FIGURES, Evidence, picture, render, save, stored
+from longtail.analysis import FIGURES, RunOutputs, load_stored_figure, render_figure, render_panels, save_figure
 from longtail.analysis.points import Point
 from longtail.analysis.style import INK
 from longtail.data import load_split
-from longtail.runs import RunFolder
+from longtail.runs.folder import RunFolder
 
 ONE = [name for name, entry in FIGURES.items() if entry.runs == "one" and name != "landscape"]
 STEP = np.linspace(-1, 1, 5)
@@ -53,9 +53,9 @@ def check(svg: str) -> None:
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_self_contained_deterministic_and_says_what_it_shows(name):
     panels = panels_of(name, made_up([500, 300, 50, 30, 9, 3]))
-    drawing = picture(name, panels)
+    drawing = render_panels(name, panels)
     check(drawing.svg)
-    assert drawing == picture(name, panels) and len(drawing.svg) < 150_000
+    assert drawing == render_panels(name, panels) and len(drawing.svg) < 150_000
     assert re.search(r"\d", drawing.alt) and "nan" not in drawing.alt
     assert ElementTree.fromstring(drawing.svg).get("aria-label") == drawing.alt
 
@@ -63,7 +63,7 @@ def test_every_figure_is_self_contained_deterministic_and_says_what_it_shows(nam
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", ONE)
 def test_figures_are_drawn_of_odd_data_too(name, case, recwarn):
-    drawing = picture(name, panels_of(name, made_up(**CASES[case])))
+    drawing = render_panels(name, panels_of(name, made_up(**CASES[case])))
     check(drawing.svg)
     assert not re.search(r"\bnan\b", drawing.alt) and not [str(w.message) for w in recwarn]
 
@@ -71,7 +71,7 @@ def test_figures_are_drawn_of_odd_data_too(name, case, recwarn):
 @pytest.mark.parametrize("name", ["accuracy", "confusion", "transfer", "distance"])
 def test_three_thousand_classes_stay_small_and_legible(name):
     made = made_up(np.linspace(1000, 1, 3000).astype(int), experts=2, images=4000)
-    svg = picture(name, panels_of(name, made)).svg
+    svg = render_panels(name, panels_of(name, made)).svg
     check(svg)
     assert len(re.findall("<text", svg)) < 50 and len(svg) < 4_000_000
 
@@ -80,7 +80,7 @@ def test_several_runs_are_panels_with_their_labels_and_one_scale():
     found = [made_up([300, 50, 5], seed=seed) for seed in range(3)]
     for evidence, label in zip(found, ("ce", "bc", "ecl <new>"), strict=True):
         evidence.label = label
-    drawing = render("tau", found)
+    drawing = render_figure("tau", found)
     check(drawing.svg)
     assert all(f"{label}: As trained" in drawing.alt for label in ("ce", "bc", "ecl <new>"))
     assert "ecl &lt;new&gt;" in drawing.svg
@@ -88,30 +88,33 @@ def test_several_runs_are_panels_with_their_labels_and_one_scale():
 
 def test_pictures_on_one_page_share_no_id():
     made = made_up([300, 50, 5])
-    ids = [re.findall(r'\bid="([^"]*)"', render(name, [made]).svg) for name in ("accuracy", "reliability", "transfer")]
+    ids = [
+        re.findall(r'\bid="([^"]*)"', render_figure(name, [made]).svg)
+        for name in ("accuracy", "reliability", "transfer")
+    ]
     assert all(ids) and len({i for own in ids for i in own}) == sum(map(len, ids))
 
 
 @pytest.mark.parametrize("kind", [".png", ".pdf"])
 def test_a_figure_is_saved_with_its_numbers_and_replaces_only_itself(kind, tmp_path):
     made, path = made_up([300, 50, 5]), tmp_path / f"mine{kind}"
-    words = save("accuracy", [made], path)
+    words = save_figure("accuracy", [made], path)
     assert "300 training images" in words
     lines = (tmp_path / "mine.csv").read_text().splitlines()
     assert lines[0] == "name,group,train_images,test_images,accuracy" and len(lines) == 4
     first = path.read_bytes()
-    save("accuracy", [made], path)
+    save_figure("accuracy", [made], path)
     assert path.read_bytes() == first
-    save("accuracy", [made], tmp_path / "mine.svg")  # another format of the same figure
+    save_figure("accuracy", [made], tmp_path / "mine.svg")  # another format of the same figure
     with pytest.raises(LongtailError, match=f"mine{kind} exists already and is not this figure"):
-        save("tau", [made], path)
+        save_figure("tau", [made], path)
     assert path.read_bytes() == first and not list(tmp_path.glob(".*"))
 
 
 def test_numbers_that_are_no_table_go_into_an_archive(tmp_path):
     found = [made_up([300, 50, 5], seed=seed) for seed in range(2)]
     found[1].label = "other"
-    save("confusion", found, tmp_path / "c.svg")
+    save_figure("confusion", found, tmp_path / "c.svg")
     with np.load(tmp_path / "c.npz") as archive:
         assert archive["other/matrix"].sum() == 400 and archive["made-up/name"][0] == "class 0"
 
@@ -119,7 +122,7 @@ def test_numbers_that_are_no_table_go_into_an_archive(tmp_path):
 def test_a_table_of_somebody_elses_is_left_alone(tmp_path):
     (tmp_path / "a.csv").write_text("mine")
     with pytest.raises(LongtailError, match=r"a\.csv exists already"):
-        save("accuracy", [made_up([300, 5])], tmp_path / "a.svg")
+        save_figure("accuracy", [made_up([300, 5])], tmp_path / "a.svg")
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"] and (tmp_path / "a.csv").read_text() == "mine"
 
 
@@ -134,21 +137,21 @@ def test_evidence_agrees_with_the_results_of_the_run(ecl):
 
 def test_a_stored_figure_is_found_again_with_its_words(ecl_run):
     run = RunFolder(ecl_run)
-    assert stored(run, "curves") is None
-    path, words = analysis.draw("curves", [ecl_run])
-    assert path == ecl_run / "figures" / "curves.svg" and stored(run, "curves").alt == words
-    check(stored(run, "curves").svg)
+    assert load_stored_figure(run, "curves") is None
+    path, words = analysis.draw_figure("curves", [ecl_run])
+    assert path == ecl_run / "figures" / "curves.svg" and load_stored_figure(run, "curves").alt == words
+    check(load_stored_figure(run, "curves").svg)
 
 
 def test_a_comparison_does_not_take_the_place_of_a_runs_own_figure(ecl_run, ce_run):
     before = sorted(ce_run.rglob("*"))
-    path, words = analysis.draw("reliability", [ecl_run, ce_run])
+    path, words = analysis.draw_figure("reliability", [ecl_run, ce_run])
     assert path == ecl_run / "figures" / "reliability-compared.svg" and "ce: The expected" in words
     assert not (path.parent / "reliability.svg").exists() and sorted(ce_run.rglob("*")) == before
 
 
 def test_other_images_than_those_of_the_run_are_refused(ecl_run, ecl):
-    assert Evidence.of(ecl_run, load_split("digits-lt", ecl.recipe.imbalance)).split is not None
+    assert RunOutputs.load(ecl_run, load_split("digits-lt", ecl.recipe.imbalance)).split is not None
     fewer = replace(ecl.split, test=replace(ecl.split.test, labels=ecl.split.test.labels.flip(0)))
     with pytest.raises(LongtailError, match="other test images"):
-        Evidence.of(ecl_run, fewer)
+        RunOutputs.load(ecl_run, fewer)

@@ -8,16 +8,16 @@ import pytest
 
 from longtail import LongtailError
 from longtail.analysis import experts, sweep
-from longtail.analysis.evidence import Evidence
+from longtail.analysis.outputs import RunOutputs
 from longtail.analysis.points import Point
 from longtail.recipes import recipe_for
-from longtail.runs import RunFolder
+from longtail.runs.folder import RunFolder
 
 
-def run(name="RUN", top1=50.0, k=3, **changes) -> Evidence:
+def run(name="RUN", top1=50.0, k=3, **changes) -> RunOutputs:
     recipe = recipe_for("digits-lt", None, **{"method": "ecl"} | changes)
     results = {"plain": {"ensemble": {"top1": top1, "few": top1 / 2}, "experts": [None] * k}}
-    return Evidence(name, RunFolder(name), recipe, SimpleNamespace(), ["0"], np.array([1]), results, [])
+    return RunOutputs(name, RunFolder(name), recipe, SimpleNamespace(), ["0"], np.array([1]), results, [])
 
 
 def test_experts_are_averaged_over_seeds_with_the_sample_deviation():

@@ -29,7 +29,7 @@ def warp(image, matrix):
 
 
 def rotate(image, degrees):
-    """Rotate over transparency, then put grey behind, as the port of AutoAugment does."""
+    """Rotate over transparency, then put gray behind, as the port of AutoAugment does."""
     turned = image.convert("RGBA").rotate(degrees)
     return Image.composite(turned, Image.new("RGBA", turned.size, (128,) * 4), turned).convert(image.mode)
 
@@ -101,7 +101,7 @@ TRANSFORMS = {
         image, top, left, height, width, [own.size, own.size], F.InterpolationMode.BILINEAR
     ),
     "ColorJitter": color_jitter,
-    "Grayscale": lambda _, image, grey: F.rgb_to_grayscale(image, 3) if grey else image,
+    "Grayscale": lambda _, image, gray: F.rgb_to_grayscale(image, 3) if gray else image,
     "GaussianBlur": lambda _, image, blur, sigma: image.filter(ImageFilter.GaussianBlur(sigma)) if blur else image,
 }
 

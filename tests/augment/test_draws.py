@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms import RandomResizedCrop as TorchvisionCrop
 
-from longtail.augment import FAMILIES, RandomResizedCrop
+from longtail.augment import TRANSFORM_SETS, RandomResizedCrop
 from longtail.augment.autoaugment import CIFAR10_POLICY
 
 N = 20_000
@@ -12,18 +12,18 @@ N = 20_000
 
 def draws(family="cifar", view="strong", n=N, seed=0):
     """Draws by transform name."""
-    chosen = FAMILIES[family].views[view]
+    chosen = TRANSFORM_SETS[family].transforms[view]
     generator = torch.Generator().manual_seed(seed)
-    found = chosen.draw(n, (FAMILIES[family].size,) * 2, generator)
+    found = chosen.draw(n, (TRANSFORM_SETS[family].size,) * 2, generator)
     return {type(transform).__name__: draw for transform, draw in zip(chosen, found, strict=True)}
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(TRANSFORM_SETS))
 @pytest.mark.parametrize("view", ["strong", "moco"])
 def test_the_seed_decides_the_result(family, view):
-    size = FAMILIES[family].size
+    size = TRANSFORM_SETS[family].size
     images = torch.randint(256, (64, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
-    chosen = FAMILIES[family].views[view]
+    chosen = TRANSFORM_SETS[family].transforms[view]
     first, again, other = (chosen(images, torch.Generator().manual_seed(seed)) for seed in (7, 7, 8))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -32,11 +32,11 @@ def test_the_seed_decides_the_result(family, view):
 @pytest.mark.parametrize("view", ["strong", "moco"])
 def test_copies_of_one_image_come_out_different(view):
     image = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    found = FAMILIES["cifar"].views[view](image.expand(64, -1, -1, -1), torch.Generator().manual_seed(0))
+    found = TRANSFORM_SETS["cifar"].transforms[view](image.expand(64, -1, -1, -1), torch.Generator().manual_seed(0))
     assert len(found.flatten(1).unique(dim=0)) == 64
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(TRANSFORM_SETS))
 @pytest.mark.parametrize("view", ["strong", "moco"])
 def test_every_draw_has_one_row_an_image_on_the_cpu(family, view):
     for draw in draws(family, view, n=11).values():
@@ -77,7 +77,7 @@ def test_probabilities_are_kept():
     rates = {
         0.5: [strong["HorizontalFlip"]["flip"], moco["HorizontalFlip"]["flip"], moco["GaussianBlur"]["blur"]],
         0.8: [moco["ColorJitter"]["jitter"]],
-        0.2: [moco["Grayscale"]["grey"]],
+        0.2: [moco["Grayscale"]["gray"]],
     }
     for wanted, masks in rates.items():
         for mask in masks:

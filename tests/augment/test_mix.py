@@ -31,7 +31,7 @@ def test_mixup_pairs_every_image_with_one_of_the_batch_and_says_which_label_it_h
 @pytest.mark.parametrize("alpha", [0.3, 1.0, 4.0])
 def test_beta_has_the_mean_and_the_spread_of_its_distribution(alpha):
     torch.manual_seed(0)
-    drawn = augment.beta(alpha, (20_000,), torch.device("cpu"))
+    drawn = augment.sample_beta(alpha, (20_000,), torch.device("cpu"))
     assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
     assert drawn.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.05)
 
@@ -40,7 +40,7 @@ def test_beta_has_the_mean_and_the_spread_of_its_distribution(alpha):
 def test_the_pasted_part_is_one_rectangle_whose_area_is_the_share_told(seed):
     torch.manual_seed(seed)
     asked = torch.rand(())
-    found, share = augment.cut_and_paste(images(0.0), images(1.0), asked)
+    found, share = augment.cutmix(images(0.0), images(1.0), asked)
     assert torch.equal(found[0, 0], found[4, 2]) and set(found.unique().tolist()) <= {0.0, 1.0}
     assert share.item() == pytest.approx(1 - found[0, 0].mean().item())
     rows, columns = found[0, 0].amax(1), found[0, 0].amax(0)
@@ -49,10 +49,10 @@ def test_the_pasted_part_is_one_rectangle_whose_area_is_the_share_told(seed):
 
 
 def test_at_share_one_nothing_is_pasted_and_at_zero_the_rectangle_has_half_the_side_each_way():
-    found, share = augment.cut_and_paste(images(0.0), images(1.0), torch.tensor(1.0))
+    found, share = augment.cutmix(images(0.0), images(1.0), torch.tensor(1.0))
     assert share == 1 and (found == 0).all()
     areas = set()
     for seed in range(60):
         torch.manual_seed(seed)
-        areas.add(round(64 * (1 - augment.cut_and_paste(images(0.0), images(1.0), torch.tensor(0.0))[1].item())))
-    assert max(areas) == 64 and min(areas) == 16  # a centre in the corner leaves a quarter
+        areas.add(round(64 * (1 - augment.cutmix(images(0.0), images(1.0), torch.tensor(0.0))[1].item())))
+    assert max(areas) == 64 and min(areas) == 16  # a center in the corner leaves a quarter

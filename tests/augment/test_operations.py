@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from pil_reference import MAGNITUDES, OPERATIONS, SIGNED, each, from_pil, rotate, to_pil
 from torchvision.transforms import functional as F
 
-from longtail.augment import affine, autoaugment, blur, enhance, hue, jitter, mirror, resize
+from longtail.augment import affine, autoaugment, blur, enhance, hflip, hue, jitter, resize
 
 
 def sample_images(height=32, width=32, seed=0):
@@ -87,8 +87,8 @@ def test_enhancements_by_any_factor_equal_pil(factor):
 
 
 def test_greyscale_and_mirror_equal_pil():
-    equal(enhance.greyscale, IMAGES, lambda image: F.rgb_to_grayscale(image, 3))
-    equal(mirror, IMAGES, F.hflip)
+    equal(enhance.to_grayscale, IMAGES, lambda image: F.rgb_to_grayscale(image, 3))
+    equal(hflip, IMAGES, F.hflip)
 
 
 @given(st.floats(-0.5, 0.5, width=32))
@@ -98,7 +98,7 @@ def test_hue_shift_by_any_amount_equals_torchvision(amount):
 
 
 def all_colours():
-    """Yield the 2^24 colours as images (1, 3, 256, 4096)."""
+    """Yield the 2^24 colors as images (1, 3, 256, 4096)."""
     for start in range(0, 1 << 24, 1 << 20):
         code = torch.arange(start, start + (1 << 20), dtype=torch.int32)
         channels = torch.stack([code >> 16, (code >> 8) & 255, code & 255])
@@ -106,13 +106,13 @@ def all_colours():
 
 
 def test_every_colour_becomes_pils_hue_saturation_and_value():
-    for colours in all_colours():
-        reference = torch.from_numpy(np.array(to_pil(colours)[0].convert("HSV")))
-        h, s, v = (channel[0].to(torch.uint8) for channel in hue.rgb_to_hsv(colours))
-        coloured = s > 0  # the hue of a grey is arbitrary
+    for colors in all_colours():
+        reference = torch.from_numpy(np.array(to_pil(colors)[0].convert("HSV")))
+        h, s, v = (channel[0].to(torch.uint8) for channel in hue.rgb_to_hsv(colors))
+        colored = s > 0  # the hue of a gray is arbitrary
         assert torch.equal(s, reference[..., 1])
         assert torch.equal(v, reference[..., 2])
-        assert torch.equal(h[coloured], reference[..., 0][coloured])
+        assert torch.equal(h[colored], reference[..., 0][colored])
 
 
 def test_every_hue_saturation_and_value_becomes_pils_colour():

@@ -9,12 +9,12 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from longtail import LongtailError
-from longtail.augment import PhotoView, family
+from longtail.augment import PhotoTransform, get_transform_set
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (150, 230, 3), np.uint8))
 
 
-def seen(view: PhotoView, seed: int) -> np.ndarray:
+def seen(view: PhotoTransform, seed: int) -> np.ndarray:
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
@@ -23,14 +23,14 @@ def seen(view: PhotoView, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["strong", "moco"])
 def test_a_view_is_decided_by_the_seeds_and_differs_between_them(name):
-    view = family("imagenet-64").views[name]
+    view = get_transform_set("imagenet-64").transforms[name]
     first = seen(view, 0)
     assert first.shape == (64, 64, 3) and first.dtype == np.uint8
     assert np.array_equal(first, seen(view, 0)) and not np.array_equal(first, seen(view, 1))
 
 
 def test_the_strong_view_is_crop_flip_jitter_and_randaugment_with_the_papers_numbers():
-    crop, flip, jitter, rand = family("imagenet-224").views["strong"].steps().transforms
+    crop, flip, jitter, rand = get_transform_set("imagenet-224").transforms["strong"].steps().transforms
     assert tuple(crop.size) == (224, 224) and tuple(crop.scale) == (0.08, 1.0) and flip.p == 0.5
     assert [tuple(map(float, r)) for r in (jitter.brightness, jitter.contrast, jitter.saturation)] == [(0.6, 1.4)] * 3
     assert jitter.hue is None
@@ -39,13 +39,13 @@ def test_the_strong_view_is_crop_flip_jitter_and_randaugment_with_the_papers_num
 
 
 def test_the_key_view_is_crop_jitter_grey_blur_and_flip():
-    crop, jitter, grey, blur, flip = family("imagenet-224").views["moco"].steps().transforms
-    assert tuple(crop.size) == (224, 224) and jitter.p == 0.8 and grey.p == 0.2 and blur.p == 0.5 and flip.p == 0.5
+    crop, jitter, gray, blur, flip = get_transform_set("imagenet-224").transforms["moco"].steps().transforms
+    assert tuple(crop.size) == (224, 224) and jitter.p == 0.8 and gray.p == 0.2 and blur.p == 0.5 and flip.p == 0.5
 
 
 @pytest.mark.parametrize("size, resize", [(224, 256), (112, 128), (64, 73)])
 def test_the_test_view_is_the_centre_of_224_after_256_and_in_proportion(size, resize):
-    view = family(f"inaturalist-{size}").test
+    view = get_transform_set(f"inaturalist-{size}").eval_transform
     width = int(resize * IMAGE.width / IMAGE.height)
     whole = np.asarray(IMAGE.resize((width, resize), Image.Resampling.BILINEAR))
     top, left = round((resize - size) / 2), round((width - size) / 2)
@@ -54,8 +54,14 @@ def test_the_test_view_is_the_centre_of_224_after_256_and_in_proportion(size, re
 
 
 def test_the_statistics_are_those_of_each_data_set():
-    assert family("imagenet-224").mean == (0.485, 0.456, 0.406) and family("imagenet-64").std == (0.229, 0.224, 0.225)
-    assert family("inaturalist-224").mean == (0.466, 0.471, 0.380) and family("inaturalist-224").std == (
+    assert get_transform_set("imagenet-224").mean == (0.485, 0.456, 0.406) and get_transform_set("imagenet-64").std == (
+        0.229,
+        0.224,
+        0.225,
+    )
+    assert get_transform_set("inaturalist-224").mean == (0.466, 0.471, 0.380) and get_transform_set(
+        "inaturalist-224"
+    ).std == (
         0.195,
         0.194,
         0.192,
@@ -64,14 +70,17 @@ def test_the_statistics_are_those_of_each_data_set():
 
 def test_a_side_out_of_range_is_refused():
     with pytest.raises(LongtailError, match="the side must be 8 to 1024"):
-        family("imagenet-4")
+        get_transform_set("imagenet-4")
 
 
 @pytest.mark.parametrize("long, short", [(2000, 1), (1999, 1), (30, 1), (320, 17), (5000, 70)])
 @pytest.mark.parametrize("lying", [True, False])
 def test_a_very_long_image_is_seen_as_torchvision_sees_it_without_being_resized_whole(long, short, lying, monkeypatch):
     array = np.random.default_rng(1).integers(0, 256, (short, long, 3), np.uint8)
-    image, view = Image.fromarray(array if lying else array.swapaxes(0, 1)), family("imagenet-32").test
+    image, view = (
+        Image.fromarray(array if lying else array.swapaxes(0, 1)),
+        get_transform_set("imagenet-32").eval_transform,
+    )
     expected = np.asarray(v2.CenterCrop(32)(v2.Resize(37)(image))).astype(int)
     made, resize = [], Image.Image.resize
 
@@ -91,4 +100,4 @@ def test_a_very_long_image_is_seen_as_torchvision_sees_it_without_being_resized_
 def test_an_image_of_up_to_sixteen_times_its_shorter_side_is_seen_as_torchvision_sees_it_to_the_bit(size):
     image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (*size, 3), np.uint8))
     expected = v2.CenterCrop(32)(v2.Resize(37)(image))
-    assert np.array_equal(family("imagenet-32").test(image), expected)
+    assert np.array_equal(get_transform_set("imagenet-32").eval_transform(image), expected)

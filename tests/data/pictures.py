@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def picture(path: Path, value: int = 0, size: tuple[int, int] = (12, 10)) -> Path:
-    """A one-colour PNG whose red is `value`, so that files with other values differ."""
+    """A one-color PNG whose red is `value`, so that files with other values differ."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (value % 256, value // 256, 7)).save(path, "PNG")
     return path

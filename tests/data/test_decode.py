@@ -15,7 +15,7 @@ GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 def pixels(content: bytes, **how) -> np.ndarray:
-    image = decode.read(content, "here", **how)
+    image = decode.read_image(content, "here", **how)
     assert image.mode == "RGB"
     return np.asarray(image)
 
@@ -75,43 +75,43 @@ def test_exif_turns_the_image_and_only_the_first_frame_is_taken():
     exif[0x0112] = 6  # to be turned a quarter clockwise
     found = pixels(encoded(image, "JPEG", exif=exif))
     assert found.shape == (16, 8, 3) and found[2].min() > 200 and found[13].max() < 60
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     assert pixels(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))[4, 4].tolist() == [255, 0, 0]
 
 
 def test_unusable_files_are_named_with_the_reason(tmp_path):
     for name, why in bad_files(tmp_path).items():
         path = str(tmp_path / name)
-        for action in (decode.read, decode.look):
+        for action in (decode.read_image, decode.read_header):
             with pytest.raises(decode.BadImage, match=why) as caught:
                 action(path, path)
             assert str(caught.value).startswith(path) and "\n" not in str(caught.value), name
     with pytest.raises(LongtailError, match="no such file"):
-        decode.read(str(tmp_path / "gone.png"), "gone")
+        decode.read_image(str(tmp_path / "gone.png"), "gone")
     with pytest.raises(LongtailError, match="not a regular file"):
-        decode.read(str(tmp_path), "folder")
+        decode.read_image(str(tmp_path), "folder")
 
 
 def test_a_look_decodes_only_what_is_asked_or_suspicious():
     content = bytearray(encoded(noise()))
     content[len(content) // 2] ^= 255  # damaged in the middle: its checksum is wrong
-    assert decode.look(bytes(content), "here") == decode.Look(40, 30, "RGB", "PNG")
+    assert decode.read_header(bytes(content), "here") == decode.ImageHeader(40, 30, "RGB", "PNG")
     with pytest.raises(decode.BadImage):
-        decode.look(bytes(content), "here", whole=True)
+        decode.read_header(bytes(content), "here", whole=True)
 
 
 def test_images_of_huge_size_are_refused_in_a_line(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with warnings.catch_warnings(record=True) as heard, decode.quietly():
+    with warnings.catch_warnings(record=True) as heard, decode.suppress_pillow_warnings():
         for size in ((40, 30), (60, 50)):  # Pillow itself warns of the first and refuses the second
             with pytest.raises(decode.BadImage, match="over 1,000 pixels, refused"):
-                decode.read(encoded(noise(size)), "here")
+                decode.read_image(encoded(noise(size)), "here")
     assert not heard
 
 
 @pytest.mark.parametrize("size", [(40, 30), (30, 40), (8, 8), (1, 50), (500, 3)])
 def test_a_square_is_the_resized_middle(size):
-    found = decode.square(noise(size), 16)
+    found = decode.fit_square(noise(size), 16)
     assert found.shape == (16, 16, 3) and found.dtype == np.uint8
     side = min(size)
     left, top = (size[0] - side) / 2, (size[1] - side) / 2
@@ -123,7 +123,7 @@ def test_a_square_is_the_resized_middle(size):
 def test_a_large_jpeg_is_read_at_a_reduced_scale_that_shows_the_same():
     smooth = Image.fromarray(np.linspace(0, 255, 800 * 800).reshape(800, 800).astype(np.uint8)).convert("RGB")
     content = encoded(smooth, "JPEG")
-    reduced = decode.read(content, "here", at_least=32)
+    reduced = decode.read_image(content, "here", min_side=32)
     assert 64 <= min(reduced.size) < 800
-    whole = decode.square(decode.read(content, "here"), 32).astype(int)
-    assert np.abs(decode.square(reduced, 32) - whole).max() <= 2
+    whole = decode.fit_square(decode.read_image(content, "here"), 32).astype(int)
+    assert np.abs(decode.fit_square(reduced, 32) - whole).max() <= 2

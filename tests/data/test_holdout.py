@@ -8,26 +8,26 @@ from hypothesis import strategies as st
 
 from longtail import LongtailError
 from longtail.data import exponential_counts
-from longtail.data.holdout import held_out, long_tail
-from longtail.data.names import natural
+from longtail.data.classes import natural_key
+from longtail.data.holdout import cut_long_tail, stratified_holdout
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=80), st.floats(0.01, 0.99))
 def test_every_class_keeps_an_image_and_gives_its_share(labels, share):
     labels = torch.tensor(labels)
-    kept, held = held_out(labels, share)
+    kept, held = stratified_holdout(labels, share)
     assert sorted([*kept, *held]) == list(range(len(labels)))
     for label in labels.unique():
         n, out = int((labels == label).sum()), int((labels[held] == label).sum())
         assert out == (0 if n == 1 else min(max(round(share * n), 1), n - 1))
-    assert all(np.array_equal(a, b) for a, b in zip(held_out(labels, share), (kept, held), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(stratified_holdout(labels, share), (kept, held), strict=True))
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.floats(1, 200))
 def test_a_tail_is_the_largest_that_every_class_allows(pool, imbalance):
     labels = torch.tensor(np.repeat(np.arange(len(pool)), pool))
     try:
-        kept = long_tail(labels, list("abcdefgh"[: len(pool)]), imbalance)
+        kept = cut_long_tail(labels, list("abcdefgh"[: len(pool)]), imbalance)
     except LongtailError as error:  # of the largest tail that fits, the last class has nothing
         largest = int(str(error).rpartition(" ")[2])
         assert min(exponential_counts(len(pool), largest, imbalance)) == 0 and largest <= pool[0]
@@ -40,13 +40,13 @@ def test_a_tail_is_the_largest_that_every_class_allows(pool, imbalance):
 
 def test_a_class_without_images_forbids_a_tail():
     with pytest.raises(LongtailError, match="class 'b' has no training images"):
-        long_tail(torch.tensor([0, 0, 2]), ["a", "b", "c"], 10)
+        cut_long_tail(torch.tensor([0, 0, 2]), ["a", "b", "c"], 10)
 
 
 @given(st.text(max_size=8), st.text(max_size=8))
 def test_natural_order_takes_any_text_and_knows_equals(a, b):
-    assert (natural(a) < natural(b)) + (natural(a) > natural(b)) + (a == b) == 1
+    assert (natural_key(a) < natural_key(b)) + (natural_key(a) > natural_key(b)) + (a == b) == 1
 
 
 def test_natural_order_counts():
-    assert sorted(["x10", "x9", "10", "9", "x", "x9b2"], key=natural) == ["9", "10", "x", "x9", "x9b2", "x10"]
+    assert sorted(["x10", "x9", "10", "9", "x", "x9b2"], key=natural_key) == ["9", "10", "x", "x9", "x9b2", "x10"]

@@ -3,7 +3,7 @@
 import pytest
 
 from longtail import LongtailError
-from longtail.data import Reading, load_split, published
+from longtail.data import ReadOptions, load_split, published
 from tests.data.pictures import picture
 
 
@@ -11,11 +11,11 @@ def test_the_shared_lists_are_the_published_ones(shared):
     for lists in published.LISTS.values():
         for file, expected in lists.values():
             path = shared / "splits" / file
-            assert not path.exists() or published.blob_hash(path) == expected
+            assert not path.exists() or published.git_blob_hash(path) == expected
 
 
 def test_lists_are_checked_and_images_found_below_the_root(tmp_path, monkeypatch):
-    reading = Reading(size=8)
+    reading = ReadOptions(size=8)
     with pytest.raises(LongtailError, match=r"imagenet-lt needs --root: .* ImageNet_LT_train.txt"):
         load_split("imagenet-lt", None, None, reading)
     with pytest.raises(LongtailError, match=r"ImageNet_LT_train.txt is missing; --root of imagenet-lt holds"):
@@ -36,9 +36,9 @@ def test_lists_are_checked_and_images_found_below_the_root(tmp_path, monkeypatch
     assert split.classes.names == ("0", "9", "10") and split.classes.counts == (2, 1, 1) and split.val is None
     assert split.test.labels.tolist() == [2, 0]
     with pytest.raises(LongtailError, match="imagenet-lt has its own test part; leave --test-share out"):
-        load_split("imagenet-lt", None, str(tmp_path), Reading(size=8, test_share=0.1))
+        load_split("imagenet-lt", None, str(tmp_path), ReadOptions(size=8, test_share=0.1))
 
 
 def test_the_hash_is_that_of_git(tmp_path):
     (tmp_path / "a").write_bytes(b"hello\n")
-    assert published.blob_hash(tmp_path / "a") == "ce013625030ba8dba906f756967f9e9ca394464a"
+    assert published.git_blob_hash(tmp_path / "a") == "ce013625030ba8dba906f756967f9e9ca394464a"

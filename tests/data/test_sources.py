@@ -23,7 +23,7 @@ def encoded(pixels: np.ndarray) -> bytes:
 
 
 def write_parquet(path, labels, size=32, spoil=None):
-    """A parquet file of one-colour images: red is the row, green the label."""
+    """A parquet file of one-color images: red is the row, green the label."""
     rows = []
     for row, label in enumerate(labels):
         pixels = np.zeros((size, size, 3), np.uint8)

@@ -10,12 +10,13 @@ from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.transforms.v2 import functional as F
 
-from longtail import LongtailError, data, inputs
-from longtail.augment import family
-from longtail.data import Reading, load_split
+from longtail import LongtailError, data
+from longtail.augment import get_transform_set
+from longtail.data import ReadOptions, load_split
 from longtail.data.loader import Loader
 from longtail.data.stream import StreamLoader
-from longtail.data.workers import Decoder, Job, decoded, pixels
+from longtail.data.workers import Decoder, Job, decode_jobs, iterate_pixels
+from longtail.inference import images
 
 CPU = torch.device("cpu")
 
@@ -36,11 +37,11 @@ def folder(tmp_path_factory):
 
 
 def streamed(folder, workers: int):
-    return load_split(str(folder), None, None, Reading(workers=workers))
+    return load_split(str(folder), None, None, ReadOptions(workers=workers))
 
 
 def loader(folder, workers: int, views: str = "imagenet-32", batch: int = 14) -> StreamLoader:
-    return StreamLoader(streamed(folder, workers), family(views), ("strong", "moco"), batch, 3, CPU)
+    return StreamLoader(streamed(folder, workers), get_transform_set(views), ("strong", "moco"), batch, 3, CPU)
 
 
 def batches(loader, epoch: int, samplers=("instance",)) -> list:
@@ -62,9 +63,9 @@ def equal(a: list, b: list) -> bool:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_streamed_batches_of_own_images_equal_those_of_memory_bit_for_bit(folder, workers):
-    memory, files = load_split(str(folder), None, None, Reading(size=32)), streamed(folder, workers)
-    views = family("own-32")
-    chosen = [views.views[name] for name in ("strong", "moco")]
+    memory, files = load_split(str(folder), None, None, ReadOptions(size=32)), streamed(folder, workers)
+    views = get_transform_set("own-32")
+    chosen = [views.transforms[name] for name in ("strong", "moco")]
     kept = Loader(memory, chosen, 14, 3, CPU, chunk=1024)
     streaming = StreamLoader(files, views, ("strong", "moco"), 14, 3, CPU)
     samplers = ("instance", "balanced")
@@ -113,27 +114,27 @@ def test_decoding_leaves_all_random_numbers_of_the_caller_alone(folder):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_test_images_equal_decoding_by_hand(folder, workers):
     files = streamed(folder, workers).test
-    found = torch.cat(list(pixels(files, family("imagenet-56"), batch=5)))
+    found = torch.cat(list(iterate_pixels(files, get_transform_set("imagenet-56"), batch=5)))
     for i, image in enumerate(found):
         opened = Image.open(files.name(i)).convert("RGB")
         assert torch.equal(image, pil_to_tensor(F.center_crop(F.resize(opened, 64), 56)))
-    own = torch.cat(list(pixels(files, family("own-32"), batch=5)))
-    assert torch.equal(own, load_split(str(folder), None, None, Reading(size=32)).test.images)
+    own = torch.cat(list(iterate_pixels(files, get_transform_set("own-32"), batch=5)))
+    assert torch.equal(own, load_split(str(folder), None, None, ReadOptions(size=32)).test.images)
 
 
 @pytest.mark.parametrize("views", ["imagenet-32", "imagenet-16", "own-32", "own-16"])
 def test_predict_sees_the_pixels_of_the_test_however_an_image_is_handed_over(folder, views):
-    files, chosen = streamed(folder, 0).test, family(views)
+    files, chosen = streamed(folder, 0).test, get_transform_set(views)
     names = [files.name(i) for i in range(len(files))]
-    tested = torch.cat(list(pixels(files, chosen, batch=5)))
-    ((read, batch, bad),) = inputs.batches(names, chosen)
+    tested = torch.cat(list(iterate_pixels(files, chosen, batch=5)))
+    ((read, batch, bad),) = images.decode_batches(names, chosen)
     assert read == names and not bad and torch.equal(batch, tested)
-    assert torch.equal(inputs.as_images(names, chosen), tested)
+    assert torch.equal(images.to_image_tensor(names, chosen), tested)
     if chosen.test:  # an array was decoded by its owner, hence whole
         arrays = [np.asarray(Image.open(name)) for name in names]
         tensors = [torch.from_numpy(array.transpose(2, 0, 1).copy()) for array in arrays]
         for given in (arrays, tensors, [Image.open(name) for name in names]):
-            assert torch.equal(inputs.as_images(given, chosen), tested)
+            assert torch.equal(images.to_image_tensor(given, chosen), tested)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -157,7 +158,7 @@ def kill_myself(image):
 def test_a_killed_worker_is_one_line_that_says_what_to_do(folder):
     decoder = Decoder(streamed(folder, 1).test, [kill_myself], None)
     with pytest.raises(LongtailError, match=r"one of the 1 processes that decode .* --workers 0"):
-        list(decoded(decoder, [[Job([0], [0])]], pin=False))
+        list(decode_jobs(decoder, [[Job([0], [0])]], pin=False))
 
 
 def test_workers_are_two_jobs_ahead_at_most(folder):
@@ -168,16 +169,16 @@ def test_workers_are_two_jobs_ahead_at_most(folder):
             asked.append(i)
             yield [Job([i % 12], [0])]
 
-    view = family("imagenet-32").test
-    for done, _ in enumerate(decoded(Decoder(streamed(folder, 2).test, [view], None), jobs(), pin=False), 1):
+    view = get_transform_set("imagenet-32").eval_transform
+    for done, _ in enumerate(decode_jobs(Decoder(streamed(folder, 2).test, [view], None), jobs(), pin=False), 1):
         assert len(asked) <= done + 2 * 2
 
 
 def test_the_number_of_workers_is_as_asked_or_leaves_a_core_to_training(monkeypatch):
-    assert data.worker_count(3) == 3
+    assert data.count_workers(3) == 3
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    assert data.worker_count(None) == 7
+    assert data.count_workers(None) == 7
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert data.worker_count(None) == 1
+    assert data.count_workers(None) == 1
     with pytest.raises(LongtailError, match="workers is -1"):
-        data.worker_count(-1)
+        data.count_workers(-1)

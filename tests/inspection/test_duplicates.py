@@ -10,18 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.data import Files, Images
-from longtail.data.names import Growing
-from longtail.data.shards import part_of
+from longtail.data import LazyImages, TensorImages
+from longtail.data.classes import RawSplitBuilder
+from longtail.data.parquet_index import read_raw_split
 from longtail.inspection import duplicates
 from longtail.inspection.duplicates import Duplicates, find_duplicates
 
 
-def files(folder, entries: list[tuple[str, int]]) -> Files:
-    growing = Growing()
+def files(folder, entries: list[tuple[str, int]]) -> LazyImages:
+    growing = RawSplitBuilder()
     for name, _ in entries:
         growing.add(name, "any")
-    return Files(growing.part(folder).places, torch.tensor([label for _, label in entries]))
+    return LazyImages(growing.part(folder).index, torch.tensor([label for _, label in entries]))
 
 
 def test_equal_files_are_found_by_content_links_included(tmp_path):
@@ -67,7 +67,10 @@ def test_a_file_is_read_only_where_another_has_its_size(tmp_path, monkeypatch):
 
 def test_images_in_memory_are_compared_by_their_pixels():
     images = torch.arange(4, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2).contiguous()
-    train, test = Images(images[[0, 1, 1]], torch.tensor([0, 1, 1])), Images(images[[2, 1]], torch.tensor([0, 0]))
+    train, test = (
+        TensorImages(images[[0, 1, 1]], torch.tensor([0, 1, 1])),
+        TensorImages(images[[2, 1]], torch.tensor([0, 0])),
+    )
     found = find_duplicates({"train": train, "test": test})
     assert (
         found.within("train") == 1 and found.leaks("test").tolist() == [4] and found.conflicts().tolist() == [1, 2, 4]
@@ -88,7 +91,9 @@ def test_counts_equal_those_of_loops(entries):
 def test_missing_images_of_parquet_rows_equal_nothing(tmp_path):
     images = pa.array([None, b"", b"one", b"one", None], pa.binary())
     pq.write_table(pa.table({"image": images, "label": [0, 1, 0, 0, 1]}), tmp_path / "a.parquet")
-    found = find_duplicates({"train": Files(part_of([tmp_path / "a.parquet"]).places, torch.tensor([0, 1, 0, 0, 1]))})
+    found = find_duplicates(
+        {"train": LazyImages(read_raw_split([tmp_path / "a.parquet"]).index, torch.tensor([0, 1, 0, 0, 1]))}
+    )
     assert found.within("train") == 1 and not len(found.conflicts())
 
 

@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail import LongtailError, cli
-from longtail.inspection.advice import advice, group_error
-from longtail.inspection.command import look_into
+from longtail import LongtailError
+from longtail.commands import app
+from longtail.commands.inspect import inspect_data
+from longtail.inspection.advice import compute_group_error, give_advice
 from longtail.inspection.facts import Facts
-from longtail.inspection.page import HEIGHT, histogram, page
+from longtail.inspection.page import HEIGHT, draw_histogram, render_page
 from tests.data.pictures import bad_files, class_folders
 
 
 def facts(data, **named) -> Facts:
-    return look_into(str(data), **{"root": None, "val": None, "test": None, "imbalance": None, "every": False} | named)
+    return inspect_data(
+        str(data), **{"root": None, "val": None, "test": None, "imbalance": None, "every": False} | named
+    )
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def folder(tmp_path):
 
 def run(*words: str) -> int:
     with pytest.raises(SystemExit) as stop:
-        cli.main(list(words))
+        app.main(list(words))
     return stop.value.code
 
 
@@ -46,7 +49,7 @@ def test_everything_wrong_with_a_folder_is_found(folder):
     assert found.classes.names == ("few & <b>far", "many", "medium", "none")
     assert len(found.looks.bad) == 8 and found.looks.whole and found.looks.kinds == {"PNG RGB": 164}
     assert found.absent("test") == ["few & <b>far", "none"] and found.smallest(1) == [("none", 0)]
-    said = " ".join(advice(found))
+    said = " ".join(give_advice(found))
     for part in (
         "8 unreadable",
         "1 test image is a training image",
@@ -59,7 +62,7 @@ def test_everything_wrong_with_a_folder_is_found(folder):
 
 def test_the_page_escapes_names_and_needs_nothing_from_outside(folder):
     found = facts(folder)
-    text = page(found, advice(found))
+    text = render_page(found, give_advice(found))
     assert "<b>far" not in text and "few &amp; &lt;b&gt;far" in text and "leak.png" in text and "cut.jpg" in text
     assert not re.search(r"<script|https?://|src=", text.replace("http://www.w3.org", ""))
     assert "prefers-color-scheme: dark" in text and 'role="img"' in text
@@ -108,7 +111,7 @@ def test_known_sets_are_inspected_too(capsys, tmp_path):
 
 
 def test_a_set_without_test_images_is_told_how_to_get_some(folder):
-    assert any("--test-share 0.2" in line for line in advice(facts(folder / "train")))
+    assert any("--test-share 0.2" in line for line in give_advice(facts(folder / "train")))
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20))
@@ -124,13 +127,13 @@ def test_the_standard_error_is_that_of_coins():
     draws = np.random.default_rng(0)
     tested = [4, 16, 9]
     means = np.mean([draws.binomial(n, 0.5, 40_000) / n for n in tested], axis=0)
-    assert group_error(tested) == pytest.approx(100 * means.std(), rel=0.02)
+    assert compute_group_error(tested) == pytest.approx(100 * means.std(), rel=0.02)
 
 
 @pytest.mark.parametrize("counts", [[5], [0, 0], [1000, 10, 1, 0], [100] * 3000])
 def test_a_histogram_has_a_bar_for_every_class_with_images(counts):
     groups = ["many" if n > 100 else "few" if n < 20 else "medium" for n in counts]
-    drawn = histogram(counts, groups)
+    drawn = draw_histogram(counts, groups)
     assert drawn.count("M") == len(counts)
     heights = [float(h) for h in re.findall(r"v-([0-9.]+)h", drawn)]
     assert all(0 <= h <= HEIGHT for h in heights) and sum(h > 0 for h in heights) == sum(n > 0 for n in counts)

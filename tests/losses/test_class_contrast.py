@@ -14,12 +14,12 @@ def unit(*shape: int) -> torch.Tensor:
 
 def test_parametric_contrast_equals_a_loop():
     torch.manual_seed(0)
-    query, keys, centres = unit(2, 5, 4), unit(2, 9, 4), torch.randn(2, 5, 3)
+    query, keys, centers = unit(2, 5, 4), unit(2, 9, 4), torch.randn(2, 5, 3)
     y, owners, alpha, t = torch.tensor([0, 1, 1, 2, 0]), torch.tensor([0, 1, 1, 2, 0, -1, -1, 1, 2]), 0.3, 0.2
-    found = parametric_contrastive(query, keys, y, owners, centres, alpha, t)
+    found = parametric_contrastive(query, keys, y, owners, centers, alpha, t)
     for k in range(2):
         for i in range(5):
-            every = [(centres[k, i, c].item(), 1.0 if c == y[i] else 0.0) for c in range(3)]
+            every = [(centers[k, i, c].item(), 1.0 if c == y[i] else 0.0) for c in range(3)]
             every += [
                 ((query[k, i] @ query[k, j]).item() / t, alpha * (y[j] == y[i]).item()) for j in range(5) if j != i
             ]
@@ -30,9 +30,9 @@ def test_parametric_contrast_equals_a_loop():
 
 
 def test_parametric_contrast_without_positives_is_cross_entropy_with_more_negatives():
-    query, centres, y = unit(4, 4), torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
-    found = parametric_contrastive(query, unit(2, 4), y, torch.tensor([-1, -1]), centres, 0.0, 1e3)
-    plain = torch.cat([centres, torch.zeros(4, 5)], 1).log_softmax(1)[
+    query, centers, y = unit(4, 4), torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    found = parametric_contrastive(query, unit(2, 4), y, torch.tensor([-1, -1]), centers, 0.0, 1e3)
+    plain = torch.cat([centers, torch.zeros(4, 5)], 1).log_softmax(1)[
         range(4), y
     ]  # 3 other queries and 2 keys, all alike
     assert torch.allclose(found, -plain, atol=1e-2)

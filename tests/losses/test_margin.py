@@ -34,13 +34,13 @@ def test_the_margin_is_taken_from_the_label_alone():
 
 def test_clouds_grow_from_none_for_the_head_to_one_for_the_rarest(log_prior):
     expected = [(math.log(100) - math.log(n)) / math.log(100) for n in COUNTS]
-    assert losses.cloud_sizes(log_prior).tolist() == pytest.approx(expected, abs=1e-12)
-    assert losses.cloud_sizes(torch.full((4,), -1.4)).tolist() == [0] * 4
+    assert losses.gaussian_cloud_size(log_prior).tolist() == pytest.approx(expected, abs=1e-12)
+    assert losses.gaussian_cloud_size(torch.full((4,), -1.4)).tolist() == [0] * 4
 
 
 def test_clouded_logits_are_lowered_by_a_cut_half_gaussian_of_the_size_of_the_class():
     torch.manual_seed(0)
-    lowered = -losses.clouded(torch.zeros(2, 20_000, 3), torch.tensor([0.0, 1.0, 3.0]))
+    lowered = -losses.subtract_gaussian_cloud(torch.zeros(2, 20_000, 3), torch.tensor([0.0, 1.0, 3.0]))
     assert (lowered[..., 0] == 0).all() and (lowered >= 0).all()
     assert lowered[..., 1].max() == 1 and lowered[..., 2].max() == 3
     mean = sum(min(abs(e), 3) / 3 * math.exp(-e * e / 2) for e in (i / 1000 for i in range(-8000, 8000)))

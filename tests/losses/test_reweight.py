@@ -79,7 +79,7 @@ def test_smoothed_cross_entropy_is_that_against_the_smoothed_target_of_the_label
 
 @pytest.mark.parametrize("penalty", [0.0, 0.1])
 def test_the_lade_regulariser_is_the_regularised_bound_of_each_class(z, log_prior, penalty):
-    found, prior = losses.lade_regulariser(z, LABELS, log_prior, penalty), log_prior.exp().tolist()
+    found, prior = losses.lade_regularizer(z, LABELS, log_prior, penalty), log_prior.exp().tolist()
     for k in range(K):
         expected = 0.0
         for c in range(C):
@@ -99,13 +99,13 @@ def test_the_lade_regulariser_is_least_at_the_log_ratio_it_estimates():
     points = torch.tensor([x for (_, x), n in repeats.items() for _ in range(n)])
     log_prior = (torch.tensor([8.0, 4.0, 2.0], dtype=torch.float64) / 14).log()
     f = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([f], max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-14)
+    optimizer = torch.optim.LBFGS([f], max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-14)
 
     def loss() -> torch.Tensor:
-        optimiser.zero_grad()
-        total = losses.lade_regulariser(f[points], labels, log_prior, 0.1)
+        optimizer.zero_grad()
+        total = losses.lade_regularizer(f[points], labels, log_prior, 0.1)
         total.backward()
         return total
 
-    optimiser.step(loss)
+    optimizer.step(loss)
     assert torch.allclose(f.detach(), (given / given.mean(0)).log().T, atol=1e-4)

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from test_contract import batch_for, build, steps
 
 from longtail import LongtailError
+from longtail.testing import build_method, make_batch, train_steps
 
 
 def loops(method, v, mean, alpha: float) -> torch.Tensor:
@@ -22,19 +22,19 @@ def loops(method, v, mean, alpha: float) -> torch.Tensor:
 
 
 def test_training_sees_multi_head_normalised_logits_and_testing_those_less_the_mean_direction():
-    method = build("causal_norm", alpha=1.5)
-    steps(method, 2)
+    method = build_method("causal_norm", alpha=1.5)
+    train_steps(method, 2)
     method.eval()
-    x = batch_for(method, 8).views[0]
+    x = make_batch(method, 8).views[0]
     v, mean = method.features(x)[0], method.cls.mean[0, 0]
     assert torch.allclose(method.cls(method.features(x))[0], loops(method, v, mean, 0.0), atol=1e-4)
     assert torch.allclose(method.logits(x)[0], loops(method, v, mean, 1.5), atol=1e-4)
 
 
 def test_the_mean_is_a_moving_sum_of_the_features_of_training():
-    method, expected = build("causal_norm", experts=2), torch.zeros(2, 64)
+    method, expected = build_method("causal_norm", experts=2), torch.zeros(2, 64)
     for seed in range(3):
-        batch = batch_for(method, seed)
+        batch = make_batch(method, seed)
         expected = 0.9 * expected + method.features(batch.views[0]).detach().mean(1)
         method(batch)
         assert torch.allclose(method.cls.mean[:, 0], expected, atol=1e-5)
@@ -42,4 +42,4 @@ def test_the_mean_is_a_moving_sum_of_the_features_of_training():
 
 def test_parts_that_do_not_divide_the_features_are_refused():
     with pytest.raises(LongtailError, match="parts is 3; it must divide the 64 features of conv4"):
-        build("causal_norm", parts=3)
+        build_method("causal_norm", parts=3)

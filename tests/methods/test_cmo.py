@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_contract import batch_for, build
 
 from longtail.losses import cross_entropy
+from longtail.testing import build_method, make_batch
 
 
 def constant(method, value: float, label: int):
-    batch = batch_for(method)
+    batch = make_batch(method)
     return replace(batch, views=[torch.full((16, 3, 8, 8), value)], y=torch.full((16,), label))
 
 
 def test_labels_count_as_the_areas_of_image_and_patch(monkeypatch):
-    method, seen = build("cmo", probability=1.0), []
+    method, seen = build_method("cmo", probability=1.0), []
     logits = method.logits
     monkeypatch.setattr(method, "logits", lambda x: seen.append(x) or logits(x))
     areas = []
@@ -33,11 +33,11 @@ def test_labels_count_as_the_areas_of_image_and_patch(monkeypatch):
 
 @pytest.mark.parametrize("progress, probability", [(0.01, 1.0), (0.99, 1.0), (0.5, 0.0)])
 def test_nothing_is_pasted_at_either_end_of_training_nor_at_probability_0(progress, probability):
-    method, plain = build("cmo", probability=probability), build("ce")
-    batch = replace(batch_for(method), progress=torch.tensor(progress))
-    assert torch.allclose(method(batch, batch_for(method, 7))["cutmix"], plain(batch)["ce"])
+    method, plain = build_method("cmo", probability=probability), build_method("ce")
+    batch = replace(make_batch(method), progress=torch.tensor(progress))
+    assert torch.allclose(method(batch, make_batch(method, 7))["cutmix"], plain(batch)["ce"])
 
 
 def test_patches_come_from_a_sampler_of_their_own():
-    assert build("cmo").stages()[0].samplers == ("instance", "balanced")
-    assert build("cmo", patches="reversed").stages()[0].samplers == ("instance", "reversed")
+    assert build_method("cmo").stages()[0].samplers == ("instance", "balanced")
+    assert build_method("cmo", patches="reversed").stages()[0].samplers == ("instance", "reversed")

@@ -1,16 +1,17 @@
 """Classifier re-training as a method."""
 
 import torch
-from test_contract import batch_for, build, enter
+
+from longtail.testing import build_method, enter_stage, make_batch
 
 
 def test_the_second_stage_begins_a_new_head_over_frozen_features_on_balanced_batches():
-    method = build("crt", experts=2)
+    method = build_method("crt", experts=2)
     features, head = method.stages()
     assert features.samplers == ("instance",) and head.samplers == ("balanced",)
-    x = batch_for(method).views[0]
+    x = make_batch(method).views[0]
     before, v = method.cls.weight.detach().clone(), method.eval().features(x)
-    assert set(enter(method, head)) == set(method.cls.parameters())
+    assert set(enter_stage(method, head)) == set(method.cls.parameters())
     assert not torch.isclose(before, method.cls.weight).any()
     assert torch.equal(v, method.features(x))  # computed as they are tested, and untouched
 
@@ -18,8 +19,8 @@ def test_the_second_stage_begins_a_new_head_over_frozen_features_on_balanced_bat
 def test_the_new_head_follows_the_seed():
     heads = []
     for seed in (0, 0, 1):
-        method = build("crt")
+        method = build_method("crt")
         torch.manual_seed(seed)
-        enter(method, method.stages()[1])
+        enter_stage(method, method.stages()[1])
         heads.append(method.cls.weight.detach().clone())
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from test_contract import COUNTS, batch_for, build, enter
+
+from longtail.testing import COUNTS, build_method, enter_stage, make_batch
 
 
 def test_the_calibration_is_a_confident_affine_change_of_each_logit_and_none_at_first():
-    method = build("disalign", experts=2)
-    x = batch_for(method).views[0]
+    method = build_method("disalign", experts=2)
+    x = make_batch(method).views[0]
     v = method.eval().features(x)
     z = method.cls(v)
     assert torch.allclose(method.logits(x), z, atol=1e-6)
@@ -26,9 +27,9 @@ def test_the_calibration_is_a_confident_affine_change_of_each_logit_and_none_at_
 
 
 def test_only_the_calibration_is_trained_in_the_second_stage_with_weights_of_a_power_of_1_over_n():
-    method = build("disalign")
-    assert set(enter(method, method.stages()[1])) == set(method.calibration.parameters())
-    batch = batch_for(method)
+    method = build_method("disalign")
+    assert set(enter_stage(method, method.stages()[1])) == set(method.calibration.parameters())
+    batch = make_batch(method)
     p = method.logits(batch.views[0])[0].softmax(-1)
     weights = [COUNTS[y] ** -1.2 for y in batch.y]
     expected = sum(w * -p[i, y].log().item() for i, (y, w) in enumerate(zip(batch.y, weights, strict=True)))

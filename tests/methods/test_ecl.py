@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from longtail import LongtailError, nets
 from longtail.data import Batch, exponential_counts
-from longtail.methods import check_options
+from longtail.methods import check_options, get_options
 from longtail.methods.bc import BalancedClassifier
 from longtail.methods.ecl import ECL
 
@@ -174,4 +174,4 @@ BAD = {"experts": 0, "queue": 0, "alpha": -1.0, "temperature": 0.0, "key_momentu
 @pytest.mark.parametrize("option", BAD)
 def test_options_out_of_range_are_refused(option):
     with pytest.raises(LongtailError, match=option):
-        check_options("ecl", ECL, {option: BAD[option]})
+        check_options("ecl", get_options("ecl"), {option: BAD[option]})

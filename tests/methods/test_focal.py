@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from test_contract import batch_for, build
+
+from longtail.testing import build_method, make_batch
 
 
 def test_its_loss_is_the_mean_over_experts_and_samples_of_the_focal_loss():
-    method = build("focal", experts=2, gamma=2.0)
-    batch = batch_for(method)
+    method = build_method("focal", experts=2, gamma=2.0)
+    batch = make_batch(method)
     p = method.logits(batch.views[0]).softmax(-1)
     expected = [
         (1 - p[k, i, y].item()) ** 2 * -p[k, i, y].log().item() for k in range(2) for i, y in enumerate(batch.y)
@@ -16,7 +17,7 @@ def test_its_loss_is_the_mean_over_experts_and_samples_of_the_focal_loss():
 
 
 def test_at_gamma_0_it_is_cross_entropy():
-    method, plain = build("focal", gamma=0.0), build("ce")
+    method, plain = build_method("focal", gamma=0.0), build_method("ce")
     plain.load_state_dict(method.state_dict())
-    batch = batch_for(method)
+    batch = make_batch(method)
     assert torch.allclose(method(batch)["focal"], plain(batch)["ce"])

@@ -1,14 +1,14 @@
 """Gaussian clouded logit adjustment as a method."""
 
 import torch
-from test_contract import COUNTS, batch_for, build, enter
 
 from longtail.losses import cross_entropy
+from longtail.testing import COUNTS, build_method, enter_stage, make_batch
 
 
 def test_a_step_is_cross_entropy_of_cosines_lowered_by_clouds_of_log_n_max_over_n():
-    method = build("gcl")
-    batch = batch_for(method)
+    method = build_method("gcl")
+    batch = make_batch(method)
     torch.manual_seed(3)
     found = method(batch)["gcl"]
     torch.manual_seed(3)
@@ -20,7 +20,7 @@ def test_a_step_is_cross_entropy_of_cosines_lowered_by_clouds_of_log_n_max_over_
 
 
 def test_the_second_stage_draws_by_effective_number_and_trains_the_head_alone():
-    method = build("gcl")
+    method = build_method("gcl")
     first, second = method.stages()
     assert first.samplers == ("instance",) and second.samplers == ("effective_number",)
-    assert set(enter(method, second)) == set(method.cls.parameters()) and not method.encoders.training
+    assert set(enter_stage(method, second)) == set(method.cls.parameters()) and not method.encoders.training

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_contract import COUNTS, batch_for, build
 from torch.nn.functional import cosine_similarity
+
+from longtail.testing import COUNTS, build_method, make_batch
 
 
 def loops(method, batch, weights) -> float:
@@ -21,8 +22,8 @@ def loops(method, batch, weights) -> float:
 
 
 def test_the_margin_is_there_from_the_start_and_the_weights_from_four_fifths_on():
-    method = build("ldam_drw")
-    early = batch_for(method)
+    method = build_method("ldam_drw")
+    early = make_batch(method)
     late = replace(early, progress=torch.tensor(0.8))
     effective = [(1 - 0.9999) / (1 - 0.9999**n) for n in COUNTS]
     assert method(early)["ldam"].item() == pytest.approx(loops(method, early, [1.0] * 4), rel=1e-4)
@@ -30,5 +31,5 @@ def test_the_margin_is_there_from_the_start_and_the_weights_from_four_fifths_on(
 
 
 def test_the_finished_model_gives_scaled_cosines_without_a_margin():
-    z = build("ldam_drw", scale=7.0).logits(torch.randn(50, 3, 8, 8))
+    z = build_method("ldam_drw", scale=7.0).logits(torch.randn(50, 3, 8, 8))
     assert z.abs().max() <= 7.0001

@@ -1,12 +1,13 @@
 """Logit adjustment after training as a method."""
 
 import torch
-from test_contract import COUNTS, batch_for, build
+
+from longtail.testing import COUNTS, build_method, make_batch
 
 
 def test_it_trains_as_cross_entropy_does_and_is_tested_with_the_prior_taken_off():
-    method, plain = build("logit_adjustment", tau=1.5), build("ce")
-    batch = batch_for(method)
+    method, plain = build_method("logit_adjustment", tau=1.5), build_method("ce")
+    batch = make_batch(method)
     assert torch.equal(method(batch)["ce"], plain(batch)["ce"])
     x = batch.views[0]
     found, raw = method.logits(x), plain.logits(x)

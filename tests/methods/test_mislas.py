@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from test_contract import batch_for, build, enter
 
 from longtail.methods.mislas import label_aware_smoothing
+from longtail.testing import build_method, enter_stage, make_batch
 
 
 def test_smoothing_falls_from_the_largest_class_to_the_smallest_along_a_sine():
@@ -19,13 +19,13 @@ def test_smoothing_falls_from_the_largest_class_to_the_smallest_along_a_sine():
 
 
 def test_the_first_stage_is_mixup_and_the_second_smooths_over_batch_norm_that_follows_frozen_weights():
-    method = build("mislas")
-    assert list(method(batch_for(method))) == ["mixup"]
-    own = enter(method, method.stages()[1])
+    method = build_method("mislas")
+    assert list(method(make_batch(method))) == ["mixup"]
+    own = enter_stage(method, method.stages()[1])
     assert set(own) == {*method.cls.parameters(), method.scale.factor}
     norm = next(m for m in method.encoders.modules() if isinstance(m, torch.nn.BatchNorm2d))
     before = norm.running_mean.clone(), norm.weight.detach().clone()
-    batch = batch_for(method)
+    batch = make_batch(method)
     p = method.logits(batch.views[0])[0].log_softmax(-1)
     smoothing = label_aware_smoothing(method.counts, 0.4, 0.1).tolist()
     expected = 0.0

@@ -1,15 +1,15 @@
 """Mixup as a method."""
 
 import torch
-from test_contract import batch_for, build
 
 from longtail.augment import mixup
 from longtail.losses import cross_entropy
+from longtail.testing import build_method, make_batch
 
 
 def test_its_loss_is_cross_entropy_of_mixed_images_against_both_labels_in_their_shares():
-    method = build("mixup")
-    batch = batch_for(method)
+    method = build_method("mixup")
+    batch = make_batch(method)
     torch.manual_seed(4)
     found = method(batch)["mixup"]
     torch.manual_seed(4)

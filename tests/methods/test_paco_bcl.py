@@ -34,9 +34,9 @@ def test_the_centres_of_paco_are_balanced_logits_and_its_keys_are_fresh_and_queu
         v = method.encoders(data.views[0])[0]
         query = normalize(projected(method.projector, v), dim=1)
         key = normalize(projected(method.key.copy[-1], method.key.copy[0](data.views[1])[0]), dim=1)
-        centres = v @ method.cls.weight[0].T + method.cls.bias[0] + PRIOR.log()
+        centers = v @ method.cls.weight[0].T + method.cls.bias[0] + PRIOR.log()
         keys, owners = torch.cat([key, method.queue.keys[0]]), torch.cat([data.y, method.queue.labels])
-        expected = parametric_contrastive(query, keys, data.y, owners, centres, 0.02, 0.05).mean()
+        expected = parametric_contrastive(query, keys, data.y, owners, centers, 0.02, 0.05).mean()
         assert method(data)["paco"].item() == pytest.approx(expected.item(), rel=1e-4)
         assert (method.queue.labels == -1).sum() == 20 - 8 * step
         method.after_step()

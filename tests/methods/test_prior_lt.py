@@ -2,18 +2,18 @@
 
 import pytest
 import torch
-from test_contract import COUNTS, batches_for, build
 
-from longtail.augment import beta
+from longtail.augment import sample_beta
+from longtail.testing import COUNTS, build_method, make_batches
 
 
 def test_the_share_of_an_image_is_a_beta_draw_moved_round_by_the_other_classs_part_of_the_images():
-    method = build("prior_lt")
+    method = build_method("prior_lt")
     own, other = torch.tensor([0, 0, 3, 2]), torch.tensor([0, 3, 0, 1])
     torch.manual_seed(5)
     found = method.shares(own, other)
     torch.manual_seed(5)
-    drawn = beta(0.8, (4,), torch.device("cpu"))
+    drawn = sample_beta(0.8, (4,), torch.device("cpu"))
     for i in range(4):
         n, m = COUNTS[own[i]], COUNTS[other[i]]
         moved = drawn[i].item() + m / (n + m)
@@ -21,8 +21,8 @@ def test_the_share_of_an_image_is_a_beta_draw_moved_round_by_the_other_classs_pa
 
 
 def test_its_loss_is_cross_entropy_under_the_prior_against_both_labels_in_their_shares():
-    method = build("prior_lt")
-    batch, partners = batches_for(method, method.stages()[0])
+    method = build_method("prior_lt")
+    batch, partners = make_batches(method, method.stages()[0])
     torch.manual_seed(6)
     found = method(batch, partners)["unimix"]
     torch.manual_seed(6)
@@ -34,5 +34,5 @@ def test_its_loss_is_cross_entropy_under_the_prior_against_both_labels_in_their_
 
 
 def test_partners_come_from_a_sampler_of_their_own():
-    assert build("prior_lt").stages()[0].samplers == ("instance", "square_root")
-    assert build("prior_lt", partners="balanced").stages()[0].samplers == ("instance", "balanced")
+    assert build_method("prior_lt").stages()[0].samplers == ("instance", "square_root")
+    assert build_method("prior_lt", partners="balanced").stages()[0].samplers == ("instance", "balanced")

@@ -8,7 +8,7 @@ from longtail import nets
 from longtail.api import train
 from longtail.data import Batch
 from longtail.methods.ride import RIDE, so_far
-from longtail.plan import plan
+from longtail.stages import plan_stages
 
 COUNTS = (40, 20, 10, 5)
 
@@ -68,7 +68,7 @@ def test_the_router_learns_where_a_later_expert_would_help():
 
 
 def test_the_router_has_the_sampler_rate_and_decay_of_the_authors_code_and_5_of_200_epochs():
-    (experts, router), epochs = make().stages(), [part.epochs for part in plan(make().stages(), 205)]
+    (experts, router), epochs = make().stages(), [part.epochs for part in plan_stages(make().stages(), 205)]
     assert (router.samplers, router.trains, router.lr, router.weight_decay) == (("balanced",), ("router",), 0.01, 5e-4)
     assert (experts.samplers, experts.lr, experts.weight_decay) == (("instance",), None, None) and epochs == [200, 5]
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 import longtail
 from longtail import evaluate, nets
 from longtail.api import train
-from longtail.augment import family
+from longtail.augment import get_transform_set
 from longtail.data import Batch, load_split
 from longtail.methods.sade import SADE, reversed_prior
 
@@ -79,10 +79,10 @@ def test_aggregation_follows_the_expert_that_two_views_agree_on_and_equals_a_loo
 
 
 def test_the_weights_are_learnt_in_steps_of_128_images_however_many_a_device_computes_at_once(monkeypatch):
-    monkeypatch.setattr(evaluate, "BATCH", (1000, 1000))
+    monkeypatch.setattr(evaluate, "CPU_BATCH", 1000)
     method, images, sizes = make(aggregate=True), load_split("digits-lt", 50.0).test, []
     method.adapt = lambda batches: sizes.extend(len(a) for a, b in batches(1)) or {}
-    evaluate.adapt(method, images, family("digits"), 0)
+    evaluate.adapt_to_test_images(method, images, get_transform_set("digits"), 0)
     assert set(sizes[:-1]) == {128} and sum(sizes) == len(images)
 
 

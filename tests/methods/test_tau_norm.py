@@ -1,17 +1,18 @@
-"""The tau-normalised classifier as a method."""
+"""The tau-normalized classifier as a method."""
 
 import pytest
 import torch
-from test_contract import build, enter
+
+from longtail.testing import build_method, enter_stage
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.7, 1.0])
 def test_each_class_has_its_weights_over_a_power_of_their_norm_and_no_bias(tau):
-    method = build("tau_norm", tau=tau, experts=2)
+    method = build_method("tau_norm", tau=tau, experts=2)
     before = method.cls.weight.detach().clone()
-    train, normalise = method.stages()
-    assert train.share == 1 and normalise.share == 0
-    enter(method, normalise)
+    train, normalize = method.stages()
+    assert train.share == 1 and normalize.share == 0
+    enter_stage(method, normalize)
     for k in range(2):
         for c in range(4):
             assert torch.allclose(method.cls.weight[k, c], before[k, c] / before[k, c].norm() ** tau, atol=1e-6)

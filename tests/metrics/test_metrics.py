@@ -13,7 +13,7 @@ from longtail import metrics
 
 
 def test_groups_are_many_above_100_few_below_20_and_medium_between():
-    assert [metrics.group_of(n) for n in (101, 100, 20, 19, 0)] == ["many", "medium", "medium", "few", "few"]
+    assert [metrics.shot_group(n) for n in (101, 100, 20, 19, 0)] == ["many", "medium", "medium", "few", "few"]
 
 
 def test_group_accuracy_is_the_mean_of_class_accuracies_and_none_for_an_empty_group():
@@ -96,7 +96,7 @@ def test_feature_distance_is_the_class_mean_of_euclidean_distances():
 def test_summary_is_in_percent_and_agrees_with_scikit_learn():
     g = torch.Generator().manual_seed(1)
     logits, labels = torch.randn(300, 5, generator=g), torch.randint(0, 5, (300,), generator=g)
-    found = metrics.summarise(logits, labels, [500, 200, 50, 30, 3])
+    found = metrics.summarize(logits, labels, [500, 200, 50, 30, 3])
     predicted = logits.argmax(-1)
     assert list(found) == list(metrics.METRICS)
     assert found["top1"] == pytest.approx(100 * (predicted == labels).float().mean().item(), rel=1e-5)
@@ -107,5 +107,5 @@ def test_summary_is_in_percent_and_agrees_with_scikit_learn():
 
 
 def test_summary_of_nothing_measurable_is_none_not_nan():
-    found = metrics.summarise(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), [200, 50, 3])
+    found = metrics.summarize(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), [200, 50, 3])
     assert set(found.values()) == {None}

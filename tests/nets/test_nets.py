@@ -18,7 +18,7 @@ def test_resnet32_has_463_504_parameters_and_64_features():
     net = nets.Net("resnet32")
     encoder = net.encoder()
     assert count(encoder) == 463_504
-    assert encoder(torch.randn(2, 3, 32, 32)).shape == (2, net.width) == (2, 64)
+    assert encoder(torch.randn(2, 3, 32, 32)).shape == (2, net.feature_dim) == (2, 64)
 
 
 def test_resnet32_has_31_convolutions_and_halves_twice_without_a_convolution_in_the_shortcut():
@@ -80,7 +80,7 @@ def test_a_momentum_copy_begins_equal_and_moves_a_thousandth_of_the_way_without_
     with torch.no_grad():
         for p in source.parameters():
             p.add_(1.0)
-    key.follow(source)
+    key.update(source)
     for p, b, s in zip(key.parameters(), before, source.parameters(), strict=True):
         assert torch.allclose(p, 0.999 * b + 0.001 * s, atol=1e-6)
 
@@ -91,7 +91,7 @@ def test_buffers_of_a_momentum_copy_are_its_own():
     source(torch.randn(8, 3, 8, 8))
     mean = key.copy[0].body.layers[1].running_mean
     assert not mean.any()
-    key.follow(source)
+    key.update(source)
     assert not mean.any()
 
 
@@ -126,7 +126,7 @@ def test_folding_batch_norm_changes_nothing_but_the_speed(name):
     experts.eval()
     x, bodies = torch.randn(4, 3, 16, 16), [e.body for e in experts.experts]
     plain = experts(x)
-    with nets.folded(experts):
+    with nets.fused_conv_bn(experts):
         assert not any(isinstance(m, nn.BatchNorm2d) for m in experts.modules())
         assert torch.allclose(experts(x), plain, rtol=1e-4, atol=1e-4)
     assert [e.body for e in experts.experts] == bodies and torch.equal(experts(x), plain)
@@ -177,7 +177,7 @@ def test_a_network_of_one_branch_computes_what_the_undivided_one_does(name, own)
     x = torch.randn(4, 3, 16, 16)
     assert torch.equal(branched(x)[0], plain(x))
     plain.eval(), branched.eval()
-    with nets.folded(nn.ModuleList([branched])):
+    with nets.fused_conv_bn(nn.ModuleList([branched])):
         assert not any(isinstance(m, nn.BatchNorm2d) for m in branched.modules())
         assert torch.allclose(branched(x)[0], plain(x), rtol=1e-4, atol=1e-4)
 

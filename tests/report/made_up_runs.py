@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from longtail.data import ClassTable, Images, Split
-from longtail.evaluate import Predictions, per_class, write_predictions
+from longtail.data import ClassTable, Split, TensorImages
 from longtail.recipes import recipe_for
-from longtail.runs import RunFolder
+from longtail.runs.folder import RunFolder
+from longtail.runs.results import Predictions, build_per_class_rows, write_predictions
 
 
 def made_up(
@@ -31,8 +31,8 @@ def made_up(
         rng.random((experts, len(labels), classes))
     )
     predictions = Predictions(logits.float(), logits.flip(0).float(), labels)
-    none = Images(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), labels[:1])
-    split = Split("digits-lt", ClassTable(tuple(names), tuple(counts)), none, Images(none.images, labels))
+    none = TensorImages(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), labels[:1])
+    split = Split("digits-lt", ClassTable(tuple(names), tuple(counts)), none, TensorImages(none.images, labels))
     run, recipe = RunFolder.create(path), recipe_for("digits-lt", method=method, seed=seed, epochs=2)
     run.write_json("split.json", split.describe() | {"test_images": len(labels)})
     run.write_json("recipe.json", recipe.asdict())
@@ -40,7 +40,7 @@ def made_up(
     run.write_json("environment.json", dict.fromkeys(machine, "made up") | {"root": None})
     rows = [{"epoch": e, "stage": "train", "seconds": 1.5, "loss": 2 / e, "bc": 2 / e} for e in (1, 2)]
     run.write_csv("metrics.csv", [row | {"peak_memory_mb": 100.0} for row in rows])
-    run.write_csv("per_class.csv", per_class(predictions, split))
+    run.write_csv("per_class.csv", build_per_class_rows(predictions, split))
     write_predictions(run, predictions)
     head = {"method": method, "data": "digits-lt", "seed": seed, "epochs": 2}
     run.write_json("results.json", head | predictions.results(counts))
@@ -49,10 +49,10 @@ def made_up(
 
 def made_up_seeds(path: Path, seeds: int, *args, **options) -> Path:
     """A folder as `--seeds` makes it."""
-    from longtail.seeds import summarise_seeds
+    from longtail.seeds import summarize_seeds
 
     path.mkdir()
     runs = [made_up(path / f"seed{seed}", *args, seed=seed, **options) for seed in range(seeds)]
-    summary = summarise_seeds([run.read_json("results.json") for run in runs])
+    summary = summarize_seeds([run.read_json("results.json") for run in runs])
     (path / "seeds.json").write_text(json.dumps(summary))
     return path

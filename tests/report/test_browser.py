@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import pytest
 from made_up_runs import made_up
 
-from longtail.console import Silent
+from longtail.launch import train
 from longtail.recipes import recipe_for
 from longtail.report import write_report
-from longtail.train import train
+from longtail.tracking import SilentReport
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium, whic
 def pages(tmp_path_factory):
     """One trained run in full; two made-up runs with difficult classes side by side."""
     out = tmp_path_factory.mktemp("pages")
-    train(recipe_for("digits-lt", epochs=1, eval_every=0), out / "run", Silent())
+    train(recipe_for("digits-lt", epochs=1, eval_every=0), out / "run", SilentReport())
     names = ["<b>bold</b>", "x" * 300, "Ähre", "class 10", "class 9", "untested"]
     runs = [
         made_up(out / name, names, [500, 200, 50, 30, 10, 2], untested=(5,), seed=seed, method=method).path

@@ -16,14 +16,15 @@ import pytest
 from made_up_runs import made_up, made_up_seeds
 
 import longtail.report
-from longtail import LongtailError, api, cli
-from longtail.console import Silent
+from longtail import LongtailError, api
+from longtail.commands import app
+from longtail.launch import train
 from longtail.metrics import METRICS
 from longtail.recipes import recipe_for
 from longtail.report import write_report
-from longtail.report.confusions import Wrong
-from longtail.report.subject import Subject
-from longtail.train import train
+from longtail.report.confusions import Misclassified
+from longtail.report.summary import RunSummary
+from longtail.tracking import SilentReport
 
 NAMES = ["<script>alert(1)</script>", "Ångström & Söhne", "שלום", "x" * 300, "\"quoted'"]
 COUNTS = [500, 120, 50, 19, 0]
@@ -75,7 +76,7 @@ def trained(tmp_path_factory):
     """A short ECL run and a CE run of the digits."""
     out = tmp_path_factory.mktemp("trained")
     for method in ("ecl", "ce"):
-        train(recipe_for("digits-lt", method=method, epochs=2, eval_every=0), out / method, Silent())
+        train(recipe_for("digits-lt", method=method, epochs=2, eval_every=0), out / method, SilentReport())
     return out
 
 
@@ -106,13 +107,13 @@ def test_the_class_table_is_that_of_per_class_csv(trained):
 def test_confusions_equal_a_naive_count(trained):
     import pyarrow.parquet as pq
 
-    subject = Subject.open(trained / "ecl")
+    subject = RunSummary.open(trained / "ecl")
     table = pq.read_table(trained / "ecl" / "predictions.parquet").to_pylist()
     count: dict[tuple, list] = {}
     for row in table:
         if row["label"] != row["predicted"]:
             count.setdefault((row["label"], row["predicted"]), []).append((row["confidence"], row["index"]))
-    pairs = Wrong.of(subject).pairs()
+    pairs = Misclassified.load(subject).pairs()
     assert {(p.truth, p.predicted): p.images for p in pairs} == {key: len(found) for key, found in count.items()}
     assert [p.images for p in pairs] == sorted((p.images for p in pairs), reverse=True)
     assert all(p.of == 70 and p.rate == 100 * p.images / 70 for p in pairs)
@@ -243,7 +244,7 @@ def test_bad_input_is_one_clear_line(trained, tmp_path, capsys):
     }
     for part, words in cases.items():
         with pytest.raises(SystemExit) as stop:
-            cli.main(["report", *map(str, words)])
+            app.main(["report", *map(str, words)])
         error = capsys.readouterr().err
         assert stop.value.code == 2 and error.count("\n") == 1 and part in error, error
     assert mine.read_text() == "my own page" and not (unfinished / "report.html").exists()
@@ -269,7 +270,7 @@ def test_a_stored_figure_that_longtail_did_not_write_stays_out(trained, tmp_path
 def test_training_writes_the_report_and_survives_its_failure(tmp_path, capsys, monkeypatch):
     words = ["train", "digits-lt", "ce", "--epochs", "1", "--out"]
     with pytest.raises(SystemExit) as stop:
-        cli.main([*words, str(tmp_path / "run")])
+        app.main([*words, str(tmp_path / "run")])
     assert stop.value.code == 0 and str(tmp_path / "run" / "report.html") in capsys.readouterr().out
     assert "<h1>ce on digits-lt</h1>" in (tmp_path / "run" / "report.html").read_text()
 
@@ -278,7 +279,7 @@ def test_training_writes_the_report_and_survives_its_failure(tmp_path, capsys, m
 
     monkeypatch.setattr(api, "write_report", fail)
     with pytest.raises(SystemExit) as stop:
-        cli.main([*words, str(tmp_path / "again")])
+        app.main([*words, str(tmp_path / "again")])
     said = " ".join(capsys.readouterr().out.split())
     assert stop.value.code == 0 and "no report was written: no ink left." in said
     assert (tmp_path / "again" / "results.json").exists() and not (tmp_path / "again" / "report.html").exists()
@@ -301,7 +302,7 @@ def test_seeds_get_one_report_and_still_resume(tmp_path, capsys):
     ]
     for more in ([], ["--resume"]):
         with pytest.raises(SystemExit) as stop:
-            cli.main([*words, *more])
+            app.main([*words, *more])
         assert stop.value.code == 0, capsys.readouterr().err
     assert sorted(path.parent.name for path in tmp_path.rglob("report.html")) == ["two"]
 

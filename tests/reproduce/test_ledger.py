@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from longtail.console import Silent
 from longtail.errors import LongtailError
-from longtail.reproduce import Ledger, as_csv, as_markdown, cells_of, lines_of, reproduce
-from longtail.reproduce.cells import recipe_hash
-from longtail.reproduce.ledger import digest
-from longtail.reproduce.run import seconds_of
+from longtail.reproduce import Ledger, as_csv, as_markdown, build_cells, build_lines, reproduce
+from longtail.reproduce.cells import hash_recipe
+from longtail.reproduce.ledger import compute_digest
+from longtail.reproduce.run import parse_budget
 from longtail.reproduce.tables import CALIBRATED, SCALES, TABLES, Row, Scale, Setting, Table
+from longtail.tracking import SilentReport
 
 TINY = Table(
     "two methods on digits",
@@ -27,7 +27,7 @@ TINY = Table(
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
     ledger = Ledger(tmp_path_factory.mktemp("ledger"))
-    progress = reproduce(cells_of(TINY), ledger, Silent(), threads=1, say=lambda text: None)
+    progress = reproduce(build_cells(TINY), ledger, SilentReport(), threads=1, say=lambda text: None)
     assert (progress.finished, progress.before, progress.failed) == (4, 0, 0)
     return ledger
 
@@ -40,24 +40,24 @@ def copy(filled, tmp_path):
 
 def run(cells, ledger, **options):
     said = []
-    return reproduce(cells, ledger, Silent(), threads=1, say=said.append, **options), said
+    return reproduce(cells, ledger, SilentReport(), threads=1, say=said.append, **options), said
 
 
 def test_a_second_call_runs_nothing(copy):
-    progress, said = run(cells_of(TINY), copy)
+    progress, said = run(build_cells(TINY), copy)
     assert (progress.finished, progress.before, said) == (0, 4, [])
 
 
 def test_a_cell_keeps_results_recipe_machine_and_time(copy):
-    cell = next(cells_of(TINY))
+    cell = next(build_cells(TINY))
     kept = copy.read(cell)
     assert kept["results"]["plain"]["ensemble"]["top1"] > 10 and kept["recipe"] == cell.recipe.asdict()
     assert kept["seconds"] > 0 and kept["machine"]["torch"] and "root" not in kept["machine"]
 
 
 def test_the_shown_numbers_are_those_of_the_run_folders(copy):
-    lines = {(line.row, line.column): line for line in lines_of(TINY, list(cells_of(TINY)), copy)}
-    found = [json.loads((copy.run_path(c) / "results.json").read_text()) for c in cells_of(TINY, only="ce")]
+    lines = {(line.row, line.column): line for line in build_lines(TINY, list(build_cells(TINY)), copy)}
+    found = [json.loads((copy.run_path(c) / "results.json").read_text()) for c in build_cells(TINY, only="ce")]
     tops = [f["plain"]["ensemble"]["top1"] for f in found]
     line = lines["ce", "top-1"]
     assert line.values == tuple(tops) and line.mean == pytest.approx(sum(tops) / 2)
@@ -66,18 +66,18 @@ def test_the_shown_numbers_are_those_of_the_run_folders(copy):
 
 
 def test_missing_cells_and_seeds_are_visible(copy):
-    cells = list(cells_of(TINY))
+    cells = list(build_cells(TINY))
     copy.file(cells[0]).unlink()
-    for cell in cells_of(TINY, only="bc"):
+    for cell in build_cells(TINY, only="bc"):
         copy.file(cell).unlink()
-    text = as_markdown(lines_of(TINY, cells, copy))
+    text = as_markdown(build_lines(TINY, cells, copy))
     assert "(1/2)" in text and "| bc | missing |" in text
-    assert "bc,top-1,,,0,2,," in as_csv(lines_of(TINY, cells, copy))
+    assert "bc,top-1,,,0,2,," in as_csv(build_lines(TINY, cells, copy))
 
 
 @pytest.mark.parametrize("harm", ["number", "empty", "list", "swapped"])
 def test_a_corrupt_cell_is_reported_set_aside_and_run_again(copy, harm):
-    first, second, *_ = cells_of(TINY)
+    first, second, *_ = build_cells(TINY)
     path = copy.file(first)
     content = json.loads(path.read_text())
     content["results"]["plain"]["ensemble"]["top1"] = 99.9
@@ -85,17 +85,17 @@ def test_a_corrupt_cell_is_reported_set_aside_and_run_again(copy, harm):
     path.write_text(texts[harm])
     with pytest.raises(LongtailError, match=path.name):
         copy.read(first)
-    assert "missing" in as_markdown(lines_of(TINY, [first], copy))
-    progress, said = run(cells_of(TINY), copy)
+    assert "missing" in as_markdown(build_lines(TINY, [first], copy))
+    progress, said = run(build_cells(TINY), copy)
     assert progress.finished == 1 and path.name in said[0] and "run again" in said[0]
     assert copy.read(first) and path.with_name(f"{path.name}.corrupt").read_text() == texts[harm]
 
 
 def test_a_cell_of_a_default_that_has_changed_since_is_run_again(copy):
-    (cell, *_) = cells_of(TINY, only="bc")
+    (cell, *_) = build_cells(TINY, only="bc")
     content = json.loads(copy.file(cell).read_text())
     content["recipe"]["options"]["tau"] = 0.5
-    copy.file(cell).write_text(json.dumps(content | {"sha256": digest(content)}))
+    copy.file(cell).write_text(json.dumps(content | {"sha256": compute_digest(content)}))
     with pytest.raises(LongtailError, match=r"trained with tau 0\.5; by default it is 1\.0"):
         copy.read(cell)
 
@@ -103,19 +103,19 @@ def test_a_cell_of_a_default_that_has_changed_since_is_run_again(copy):
 def test_two_ledgers_merge_by_copying_files(filled, tmp_path):
     merged = Ledger(tmp_path / "merged")
     merged.path.mkdir()
-    for cell in cells_of(TINY):
+    for cell in build_cells(TINY):
         shutil.copy(filled.file(cell), merged.path)
-    assert run(cells_of(TINY), merged)[0].before == 4
+    assert run(build_cells(TINY), merged)[0].before == 4
 
 
 def test_scales_and_precisions_are_never_mixed(copy, monkeypatch):
     monkeypatch.setitem(SCALES, "shorter", Scale({"lr": 0.01}))
-    for other in (cells_of(TINY, "shorter"), cells_of(TINY, precision="bf16")):
-        assert all(line.mean is None for line in lines_of(TINY, list(other), copy))
+    for other in (build_cells(TINY, "shorter"), build_cells(TINY, precision="bf16")):
+        assert all(line.mean is None for line in build_lines(TINY, list(other), copy))
 
 
 def test_a_budget_stops_early_and_the_next_call_ends_with_the_same_numbers(filled, tmp_path):
-    cells, ledger = list(cells_of(TINY, only="ce", seeds=1)), Ledger(tmp_path / "new")
+    cells, ledger = list(build_cells(TINY, only="ce", seeds=1)), Ledger(tmp_path / "new")
     progress, _ = run(cells, ledger, budget=1e-9)
     assert progress.out_of_time and progress.finished == 0
     for _ in range(100):
@@ -141,41 +141,41 @@ def test_a_killed_reproduce_loses_at_most_an_epoch(tmp_path):
 
 
 def test_another_process_at_work_on_a_cell_is_left_alone(copy):
-    cell = next(cells_of(TINY))
+    cell = next(build_cells(TINY))
     copy.file(cell).unlink()
     (copy.run_path(cell) / "results.json").unlink()
-    from longtail.runs import RunFolder
+    from longtail.runs.folder import RunFolder
 
     with RunFolder(copy.run_path(cell)).locked():
-        progress, said = run(cells_of(TINY), copy)
+        progress, said = run(build_cells(TINY), copy)
     assert progress.elsewhere == 1 and "another process" in said[-1]
 
 
 def test_a_cell_that_diverges_is_reported_and_the_others_go_on(tmp_path):
     setting = Setting("", {"data": "digits-lt", "epochs": 1, "eval_every": 0}, CALIBRATED)
     table = Table("", (setting,), (Row("mad", {"method": "ce", "lr": 1e30}), Row("sane", {"method": "ce"})), 1)
-    progress, said = run(cells_of(table), Ledger(tmp_path))
+    progress, said = run(build_cells(table), Ledger(tmp_path))
     assert (progress.failed, progress.finished) == (1, 1) and any("not finite" in text for text in said)
 
 
 def test_the_same_run_in_two_tables_is_one_cell():
-    names = {name: {c.name for c in cells_of(TABLES[name], seeds=1)} for name in ("fig5", "table3", "fig4")}
+    names = {name: {c.name for c in build_cells(TABLES[name], seeds=1)} for name in ("fig5", "table3", "fig4")}
     assert (
         len(names["fig5"] & names["table3"]) == 1 and names["fig4"] & names["table3"] == names["fig5"] & names["table3"]
     )
 
 
 def test_a_field_added_later_with_its_default_changes_no_hash():
-    cell = next(cells_of(TINY))
-    assert recipe_hash(cell.recipe) == recipe_hash(cell.recipe.change(precision="fp32"))
-    assert recipe_hash(cell.recipe) != recipe_hash(cell.recipe.change(precision="bf16"))
+    cell = next(build_cells(TINY))
+    assert hash_recipe(cell.recipe) == hash_recipe(cell.recipe.change(precision="fp32"))
+    assert hash_recipe(cell.recipe) != hash_recipe(cell.recipe.change(precision="bf16"))
 
 
 def test_times():
-    assert (seconds_of("90s"), seconds_of("9m"), seconds_of("1.5h")) == (90, 540, 5400)
+    assert (parse_budget("90s"), parse_budget("9m"), parse_budget("1.5h")) == (90, 540, 5400)
     for bad in ("", "9", "m", "-3m", "9 d"):
         with pytest.raises(LongtailError, match="90s"):
-            seconds_of(bad)
+            parse_budget(bad)
 
 
 def test_the_page_shows_what_is_measured_at_its_scale_and_names_what_is_not(filled, monkeypatch):
@@ -183,13 +183,13 @@ def test_the_page_shows_what_is_measured_at_its_scale_and_names_what_is_not(fill
 
     other = Table("not begun", TINY.settings, (Row("other", {"method": "ce", "lr": 0.7}),), seeds=1)
     monkeypatch.setattr(page, "TABLES", {"tiny": TINY, "other": other})
-    text = page.page(filled)
+    text = page.render_page(filled)
     assert (
         "## two methods on digits" in text
         and "4 of 4 cells" in text
         and "Not two rows are measured yet of: other." in text
     )
-    assert f"{lines_of(TINY, list(cells_of(TINY)), filled)[0]}" in text and "not begun" not in text
+    assert f"{build_lines(TINY, list(build_cells(TINY)), filled)[0]}" in text and "not begun" not in text
 
 
 def test_the_page_links_the_figures_that_are_drawn(copy):
@@ -197,4 +197,6 @@ def test_the_page_links_the_figures_that_are_drawn(copy):
 
     copy.picture("fig9", "cpu-small").parent.mkdir()
     copy.picture("fig9", "cpu-small").write_text("<svg/>")
-    assert [f"[picture]({copy.path}/figures/fig9-cpu-small.svg)" in text for text in page.pictures(copy)] == [True]
+    assert [f"[picture]({copy.path}/figures/fig9-cpu-small.svg)" in text for text in page.render_pictures(copy)] == [
+        True
+    ]

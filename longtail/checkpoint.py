@@ -1,0 +1,54 @@
+"""Save and restore the checkpoint of a run: everything that training needs to go on to the same weights."""
+
+import io
+
+import torch
+
+from longtail.errors import LongtailError
+from longtail.nets.pretrained import READ_FAILURES, find_damaged_member
+from longtail.recipe import Recipe
+from longtail.runs.files import write_bytes
+from longtail.runs.folder import RunFolder
+
+NAME = "checkpoint.pt"
+KEYS = {"stage", "epoch", "rows", "method", "optimiser", "recipe"}  # names in the file, as since version 0.1
+
+
+def save_checkpoint(run: RunFolder, state: dict) -> None:
+    """Replace the checkpoint of a run; `state` has the keys in KEYS."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_bytes(run.path / NAME, content.getbuffer())
+
+
+def load_checkpoint(run: RunFolder) -> dict | None:
+    """Return the checkpoint of a run, or None if there is none; code in the file is never run.
+
+    Raises LongtailError for a file that is damaged, is no checkpoint, or belongs to another recipe.
+    """
+    if not run.has(NAME):
+        return None
+    path = run.path / NAME
+    refused = LongtailError(f"{path} is not a checkpoint of longtail and was not loaded; move it away to begin anew")
+    try:
+        damaged = find_damaged_member(path)  # torch.load does not compare the archive's checksums
+        state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except READ_FAILURES as error:
+        raise refused from error
+    if damaged:
+        raise LongtailError(f"{path} is damaged (in {damaged}) and was not loaded; move it away to begin anew")
+    if not isinstance(state, dict) or state.keys() != KEYS:
+        raise refused
+    with run.report_damage("recipe.json"):  # either may be older than a field of the recipe
+        is_same = Recipe(**state["recipe"]) == run.read_recipe()
+    if not is_same:
+        raise LongtailError(f"{path} belongs to a run of another recipe and was not loaded; move it away to begin anew")
+    return state
+
+
+def divergence_error(run: RunFolder, what: str, epoch: int) -> LongtailError:
+    """Return the error for a run that diverged in an epoch (from 1), saying which checkpoint is left."""
+    kept = "no epoch was finished, so there is no checkpoint"
+    if epoch > 1:
+        kept = f"the last good checkpoint is {run.path / NAME}, of epoch {epoch - 1}"
+    return LongtailError(f"{what}; {kept}. Try a lower --lr with another --out")

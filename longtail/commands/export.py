@@ -1,0 +1,30 @@
+"""The command `longtail export`."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from longtail import api
+from longtail.commands.flags import Selected
+from longtail.errors import LongtailError
+
+
+def export(
+    run: str,
+    /,
+    *,
+    format: Annotated[Literal["onnx", "safetensors"], Parameter(help="of the file")] = "onnx",
+    expert: Annotated[str, Parameter(help="a number from 1, or ensemble for the mean of all")] = "ensemble",
+    out: Annotated[str | None, Parameter(help="new file; RUN/export.FORMAT if left out")] = None,
+    selected: Selected = False,
+) -> None:
+    """Write a finished run's model as ONNX, compared with PyTorch through ONNX Runtime, or as safetensors."""
+    model = api.load(run, selected=selected, device="cpu")
+    experts = len(model.results["plain"]["experts"])
+    if expert != "ensemble" and expert not in map(str, range(1, experts + 1)):
+        raise LongtailError(f"expert is '{expert}'; {run} has experts 1 to {experts}, or ensemble")
+    path, difference = model.export(format, None if expert == "ensemble" else int(expert) - 1, out)
+    print(f"{path}: {expert if expert == 'ensemble' else f'expert {expert}'}, {len(model.classes)} classes")
+    if format == "onnx":
+        print("inputs: images (N, 3, H, W) uint8 RGB, log_prior (C,) float32; outputs: logits, probabilities (N, C)")
+        print(f"largest difference from PyTorch's logits, through ONNX Runtime: {difference:.1e}")

@@ -1,0 +1,76 @@
+"""The commands `longtail methods` and `longtail recipes`."""
+
+import ast
+import inspect
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from longtail.errors import unknown_name
+from longtail.methods import METHODS, find_plugins, get_method_class, get_options
+from longtail.recipe import describe_fields
+from longtail.recipes import DEFAULT, RECIPES, default_fields
+
+
+def methods(name: str | None = None, /) -> None:
+    """List the methods, or show one with its options, defaults and sources."""
+    console = Console()
+    if name is None:
+        table = Table("method", "paper", "year", "family", "cost")
+        for key, entry in METHODS.items():
+            table.add_row(key, entry.paper, str(entry.year or ""), entry.family, entry.cost)
+        for key, point in find_plugins().items():
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+            table.add_row(key, f"package {escape(package)}", "", "plug-in", "")
+        console.print(table)
+        return
+    options, head = get_options(name), name
+    if name in METHODS:
+        entry = METHODS[name]
+        head = f"{name}: {entry.paper} {entry.year or ''}."
+    console.print(f"[bold]{escape(head)}[/] {escape(read_method_docstring(name))}", highlight=False)
+    table = Table("option", "default", "what it is (source)")
+    for option in options.values():
+        choices = " or ".join(map(str, get_args(option.type)))
+        text = f"{option.help}: {choices}" if choices else option.help
+        table.add_row(f"--{option.name.replace('_', '-')}", str(option.default).lower(), escape(text))
+    console.print(table)
+
+
+def read_method_docstring(name: str) -> str:
+    """Return the docstring of a method's class; of a built-in method without loading torch."""
+    if name not in METHODS:
+        return inspect.getdoc(get_method_class(name)) or ""
+    module, _, class_name = METHODS[name].path.partition(":")
+    origin = find_spec("longtail.methods").origin
+    tree = ast.parse(Path(origin).with_name(f"{module}.py").read_text(encoding="utf-8"))
+    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+    return ast.get_docstring(found) or ""
+
+
+def recipes(name: str | None = None, /) -> None:
+    """List the recipes, or show one."""
+    console = Console()
+    if name is None:
+        table = Table("recipe", "default for", "what it is")
+        for key, module in RECIPES.items():
+            data = [data for data, recipe in DEFAULT.items() if recipe == key]
+            table.add_row(key, ", ".join(data) or "custom data" * (key == "custom"), inspect.getdoc(module))
+        console.print(table)
+        return
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    values = default_fields(None, name, "ecl")
+    console.print(f"[bold]{name}[/]: {escape(inspect.getdoc(RECIPES[name]) or '')}", highlight=False)
+    table = Table("field", "value", "what it is")
+    for field, (_, text, *_) in describe_fields().items():
+        if field in values and field not in ("data", "method", "options"):
+            value = values[field]
+            table.add_row(field, f"{value:.4g}" if isinstance(value, float) else str(value), escape(text))
+    for option in get_options("ecl").values():
+        table.add_row(option.name, str(values.get(option.name, option.default)), "option of ecl")
+    console.print(table)

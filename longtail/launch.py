@@ -1,0 +1,72 @@
+"""Launch a run: everything between a recipe and the first step of its trainer."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from longtail.data.seeding import derive_seed
+from longtail.distributed import World, init_world
+from longtail.errors import expand_path
+from longtail.methods import describe_package
+from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
+from longtail.selection import check_selection
+from longtail.stages import build_loader, plan_stages
+from longtail.tracking import ProgressReport
+from longtail.trainer import Stopped, Trainer
+
+
+def train(
+    recipe: Recipe,
+    out: str | Path,
+    report: ProgressReport,
+    *,
+    root: str | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    workers: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RunFolder | None:
+    """Train, evaluate and keep one run in the folder `out`; with `resume`, continue or begin it.
+
+    `should_stop` is asked every few steps; once it returns True the run stops where it is, to be resumed later, and the
+    result is None. Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
+    """
+    world = init_world(device, threads)
+    with world.session(tf32=recipe.precision == "tf32"), world.report_lost_process():
+        trainer = build_trainer(recipe, out, report, world, root, resume, workers, should_stop)
+        try:
+            trainer.fit()
+        except Stopped:
+            return None
+    return trainer.run
+
+
+def build_trainer(
+    recipe: Recipe,
+    out: str | Path,
+    report: ProgressReport,
+    world: World,
+    root: str | None = None,
+    resume: bool = False,
+    workers: int | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Trainer:
+    """Load the data, build the method, claim the folder: whatever can go wrong does so before the first step."""
+    split = world.main_first(lambda: recipe.load_split(root, workers))
+    recipe = recipe.fit_batch_size(split)
+    torch.manual_seed(derive_seed(recipe.seed, 0))
+    method = recipe.build_method(split.classes.counts).to(world.device)
+    check_selection(recipe, split, method)
+    plans, loader = plan_stages(method.stages(), recipe.epochs), build_loader(recipe, method, split, world)
+
+    def claim() -> RunFolder:
+        run = RunFolder.claim(out, recipe, split, resume)
+        if not run.has("environment.json"):
+            where = {"root": root and str(expand_path(root).resolve())}
+            run.write_json("environment.json", world.describe() | describe_package(recipe.method) | where)
+        return run
+
+    return Trainer(recipe, method, split, plans, loader, world.on_main(claim), report, world, should_stop)

@@ -1,0 +1,159 @@
+"""The folder of one run: create it, lock it, and check that a resumed run is still the same run."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+from torch import Tensor
+
+from longtail.data import Split
+from longtail.errors import LongtailError, check_utf8_path, expand_path
+from longtail.recipe import Recipe
+from longtail.runs import files
+
+
+class Busy(LongtailError):
+    """Another process is training the run."""
+
+
+class RunFolder:
+    """Reads and writes the files of one run; raises LongtailError with the path where that fails."""
+
+    def __init__(self, path: str | Path):
+        if not isinstance(path, str | Path):
+            raise LongtailError(f"a run folder is named by its path, not by {path!r}")
+        self.path = expand_path(path)
+
+    @classmethod
+    def create(cls, path: str | Path) -> "RunFolder":
+        """Make a new folder; raises LongtailError if it exists already or cannot be made."""
+        run = cls(path)
+        check_utf8_path(run.path)
+        try:
+            run.path.mkdir(parents=True)
+        except FileExistsError:
+            raise run.already_exists_error() from None
+        except OSError as error:
+            raise LongtailError(
+                f"cannot make the run folder {run.path}: {error.strerror}; choose another --out"
+            ) from error
+        return run
+
+    @classmethod
+    def claim(cls, path: str | Path, recipe: Recipe, split: Split, resume: bool) -> "RunFolder":
+        """Begin a new run of this recipe and split or, with `resume`, reopen the one in the folder.
+
+        Raises LongtailError if the folder holds a run of another recipe or of other images.
+        """
+        run = cls(path)
+        if resume and run.path.is_dir():
+            if not run.is_unstarted():
+                run = cls.open(path)
+                run.check_recipe(recipe, split)
+                return run
+        else:
+            run = cls.create(path)
+        run.write_json("split.json", split.describe())
+        run.write_json("recipe.json", recipe.asdict())
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """Open an existing run; raises LongtailError if the folder holds none."""
+        run = cls(path)
+        if (run.path / "seeds.json").is_file():
+            raise LongtailError(
+                f"{run.path} holds the runs of several seeds; name one of them, such as {run.path}/seed0"
+            )
+        if not (run.path / "recipe.json").is_file():
+            raise LongtailError(f"{run.path} is not a run folder: it has no recipe.json")
+        return run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training this run inside the context; raises Busy if one already does."""
+        with ExitStack() as stack:
+            try:
+                descriptor = os.open(self.path, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for leftover in self.path.glob(".*.tmp"):  # a process was killed while it wrote them
+                    leftover.unlink()
+            except BlockingIOError:
+                raise Busy(f"{self.path} is being trained by another process; choose another --out") from None
+            except OSError as error:
+                raise LongtailError(f"cannot train in {self.path}: {error}; what is there is untouched") from error
+            yield
+
+    def is_unstarted(self) -> bool:
+        """Return whether the run was killed before its recipe was written."""
+        return all(file.name == "split.json" or file.name.endswith(".tmp") for file in self.path.iterdir())
+
+    def check_recipe(self, recipe: Recipe, split: Split) -> None:
+        """Raise LongtailError if the run was begun with another recipe or on other images."""
+        there, here = self.read_recipe().asdict(), recipe.asdict()
+        for values in (there, here):
+            values |= values.pop("options")
+        changed = [key for key in there | here if there.get(key) != here.get(key)]
+        if changed:
+            what = "; ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in changed)
+            raise LongtailError(f"{self.path} was begun with another recipe: {what}. Choose another --out")
+        for subset in split.subsets:
+            self.check_images(split, subset)
+
+    def check_images(self, split: Split, subset: str) -> None:
+        """Raise LongtailError unless the images of a subset are those the run was begun with."""
+        with self.report_damage("split.json"):
+            is_same = self.read_json("split.json")[f"{subset}_sha256"] == split.digest(subset)
+        if not is_same:
+            raise LongtailError(
+                f"{self.path} was begun with other {subset} images than those found now; restore them, say where they "
+                "are (--root, or --data of evaluate), or choose another --out"
+            )
+
+    def read_recipe(self) -> Recipe:
+        """Return the recipe of the run; fields that are newer than the run take their defaults."""
+        with self.report_damage("recipe.json"):
+            return Recipe(**self.read_json("recipe.json"))
+
+    def already_exists_error(self) -> LongtailError:
+        """Return the error for a run that must not be overwritten."""
+        if not self.path.is_dir():
+            return LongtailError(f"{self.path} is a file, not a run folder; choose another --out")
+        return LongtailError(
+            f"{self.path} exists already and is left as it is; continue it with --resume or choose another --out"
+        )
+
+    def has(self, name: str) -> bool:
+        """Return whether the folder holds a file of this name."""
+        return (self.path / name).exists()
+
+    def read_json(self, name: str) -> dict:
+        """Read a JSON file of the run."""
+        return files.read_json(self.path / name)
+
+    def write_json(self, name: str, content: dict) -> None:
+        """Write a JSON file of the run."""
+        files.write_json(self.path / name, content)
+
+    def read_csv(self, name: str) -> list[dict[str, str]]:
+        """Read a CSV file of the run, every cell as text."""
+        return files.read_csv(self.path / name)
+
+    def write_csv(self, name: str, rows: list[dict]) -> None:
+        """Write a CSV file of the run."""
+        files.write_csv(self.path / name, rows)
+
+    def read_tensors(self, name: str) -> dict[str, Tensor]:
+        """Read a safetensors file of the run."""
+        return files.read_tensors(self.path / name)
+
+    def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
+        """Write a safetensors file of the run."""
+        files.write_tensors(self.path / name, tensors)
+
+    def report_damage(self, name: str) -> AbstractContextManager[None]:
+        """Return a context in which any error from a changed file of the run names that file."""
+        return files.report_damage(self.path / name)

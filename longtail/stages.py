@@ -1,0 +1,94 @@
+"""The epochs of each stage of a run, and the loader that feeds them."""
+
+from dataclasses import dataclass
+
+from longtail.data import LazyImages, Loader, Split, StreamLoader, count_workers
+from longtail.distributed import World
+from longtail.errors import LongtailError
+from longtail.methods import Method, Stage
+from longtail.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage with its number among the stages, its epochs, and the number of epochs before it."""
+
+    number: int
+    stage: Stage
+    epochs: int
+    first_epoch: int
+
+
+def plan_stages(stages: list[Stage], epochs: int) -> list[StagePlan]:
+    """Divide the epochs among the stages by their shares.
+
+    Raises LongtailError if there are fewer epochs than stages that train.
+    """
+    unplanned = sum(stage.share > 0 for stage in stages)
+    if epochs < unplanned:
+        raise LongtailError(f"the method trains in {unplanned} stages, which take an epoch each; --epochs is {epochs}")
+    total, done, share, plans = sum(stage.share for stage in stages), 0, 0.0, []
+    for number, stage in enumerate(stages):
+        share, unplanned = share + stage.share, unplanned - (stage.share > 0)
+        # at least one epoch here, and one left for each later stage
+        own = min(max(round(epochs * share / total) - done, 1), epochs - done - unplanned) if stage.share else 0
+        plans.append(StagePlan(number, stage, own, done))
+        done += own
+    return plans
+
+
+def build_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
+    """Return the loader of the views that a method asks for; raises LongtailError if it cannot provide them."""
+    shares, transform_set = world.size * recipe.accumulate, recipe.transform_set
+    if recipe.batch_size % shares:
+        wish = f"ask for a multiple of {shares}, such as {recipe.batch_size // shares * shares}"
+        if recipe.batch_size < shares:
+            wish = "ask for fewer processes or a smaller --accumulate"
+        raise LongtailError(
+            f"a batch of {recipe.batch_size} images cannot be divided equally by {shares} (processes x micro-batches); {wish}"
+        )
+    check_test_time_views(recipe, method)
+    shard = {"rank": world.rank, "world_size": world.size}
+    if isinstance(split.train, LazyImages):
+        return StreamLoader(split, transform_set, method.views, recipe.batch_size, recipe.seed, world.device, **shard)
+    if transform_set.eval_transform:
+        raise LongtailError(
+            f"views '{recipe.views}' are cut from files, and {split.name} is in memory; leave --views out"
+        )
+    size = tuple(split.train.images.shape[-2:])
+    if size != (transform_set.size, transform_set.size):
+        raise LongtailError(
+            f"views '{recipe.views}' are for {transform_set.size} x {transform_set.size} images, those of {split.name} "
+            f"are {size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
+        )
+    transforms = [transform_set.transforms[name] for name in method.views]
+    chunk_size = world.chunk_size(transform_set.size)
+    return Loader(split, transforms, recipe.batch_size, recipe.seed, world.device, chunk_size, **shard)
+
+
+def check_test_time_views(recipe: Recipe, method: Method) -> None:
+    """Raise LongtailError if `adapt` asks for random views of files, which only training makes."""
+    if recipe.transform_set.eval_transform and set(method.test_time_views) - {"plain"}:
+        raise LongtailError(
+            f"{recipe.method} would learn from the test images under random views, which views '{recipe.views}' have for "
+            f"training only; leave --aggregate out, or take --views custom-{recipe.transform_set.size}"
+        )
+
+
+def describe_run(recipe: Recipe, split: Split, world: World, epochs: int, steps: int) -> str:
+    """Return one sentence on what is trained, on which images, for how long, and where."""
+    groups = split.classes.groups
+    by_group = ", ".join(f"{groups.count(name)} {name}" for name in ("many", "medium", "few"))
+    return (
+        f"{recipe.method} on {split.name}: {len(split.train):,} training images, {len(groups)} classes ({by_group}), "
+        f"{len(split.test):,} test images; {recipe.net}, {epochs} epoch{'s' * (epochs != 1)} of {steps} steps, "
+        f"{world.display_name}, {recipe.precision}{describe_streaming(split)}"
+    )
+
+
+def describe_streaming(split: Split) -> str:
+    """Return what a description adds for images that are not in memory; "" for those that are."""
+    if not isinstance(split.train, LazyImages):
+        return ""
+    workers = count_workers(split.train.workers)
+    return f"; streamed from files by {workers} worker{'' if workers == 1 else 's'}"

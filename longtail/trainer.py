@@ -1,0 +1,186 @@
+"""The training loop, the only one: every method, on every data set, runs through it."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import torch
+
+from longtail.checkpoint import divergence_error, load_checkpoint, save_checkpoint
+from longtail.data import Batch, Loader, Split
+from longtail.data.seeding import derive_seed
+from longtail.distributed import World
+from longtail.evaluate import adapt_to_test_images, evaluate_subset, iterate_batches, predict_subset
+from longtail.graph import GraphStep
+from longtail.methods import Method
+from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
+from longtail.runs.results import SELECTED_WEIGHTS, write_results
+from longtail.selection import evaluate_selected, find_best_epoch
+from longtail.stages import StagePlan, describe_run
+from longtail.step import Step
+from longtail.tracking import ProgressReport, Tracker
+
+
+class Stopped(Exception):
+    """The caller asked training to stop; every finished epoch is kept."""
+
+
+@dataclass
+class Trainer:
+    """One run: stages, epochs, steps. Random numbers are seeded by place, so that a resumed run repeats none."""
+
+    recipe: Recipe
+    method: Method
+    split: Split
+    plans: list[StagePlan]
+    loader: Loader
+    run: RunFolder
+    report: ProgressReport
+    world: World
+    should_stop: Callable[[], bool] = lambda: False
+
+    def __post_init__(self):
+        self.epochs = self.plans[-1].first_epoch + self.plans[-1].epochs
+        self.parameters = {name: p for name, p in self.method.named_parameters() if p.requires_grad}
+        self.rows: list[dict] = []
+        self.tracker = Tracker(self.run.path / "tensorboard")
+
+    def fit(self) -> None:
+        """Train every stage from the checkpoint on, then test and write the results; raises Stopped if asked to stop."""
+        if self.world.on_main(lambda: self.run.has("results.json")):
+            self.report.note(f"{self.run.path} is trained to the end already; nothing is left to do")
+            return
+        with ExitStack() as stack:
+            checkpoint = self.world.on_main(lambda: self.lock_and_load(stack))
+            title = describe_run(self.recipe, self.split, self.world, self.epochs, self.loader.steps)
+            self.report.begin(self.recipe.seed, title, self.epochs, self.epochs * self.loader.steps)
+            for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
+                self.report.note(text)
+            try:
+                for plan in self.plans[checkpoint["stage"] if checkpoint else 0 :]:
+                    self.run_stage(plan, checkpoint)
+                    checkpoint = None
+            finally:
+                self.report.end(self.recipe.seed)
+                self.tracker.close()
+            self.finish()
+
+    def lock_and_load(self, stack: ExitStack) -> dict | None:
+        """Lock the folder, and return its checkpoint if there is one."""
+        stack.enter_context(self.run.locked())
+        return load_checkpoint(self.run)
+
+    def run_stage(self, plan: StagePlan, checkpoint: dict | None) -> None:
+        """Train the epochs of one stage, from the checkpoint's epoch on."""
+        torch.manual_seed(derive_seed(self.recipe.seed, 1, plan.number))
+        self.method.begin_stage(plan.stage, self.split)
+        if not plan.epochs:
+            with torch.no_grad():
+                self.method.eval().post_hoc(plan.stage, self.training_batches())
+            return
+        step = self.build_step(plan)
+        first = self.restore(step, plan, checkpoint) if checkpoint else 0
+        for epoch in range(first, plan.epochs):
+            torch.manual_seed(derive_seed(self.recipe.seed, 2, plan.number, epoch))
+            began = time.perf_counter()
+            terms = self.train_epoch(step, plan, epoch)
+            self.end_epoch(step, plan, epoch, terms, time.perf_counter() - began)
+
+    def build_step(self, plan: StagePlan) -> Step:
+        """Return the step of a stage, with what the stage trains and its own rates."""
+        stage, parameters = plan.stage, self.method.enter(plan.stage)
+        lr = (self.recipe.lr if stage.lr is None else stage.lr) * stage.lr_scale
+        weight_decay = self.recipe.weight_decay if stage.weight_decay is None else stage.weight_decay
+        recipe = replace(self.recipe, lr=lr, weight_decay=weight_decay)
+        groups = self.method.parameter_groups(stage) or [{"params": parameters}]
+        # a graph of collectives has not been tried, so several GPUs run eagerly
+        kind = GraphStep if self.world.device.type == "cuda" and self.world.size == 1 else Step
+        return kind(self.method, groups, recipe, self.recipe.transform_set, self.world)
+
+    def training_batches(self) -> Iterator[Batch]:
+        """Return an iterator over all training images once, without augmentation; nothing is read before it is used."""
+        return iterate_batches(self.split.train, self.recipe.transform_set, self.world.device)
+
+    def train_epoch(self, step: Step, plan: StagePlan, epoch: int) -> dict[str, float]:
+        """Train on every training image once; returns the mean of each loss term and of their sum."""
+        with torch.no_grad():
+            self.method.eval().begin_epoch(self.training_batches())
+        self.method.set_train_mode(plan.stage)
+        totals: dict[str, float] = {}
+        number, done, all_steps = plan.first_epoch + epoch + 1, 0, plan.epochs * self.loader.steps
+        for chunks in self.loader.epoch(epoch, plan.number, plan.stage.samplers):
+            for i in range(len(chunks[0])):
+                progress = (epoch * self.loader.steps + done + i) / all_steps
+                step([chunk.batch(i, step.progress) for chunk in chunks], progress)
+            if self.should_stop():
+                raise Stopped
+            sums, steps = self.read_terms(step, number, done)
+            done += steps
+            totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
+            self.report.advance(self.recipe.seed, number, steps, {name: v / steps for name, v in sums.items()})
+        means = {name: value / self.loader.steps for name, value in totals.items()}
+        return {"loss": sum(means.values()), **means}
+
+    def read_terms(self, step: Step, epoch: int, done: int) -> tuple[dict[str, float], int]:
+        """Return the sums of the loss terms and the number of steps; raises LongtailError if one is not finite."""
+        if bad := step.not_finite():
+            where = f"the loss term '{bad[0]}' is not finite at step {done + bad[1]} of epoch {epoch}"
+            raise divergence_error(self.run, where, epoch)
+        return step.read()
+
+    def end_epoch(self, step: Step, plan: StagePlan, epoch: int, terms: dict[str, float], seconds: float) -> None:
+        """Test the model if it is due, add a row to `metrics.csv`, and save the checkpoint."""
+        done, every = plan.first_epoch + epoch + 1, self.recipe.eval_every
+        finite = torch.stack([parameter.isfinite().all() for parameter in self.parameters.values()]).tolist()
+        if broken := [name for name, good in zip(self.parameters, finite, strict=True) if not good]:
+            raise divergence_error(self.run, f"the weights of {broken[0]} are not finite after epoch {done}", done)
+        row = {"epoch": done, "stage": plan.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
+        row["peak_memory_mb"] = self.world.peak_memory() / 2**20
+        is_due = bool(every) and done % every == 0
+        subsets = ["test"] if is_due and done < self.epochs else []
+        if self.split.val is not None and (is_due or self.recipe.select or done == self.epochs):
+            subsets.insert(0, "val")
+        for name in subsets:
+            row |= evaluate_subset(self.method, self.split, self.recipe, name, self.world)
+        self.rows.append(row)
+        self.world.on_main(lambda: self.save(step, plan, epoch))
+        self.report.epoch(self.recipe.seed, row)
+
+    def save(self, step: Step, plan: StagePlan, epoch: int) -> None:
+        """Write the checkpoint, `metrics.csv`, and the weights if this epoch is the best so far on validation."""
+        if self.recipe.select and find_best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
+            self.run.write_tensors(SELECTED_WEIGHTS, self.method.inference_state())
+        place = {"recipe": self.recipe.asdict(), "stage": plan.number, "epoch": epoch + 1, "rows": self.rows}
+        state = {"method": self.method.state_dict(), "optimiser": step.state_dict()}
+        save_checkpoint(self.run, place | state)
+        self.run.write_csv("metrics.csv", self.rows)
+        self.tracker.add(self.rows[-1])
+
+    def restore(self, step: Step, plan: StagePlan, checkpoint: dict) -> int:
+        """Load a checkpoint into method, optimizer and metrics; returns how many epochs of the stage are done."""
+        with self.run.report_damage("checkpoint.pt"):
+            self.method.load_state_dict(checkpoint["method"])
+            step.load_state_dict(checkpoint["optimiser"])
+        self.rows = checkpoint["rows"]
+        done = plan.first_epoch + checkpoint["epoch"]
+        goes_on = f"goes on with epoch {done + 1}" if done < self.epochs else "has all its epochs, and is tested"
+        self.report.note(f"seed {self.recipe.seed} {goes_on}")
+        self.report.advance(self.recipe.seed, done, done * self.loader.steps, {})
+        return checkpoint["epoch"]
+
+    def finish(self) -> None:
+        """Test the model of the last epoch, and of the selected one, and write the files of a finished run."""
+        transform_set, extras = self.recipe.transform_set, {}
+        if (
+            self.split.val is not None and not self.plans[-1].epochs
+        ):  # a post-hoc stage made the model after the last epoch
+            self.rows[-1] |= evaluate_subset(self.method, self.split, self.recipe, "val", self.world)
+        run = self.run, self.recipe, self.method, self.split, self.rows
+        if self.recipe.select:
+            extras["selected"] = evaluate_selected(*run, self.world)
+        if self.method.test_time_views:
+            extras["test_time"] = adapt_to_test_images(self.method, self.split.test, transform_set, self.recipe.seed)
+        predictions = predict_subset(self.method, self.split.test, transform_set, self.world)
+        self.world.on_main(lambda: write_results(*run, predictions, extras))

@@ -1,0 +1,194 @@
+"""The commands, as a user types them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from longtail import LongtailError
+from longtail.commands import app
+from longtail.commands.train import find_choices, train
+from longtail.runs.folder import RunFolder
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        app.main(list(words))
+    return stop.value.code
+
+
+LONG = "a" * 300
+BAD = {
+    "unknown data, the nearest offered": ("train digit-lt", "did you mean 'digits-lt'"),
+    "unknown method, the nearest offered": ("train digits-lt elc", "did you mean 'ecl'"),
+    "unknown recipe, the nearest offered": ("train digits-lt --recipe cifr", "did you mean 'cifar'"),
+    "unknown net, the nearest offered": ("train digits-lt --net resnet33", "did you mean 'resnet32'"),
+    "unknown flag, the known ones listed": (
+        "train digits-lt ecl --alhpa 1",
+        "did you mean '--alpha'? Known: --accumulate",
+    ),
+    "flag of another method": ("train digits-lt ce --alpha 1", "--alpha is an option of lade"),
+    "unknown command": ("trian digits-lt", "Did you mean"),
+    "no data": ("train", "DATA"),
+    "too many words": ("train digits-lt ce bc", "bc"),
+    "text for a number": ("train digits-lt --epochs ten", "--epochs"),
+    "no epochs": ("train digits-lt --epochs 0", "epochs is 0; it must be at least 1"),
+    "fractional epochs": ("train digits-lt --epochs 1.5", "--epochs"),
+    "negative learning rate": ("train digits-lt --lr -1", "--lr is -1.0; it must be above 0"),
+    "learning rate that is no number": ("train digits-lt --lr nan", "lr"),
+    "infinite learning rate": ("train digits-lt --lr inf", "lr"),
+    "imbalance below one": ("train digits-lt --imbalance 0.5", "imbalance is 0.5; it must be at least 1"),
+    "batch larger than the data": ("train digits-lt --batch-size 288", "287 training images"),
+    "batch of one": ("train digits-lt --batch-size 1", "--batch-size is 1; it must be at least 2"),
+    "negative seed": ("train digits-lt --seed -1", "seed"),
+    "momentum of one": ("train digits-lt --momentum 1", "momentum"),
+    "views of another size": ("train digits-lt ecl --recipe cifar", "those of digits-lt are 8 x 8"),
+    "more threads than cores": ("train digits-lt --threads 100000", "threads is 100000"),
+    "no seeds": ("train digits-lt --seeds 0", "seeds is 0"),
+    "infinite weight decay": ("train digits-lt --weight-decay inf", "it must be finite"),
+    "no experts": ("train digits-lt ecl --experts 0", "experts of ecl is 0; it must be at least 1"),
+    "option outside its choices": ("train digits-lt ecl --kd-on cooked", "raw"),
+    "milestones beyond the end": ("train digits-lt --milestones 2", "milestones are (2.0,)"),
+    "an unknown schedule": ("train digits-lt --schedule linear", "steps"),
+    "no GPU here": ("train digits-lt --device cuda:9", "GPU"),
+    "unknown device": ("train digits-lt --device tpu", "device"),
+    "missing root": ("train cifar10-lt --root /nowhere/at/all", "/nowhere/at/all is not a folder"),
+    "root for data that has none": ("train digits-lt --root /tmp", "--root"),
+    "unwritable folder": ("train digits-lt --out /proc/here/run", "/proc/here/run"),
+    "evaluating nothing": ("evaluate /nowhere", "is not a run folder"),
+    "an unknown figure, the nearest offered": ("figure reliabilty RUN", "did you mean 'reliability'"),
+    "a figure of nothing": ("figure tau", "longtail figure tau RUN"),
+    "a figure of no run": ("figure tau /nowhere", "is not a run folder"),
+    "options of an unknown method": ("methods elc", "did you mean 'ecl'"),
+    "an unknown recipe shown": ("recipes cifr", "did you mean 'cifar'"),
+    "milestones without steps": ("train digits-lt --milestones 0.5", "milestones are of schedule steps"),
+    "seeds with workers": (
+        "train digits-lt --seeds 2 --device cpu --workers 1",
+        "--workers is 1; of several seeds on a CPU",
+    ),
+    "seeds with fewer than no workers": ("train digits-lt --seeds 2 --device cpu --workers -1", "--workers is -1"),
+    "a known set inspected with more parts": ("inspect digits-lt --test X", "leave --test out"),
+    "own data inspected with an imbalance": ("inspect ./X --imbalance 10", "leave --imbalance out"),
+    "all tables with flags of one": (
+        "reproduce all --show --format csv --seeds 1 --scale smoke",
+        "leave --scale and --seeds and --format out",
+    ),
+    "a run in the home of nobody": ("evaluate ~nosuch/x", "~nosuch/x begins with the home of nobody"),
+    "a new run in the home of nobody": ("train digits-lt --out ~nosuch/x", "the home of nobody"),
+    "data in the home of nobody": ("train ~nosuch/x", "the home of nobody"),
+    "a run of too long a name": (f"evaluate {LONG}", "aaa... cannot be a path: file name too long"),
+    "data of too long a name": (f"inspect ./{LONG}", "file name too long"),
+    "a page of too long a name": (f"inspect digits-lt --out {LONG}", "file name too long"),
+    "a new run of too long a name": (f"train digits-lt --out {LONG}", "File name too long; choose another --out"),
+    "a new run of a name that is not UTF-8": ("train digits-lt --out r\udce9", "r\\udce9 is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_and_exit_code_2(case, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words, part = BAD[case]
+    assert run(*words.split()) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and part in error and "Traceback" not in error
+    assert not list(tmp_path.rglob("*.json"))  # no run was begun
+
+
+def test_train_ends_with_the_table_and_the_paths_and_evaluate_prints_the_same_numbers(capsys, tmp_path):
+    out = tmp_path / "run"
+    assert run("train", "digits-lt", "ecl", "--epochs", "2", "--no-cpt", "--out", str(out)) == 0
+    text = capsys.readouterr().out
+    assert "3 experts" in text and "few" in text and str(out / "results.json") in text
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert recipe["options"]["cpt"] is False and recipe["epochs"] == 2
+    assert run("evaluate", str(out)) == 0
+    table = capsys.readouterr().out
+    assert [line for line in text.splitlines() if "expert" in line] == [
+        line for line in table.splitlines() if "expert" in line
+    ]
+
+
+def test_an_existing_run_is_left_alone(capsys, tmp_path):
+    (tmp_path / "keep").write_text("mine")
+    assert run("train", "digits-lt", "--out", str(tmp_path)) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["keep"]
+
+
+def test_flags_may_come_before_the_method(capsys, tmp_path):
+    assert run("train", "--epochs", "1", "digits-lt", "bc", "--tau", "0.5", "--out", str(tmp_path / "run")) == 0
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["method"] == "bc"
+
+
+@pytest.mark.parametrize(
+    "words, method",
+    [
+        ("digits-lt --gamma 0.5 focal", "focal"),
+        ("--lr -1 digits-lt --gamma=0.5 focal", "focal"),
+        ("digits-lt --no-cpt --resume --nesterov bc --tau 1", "bc"),
+        ("digits-lt --out ce --recipe own", "ecl"),
+        ("digits-lt --epochs 1 elc", "elc"),
+        ("", "ecl"),
+    ],
+)
+def test_flags_and_their_values_may_stand_anywhere_about_the_method(words, method):
+    assert find_choices(train, words.split())[1] == method
+
+
+def test_listings_show_every_method_recipe_and_option(capsys):
+    assert run("methods") == 0 and run("recipes") == 0 and run("methods", "ecl") == 0 and run("recipes", "cifar") == 0
+    text = capsys.readouterr().out
+    for word in ("ecl", "bc", "digits", "cifar", "--alpha", "0.6", "weight_decay", "0.005"):
+        assert word in text
+
+
+def test_the_choices_of_an_option_are_shown(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("methods", "ecl") == 0 and "z, or z + tau log prior: raw or balanced" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "figure", "methods", "recipes"])
+def test_help_is_there_for_every_command(command, capsys):
+    assert run(*command.split(), "--help") == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_the_installed_command_runs_without_a_traceback():
+    found = subprocess.run([sys.executable, "-m", "longtail", "train", "nothing"], capture_output=True, text=True)
+    assert found.returncode == 2 and found.stderr.startswith("longtail: error: unknown data 'nothing'")
+
+
+@pytest.mark.parametrize("stop, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_how_to_go_on_and_does(stop, code, tmp_path):
+    words = [sys.executable, "-m", "longtail", "train", "digits-lt", "ce", "--epochs", "400", "--out", tmp_path / "run"]
+    with subprocess.Popen(words, stderr=-1, stdout=-1, text=True) as process:
+        while not (tmp_path / "run" / "checkpoint.pt").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(stop)
+        error = process.communicate()[1]
+    assert process.returncode == code, error
+    assert error.startswith("longtail: interrupted") and "--resume" in error
+    assert "Traceback" not in error and not list((tmp_path / "run").glob(".*"))
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["epoch"] > 0
+
+
+def test_seeds_do_not_outlive_a_killed_parent(tmp_path):
+    words = [sys.executable, "-m", "longtail", "train", "digits-lt", "ce", "--epochs", "100000", "--eval-every", "0"]
+    with subprocess.Popen([*words, "--seeds", "2", "--out", tmp_path / "run"], stderr=-1, stdout=-1) as process:
+        folder = tmp_path / "run" / "seed0"
+        while not (folder / "checkpoint.pt").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.kill()
+    for _ in range(300):
+        try:
+            with RunFolder(folder).locked():
+                return
+        except LongtailError:
+            time.sleep(0.1)
+    pytest.fail("the process of seed 0 is still training")

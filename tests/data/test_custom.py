@@ -1,0 +1,341 @@
+"""One's own images from folders, tables, lists and parquet files: parts, classes by name, faults."""
+
+import json
+import os
+import re
+import unicodedata
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from longtail import LongtailError
+from longtail.data import LazyImages, ReadOptions, TensorImages, load_split, memory
+from longtail.data.custom import list_custom_data
+from longtail.data.sources import format_data_name
+from tests.data.pictures import bad_files, class_folders, encoded, noise, picture
+
+SMALL = ReadOptions(size=8)
+
+
+def load(path, imbalance=None, root=None, **reading):
+    return load_split(str(path), imbalance, root, ReadOptions(**{"size": 8} | reading))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three classes with 12, 6 and 1 training images; the rarest has no test image."""
+    class_folders(tmp_path / "set" / "train", {"class10": 1, "class9": 6, "apple": 12})
+    class_folders(tmp_path / "set" / "test", {"apple": 2, "class9": 3}, first=100)
+    return tmp_path / "set"
+
+
+def test_a_folder_of_parts_is_read_with_classes_in_natural_order(folder):
+    split = load(folder)
+    assert split.name == "set" and split.classes.names == ("apple", "class9", "class10")
+    assert split.classes.counts == (12, 6, 1) and split.test.labels.tolist() == [0, 0, 1, 1, 1]
+    assert split.train.images.shape == (19, 3, 8, 8) and split.val is None
+    assert split.train.images[:, 0, 4, 4].tolist() == [
+        *range(7, 19),
+        *range(1, 7),
+        0,
+    ]  # in the order of names, 9 before 10
+
+
+def test_hidden_files_and_those_of_file_managers_are_no_images(folder):
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0.png"):
+        (folder / "train" / "apple" / name).write_bytes(b"x")
+        (folder / "train" / name).write_bytes(b"x")
+    (folder / "train" / "@eaDir").mkdir()
+    (folder / "train" / "apple" / "@eaDir").mkdir()
+    (folder / "train" / "apple" / "@eaDir" / "thumb.jpg").write_bytes(b"x")
+    assert load(folder).classes.counts == (12, 6, 1)
+
+
+def test_other_files_are_left_aside_and_counted_but_an_image_of_any_name_is_one(folder):
+    apple = folder / "train" / "apple"
+    picture(apple / "12.05.2026", 99)
+    picture(apple / "without extension", 98)
+    (apple / "sub").mkdir()
+    for name in (
+        "apple/notes.txt",
+        "apple/data.csv",
+        "apple/README",
+        "apple/sub/v.mp4",
+        "class9/side.xmp",
+        "beside.png",
+    ):
+        (folder / "train" / name).write_text("no image")
+    (folder / "LICENSE.md").write_text("no image")
+    split = load(folder)
+    assert split.classes.counts == (14, 6, 1)
+    (note,) = split.notes
+    assert note.startswith(f"7 left aside in {folder}, as no images in class folders: LICENSE.md, ")
+    assert "train/apple/README" in note and note.endswith(" and 2 more")
+    (note,) = load(folder / "train", test_share=0.2).notes
+    assert note.startswith(f"6 left aside in {folder / 'train'}")
+
+
+def test_one_folder_of_classes_needs_a_test_share_that_leaves_each_class_an_image(folder):
+    with pytest.raises(LongtailError, match=r"data set 'train' has no test part; --test-share 0.2 holds"):
+        load(folder / "train")
+    split, again = (load(folder / "train", test_share=0.25, val_share=0.1) for _ in range(2))
+    assert torch.bincount(split.test.labels, minlength=3).tolist() == [3, 2, 0]
+    assert torch.bincount(split.val.labels, minlength=3).tolist() == [1, 1, 0] and split.classes.counts == (8, 3, 1)
+    assert torch.equal(split.test.images, again.test.images) and split.describe() == again.describe()
+    seen = torch.cat([part.images[:, 0, 0, 0] for part in split.subsets.values()]).tolist()
+    assert sorted(seen) == list(range(19))
+    with pytest.raises(LongtailError, match="has a test part of its own; leave --test-share out"):
+        load(folder, test_share=0.2)
+
+
+def test_a_part_may_be_named_apart_and_val_alone_is_tested_on(folder):
+    apart = folder.rename(folder.with_name("apart")) / "test"
+    assert len(load(apart.parent / "train", test=str(apart)).test) == 5
+    apart.rename(apart.parent / "val")
+    split = load(apart.parent)
+    assert len(split.test) == 5 and split.val is None and "tested on" in split.notes[0]
+    assert len(load(apart.parent, val_share=0.2).val) == 3
+
+
+def test_classes_that_train_has_not_are_named_with_the_nearest(folder):
+    class_folders(folder / "test", {"aple": 1, "dog": 1})
+    with pytest.raises(LongtailError, match=r"test part has 2 classes .* 'aple' \(did you mean 'apple'\?\), 'dog'"):
+        load(folder)
+    (folder / "train" / "aple").mkdir()
+    (folder / "train" / "dog").mkdir()
+    assert "aple" in load(folder).classes.notes()[0]
+
+
+def test_an_image_that_fails_only_when_decoded_is_left_out_of_streamed_sets_if_asked(folder, monkeypatch):
+    monkeypatch.setattr("longtail.data.memory.MEMORY_LIMIT", 10)
+    whole = encoded(noise(), "PNG")
+    damaged = whole[:600] + bytes(200) + whole[800:]  # header and end are good
+    (folder / "train" / "apple" / "damaged.png").write_bytes(damaged)
+    assert load(folder).classes.counts == (13, 6, 1), "only decoding tells"
+    for size in (8, None):
+        split = load(folder, skip_bad=True, size=size)
+        assert isinstance(split.train, LazyImages) and split.classes.counts == (12, 6, 1)
+        assert any("1 unreadable image left out" in note and "damaged.png" in note for note in split.notes)
+        assert split.digest("train") == load(folder, skip_bad=True, size=size).digest("train")
+
+
+def test_names_are_equal_whatever_unicode_form_and_kept_apart_by_case(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "Café au lait") for form in ("NFC", "NFD"))
+    class_folders(tmp_path / "train", {composed: 3, "dog": 2, "Dog": 1})
+    class_folders(tmp_path / "test", {decomposed: 2})
+    split = load(tmp_path)
+    assert split.classes.names == (composed, "Dog", "dog") and split.classes.counts == (3, 1, 2)
+    assert split.test.labels.tolist() == [0, 0] and any("'Dog' and 'dog'" in note for note in split.notes)
+
+
+def test_links_are_followed_but_not_in_circles(folder):
+    os.symlink(folder, folder / "train" / "apple" / "up")
+    os.symlink(folder / "train" / "apple", folder / "train" / "apple" / "self")
+    os.symlink(folder / "test" / "apple", folder / "train" / "class10" / "more")
+    assert load(folder).classes.counts == (12, 6, 3)
+
+
+@pytest.mark.parametrize("name", ["lists", "csv", "semicolons", "tsv", "split column", "parquet"])
+def test_every_kind_of_file_gives_the_images_of_the_folder(name, folder):
+    expected = load(folder)
+    rows = {part: [(p, p.parent.name) for p in sorted((folder / part).glob("*/*.png"))] for part in ("train", "test")}
+    write = {
+        "lists": lists,
+        "csv": tables,
+        "semicolons": tables,
+        "tsv": tables,
+        "split column": one_table,
+        "parquet": shards,
+    }
+    found = load(write[name](folder, rows, name))
+    assert found.classes == expected.classes
+    for part in ("train", "test"):
+        a, b = found.subsets[part], expected.parts[part]
+        assert sorted(zip(a.labels.tolist(), a.images[:, 0, 0, 0].tolist(), strict=True)) == sorted(
+            zip(b.labels.tolist(), b.images[:, 0, 0, 0].tolist(), strict=True)
+        )
+
+
+def lists(folder, rows, name):
+    for part, found in rows.items():
+        (folder / f"a_{part}.txt").write_text(
+            "\n".join(f"{p.relative_to(folder)} {label}" for p, label in found) + "\n\n"
+        )
+    return folder / "a_train.txt"
+
+
+def tables(folder, rows, name):
+    mark, suffix = {"csv": (",", "csv"), "semicolons": (";", "csv"), "tsv": ("\t", "tsv")}[name]
+    for part, found in rows.items():
+        lines = [("label", "path"), *((label, str(p.relative_to(folder))) for p, label in found)]
+        (folder / f"{part}.{suffix}").write_text("\ufeff" + "\n".join(mark.join(line) for line in lines), "utf-8")
+    return folder / f"train.{suffix}"
+
+
+def one_table(folder, rows, name):
+    lines = [f"{p},{label},{part.upper()}" for part, found in rows.items() for p, label in found]
+    (folder / "all.csv").write_text("\n".join(["Path,Label,Split", *lines]))
+    return folder / "all.csv"
+
+
+def shards(folder, rows, name):
+    for part, found in rows.items():
+        images = [{"bytes": p.read_bytes(), "path": p.name} for p, _ in found]
+        table = pa.table({"image": images, "label": [label for _, label in found]})
+        half = len(found) // 2
+        pq.write_table(table.slice(0, half), folder / f"{part}-00000-of-00002.parquet", row_group_size=2)
+        pq.write_table(table.slice(half), folder / f"{part}-00001-of-00002.parquet", row_group_size=3)
+    return folder
+
+
+def test_parquet_labels_take_their_names_from_the_schema(tmp_path):
+    names = json.dumps({"info": {"features": {"label": {"names": ["zebra", "ant", "unseen"]}}}})
+    image = encoded(Image.new("RGB", (8, 8)))
+    for part, labels in {"train": [0, 1, 1], "test": [1]}.items():
+        table = pa.table({"image": [image] * len(labels), "label": labels})
+        pq.write_table(table.replace_schema_metadata({"huggingface": names}), tmp_path / f"{part}.parquet")
+    split = load(tmp_path / "train.parquet")
+    assert split.classes.names == ("ant", "unseen", "zebra") and split.classes.counts == (2, 0, 1)
+    pq.write_table(
+        pa.table({"image": [image], "label": [3]}).replace_schema_metadata({"huggingface": names}),
+        tmp_path / "test.parquet",
+    )
+    with pytest.raises(LongtailError, match=r"test.parquet: label 3 has no name; the schema names 3 classes"):
+        load(tmp_path / "train.parquet")
+
+
+WRONG = {
+    "no header": ("a.csv", "x.png,cat\n", "has no column path and no column label"),
+    "near header": ("a.csv", "path,lable\nx.png,cat\n", "names path,lable"),
+    "a short line": ("a.csv", "path,label\nx.png\n", "line 2: 1 columns, but the header names 2"),
+    "no label": ("a.csv", "path,label\nx.png,\n", "line 2: the label is empty"),
+    "odd split": ("a.csv", "path,label,split\nx.png,cat,tset\n", "line 2: unknown split 'tset'; did you mean 'test'"),
+    "zero bytes": ("a.csv", "path,label\nx\0.png,cat\n", "a.csv holds zero bytes, so it is no text in UTF-8"),
+    "a list in UTF-16": ("a.txt", "x\0.\0p\0 \0001\0", "a.txt holds zero bytes, so it is no text in UTF-8"),
+    "no rows": ("a.csv", "path,label\n", "lists no images"),
+    "list without label": ("a.txt", "x.png 0\ny.png\n", "line 2: expected 'path label'"),
+    "no train": ("a.csv", "path,label,split\nx.png,cat,test\n", "has no train part, only test"),
+    "another kind": ("a.zip", "PK", "is neither a folder nor one of .csv"),
+    "no parquet": ("a.parquet", "PAR", "is not a readable parquet file"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_file_is_told_with_its_line(case, tmp_path):
+    name, content, message = WRONG[case]
+    (tmp_path / name).write_text(content)
+    with pytest.raises(LongtailError, match=message):
+        load(tmp_path / name)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    class_folders(tmp_path, {"train": 3, "test": 3, "plane": 3})
+    assert load(tmp_path, test_share=0.3).classes.names == ("plane", "test", "train")
+
+
+def test_folders_without_classes_say_what_is_expected(tmp_path):
+    with pytest.raises(LongtailError, match="holds no class folders; an image's class is"):
+        load(tmp_path)
+    picture(tmp_path / "a.png")
+    with pytest.raises(LongtailError, match="holds no class folders"):
+        load(tmp_path)
+    with pytest.raises(LongtailError, match="gone is not there"):
+        load(tmp_path / "gone")
+
+
+def test_all_unreadable_images_are_told_at_once_and_left_out_only_if_asked(folder):
+    reasons = bad_files(folder / "train" / "apple")
+    (folder / "test" / "apple" / "photo.heic").write_bytes(b"a photograph, but not for Pillow")
+    with pytest.raises(LongtailError, match=r"9 of 33 images of set cannot be read: .* --skip-bad") as caught:
+        load(folder)
+    assert "\n" not in str(caught.value) and "photo.heic" in str(caught.value)
+    assert all(re.search(f"{name}: [^;]*{why}", str(caught.value)) for name, why in reasons.items())
+    split = load(folder, skip_bad=True)
+    assert split.classes.counts == (12, 6, 1) and len(split.test) == 5
+    assert any(note.startswith("9 unreadable images left out") for note in split.notes)
+
+
+def test_more_bad_images_than_fit_a_message_are_counted_and_no_more_is_kept(folder, monkeypatch):
+    for i in range(30):
+        (folder / "train" / "apple" / f"bad{i}.jpg").write_bytes(b"x")
+    with pytest.raises(LongtailError, match=r"30 of 54 .* and 10 more, which `longtail inspect` lists"):
+        load(folder)
+    monkeypatch.setattr("longtail.data.memory.KEPT", 25)
+    _, faults = memory.decode_all(list_custom_data(str(folder)).parts["train"], 8)
+    assert len(faults) == 30 and len(faults.first) == 25 and faults.first[0].__traceback__ is None
+
+
+def test_images_that_are_not_where_listed_ask_for_the_root(folder):
+    (folder / "a.csv").write_text("path,label,split\napple/0.png,apple,train\napple/1.png,apple,test\n")
+    with pytest.raises(LongtailError, match=r"2 of 2 images of a are not where listed: .* Is --root right\?"):
+        load(folder / "a.csv")
+    assert len(load(folder / "a.csv", root=str(folder / "train")).train) == 1
+
+
+def test_an_imbalance_cuts_a_tail_from_a_balanced_set(tmp_path):
+    class_folders(tmp_path / "train", {f"c{i}": 20 for i in range(5)})
+    class_folders(tmp_path / "test", {f"c{i}": 2 for i in range(5)}, first=100)
+    assert load(tmp_path, imbalance=10).classes.counts == (20, 11, 6, 3, 2)
+    assert load(tmp_path).classes.counts == (20,) * 5
+
+
+def test_what_is_too_large_for_memory_stays_in_its_files(folder, monkeypatch):
+    small = load(folder)
+    monkeypatch.setattr("longtail.data.memory.MEMORY_LIMIT", 10)
+    split = load(folder)
+    assert (
+        isinstance(small.train, TensorImages) and isinstance(split.train, LazyImages) and split.classes == small.classes
+    )
+    assert split.train.read(0).size == (12, 10) and "apple" in split.train.name(0)
+    assert split.describe()["image_shape"] is None and split.digest("train") == load(folder).digest("train")
+    before = split.digest("train")
+    picture(folder / "train" / "apple" / "0.png", 99, size=(60, 60))
+    assert load(folder).digest("train") != before
+
+    (folder / "train" / "apple" / "0.png").write_bytes(b"x")
+    with pytest.raises(LongtailError, match="1 of 24 images"):
+        load(folder)
+
+
+def test_names_of_any_bytes_spaces_and_three_thousand_classes(tmp_path):
+    names = [f"Klasse {i} 猫 🐈 [b]" for i in range(2998)] + ["a" * 200]
+    content = encoded(Image.new("RGB", (8, 8)))
+    for part in ("train", "test"):
+        for name in names:
+            (tmp_path / "a b" / part / name).mkdir(parents=True)
+            (tmp_path / "a b" / part / name / "ein bild.png").write_bytes(content)
+        odd = os.fsencode(tmp_path / "a b" / part) + b"/caf\xe9"
+        os.mkdir(odd)
+        with open(odd + b"/\xff.png", "wb") as file:
+            file.write(content)
+    split = load(tmp_path / "a b")
+    assert len(split.classes) == 3000 and set(split.classes.counts) == {1} and len(split.test) == 3000
+    assert split.classes.names.index("Klasse 10 猫 🐈 [b]") - split.classes.names.index("Klasse 9 猫 🐈 [b]") == 1
+    json.dumps(split.describe(), ensure_ascii=False).encode()
+    assert (
+        format_data_name(str(tmp_path / "a b")) == "a-b"
+        and format_data_name("/x/v1.2") == "v1.2"
+        and format_data_name("/x/a.csv") == "a"
+    )
+
+
+def test_a_listing_reads_no_image(folder):
+    (folder / "train" / "apple" / "0.png").write_bytes(b"")
+    listing = list_custom_data(str(folder))
+    assert list(listing.subsets) == ["train", "test"]
+    assert listing.subsets["train"].take([3, 1]).name(1) == listing.subsets["train"].name(1)
+
+
+def test_parquet_may_hold_paths_beside_it_and_names_the_row_of_a_bad_image(tmp_path):
+    picture(tmp_path / "a.png", 5)
+    rows = [{"bytes": None, "path": "a.png"}, {"bytes": b"x", "path": "b.png"}, {"bytes": None, "path": None}]
+    for part in ("train", "test"):
+        pq.write_table(pa.table({"image": rows, "label": ["cat"] * 3}), tmp_path / f"{part}.parquet")
+    with pytest.raises(
+        LongtailError, match=r"4 of 6 .*train.parquet, row 1: not an image.*train.parquet, row 2: empty"
+    ):
+        load(tmp_path)
+    assert load(tmp_path, skip_bad=True).train.images[:, 0, 0, 0].tolist() == [5]
