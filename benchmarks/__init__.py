@@ -1,1 +1,1 @@
-"""What is timed, against what, and how: `python -m benchmarks` lists the benchmarks."""
+"""Benchmarks: `python -m benchmarks` lists them with what each one times and against what."""

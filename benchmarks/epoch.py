@@ -1,4 +1,4 @@
-"""An epoch with its augmentation: ours against the stand-in peer fed by PIL in loader workers."""
+"""An epoch with its augmentation: ours against the reference step fed by PIL in loader workers."""
 
 import argparse
 import random
@@ -8,26 +8,28 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.harness import compare, save
-from benchmarks.peer import PeerECL, PeerStep
-from benchmarks.step import BATCH, RECIPE, ours
+from benchmarks.step import BATCH, get_views, ours, peer_step
 from longtail.data import ClassTable, Loader, Split, TensorImages
+from longtail.step import Step
 from tests.augment.pil_reference import to_pil
 
 
 class PilViews(Dataset):
-    """Both views of each image by torchvision on PIL images, as the papers' code has them."""
+    """A data set of both views of each image by torchvision on PIL images, as in the papers' code."""
 
-    def __init__(self, part: TensorImages):
-        self.images, self.labels = to_pil(part.images), part.labels.tolist()
-        end = [transforms.ToTensor(), transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))]
+    def __init__(self, images: TensorImages):
+        self.images, self.labels = to_pil(images.images), images.labels.tolist()
+        normalize = [transforms.ToTensor(), transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))]
         policy = transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)
         crop, flip = transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()
         self.strong = transforms.Compose(
-            [crop, flip, policy, *end, transforms.RandomErasing(1.0, (0.25, 0.25), (1, 1))]
+            [crop, flip, policy, *normalize, transforms.RandomErasing(1.0, (0.25, 0.25), (1, 1))]
         )
         jitter = transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8)
         gray, blur = transforms.RandomGrayscale(p=0.2), transforms.RandomApply([Blur()], p=0.5)
-        self.moco = transforms.Compose([transforms.RandomResizedCrop(32, (0.2, 1.0)), flip, jitter, gray, blur, *end])
+        self.moco = transforms.Compose(
+            [transforms.RandomResizedCrop(32, (0.2, 1.0)), flip, jitter, gray, blur, *normalize]
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -37,7 +39,7 @@ class PilViews(Dataset):
 
 
 class Blur:
-    """MoCo's blur."""
+    """The Gaussian blur of MoCo."""
 
     def __call__(self, image):
         from PIL import ImageFilter
@@ -46,34 +48,33 @@ class Blur:
 
 
 def random_split(images: int, classes: int = 100) -> Split:
-    """Random images and labels."""
+    """Make a split of random images, with as many of each class."""
     g = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (images, 3, 32, 32), dtype=torch.uint8, generator=g)
     labels = torch.arange(images) % classes
-    part = TensorImages(pixels, labels)
-    return Split("random", ClassTable.from_labels([str(c) for c in range(classes)], labels), part, part)
+    subset = TensorImages(pixels, labels)
+    return Split("random", ClassTable.from_labels([str(c) for c in range(classes)], labels), subset, subset)
 
 
 def main(argv: list[str]) -> None:
-    """Time an epoch of a few steps; the mathematics of both is checked by the benchmarks step and augment."""
+    """Time an epoch of a few steps; the benchmarks step and augment check that both compute the same."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks epoch", description=__doc__)
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args(argv)
-    from longtail.augment import get_transform_set
-
-    split, views = random_split(args.images), get_transform_set("cifar").transforms
-    loader = Loader(split, [views["strong"], views["moco"]], BATCH, 0, torch.device("cpu"), 1024)
-    full, half = ours("fp32"), ours("bf16")
-    peer = PeerStep(PeerECL(ours("fp32").method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)
-    data = DataLoader(PilViews(split.train), BATCH, shuffle=True, drop_last=True, num_workers=args.workers)
+    split = random_split(args.images)
+    loader = Loader(split, get_views("cifar", ("strong", "moco")), BATCH, 0, torch.device("cpu"), 1024)
+    full, half, peer = ours("fp32"), ours("bf16"), peer_step()
+    images = split.train
+    assert isinstance(images, TensorImages)
+    data = DataLoader(PilViews(images), BATCH, shuffle=True, drop_last=True, num_workers=args.workers)
 
     def papers() -> None:
         for a, b, y in data:
             peer(a, b, y)
 
-    def mine(step) -> None:
+    def mine(step: Step) -> None:
         for (chunk,) in loader.epoch(0):
             for i in range(len(chunk)):
                 step([chunk.batch(i, step.progress)], 0.0)

@@ -1,6 +1,7 @@
 """Evaluation of three ResNet-32: batch norm folded, channels last, fp32 and bf16, against a plain loop."""
 
 import argparse
+from typing import Any
 
 import torch
 
@@ -16,32 +17,37 @@ def main(argv: list[str]) -> None:
     """Check that the logits agree, then time."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks evaluate", description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=128, help="of the plain loop")
+    parser.add_argument("--batch", type=int, default=128, help="batch of the plain loop")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args(argv)
-    views, counts = get_transform_set("cifar"), exponential_counts(100, 500, 100)
+    transform_set, counts = get_transform_set("cifar"), exponential_counts(100, 500, 100)
     torch.manual_seed(0)
-    full = recipe_for("cifar100-lt").build_method(counts)
+    full: Any = recipe_for("cifar100-lt").build_method(counts)
     for _ in range(5):
-        full.features(torch.randn(64, 3, 32, 32))  # running statistics that matter
+        full.features(torch.randn(64, 3, 32, 32))  # moves the running statistics
     half = recipe_for("cifar100-lt", precision="bf16").build_method(counts)
     half.load_state_dict(full.state_dict())
-    bodies = [PeerNet(e.body).eval() for e in full.encoders.experts]
+    bodies = [PeerNet(expert.body).eval() for expert in full.encoders.experts]
     images = torch.randint(0, 256, (args.images, 3, 32, 32), dtype=torch.uint8)
-    floats = views.build_normalize()(images)
+    floats = transform_set.build_normalize()(images)
 
     @torch.no_grad()
     def plain() -> torch.Tensor:
-        return torch.cat([full.cls(torch.stack([b(part) for b in bodies])) for part in floats.split(args.batch)], 1)
+        return torch.cat([full.cls(torch.stack([body(x) for body in bodies])) for x in floats.split(args.batch)], 1)
 
     expected = plain()
-    assert torch.allclose(compute_logits(full, images, views), expected, rtol=1e-3, atol=1e-3), (
+    assert torch.allclose(compute_logits(full, images, transform_set), expected, rtol=1e-3, atol=1e-3), (
         "folding changed the logits"
     )
-    agree = (compute_logits(half, images, views).mean(0).argmax(1) == expected.mean(0).argmax(1)).float().mean().item()
+    agree = (
+        (compute_logits(half, images, transform_set).mean(0).argmax(1) == expected.mean(0).argmax(1))
+        .float()
+        .mean()
+        .item()
+    )
     print(f"fp32 logits equal; bf16 chooses the same class for {100 * agree:.1f}% of random images by an untrained net")
-    calls = {"plain": plain, "ours fp32": lambda: compute_logits(full, images, views)}
-    calls["ours bf16"] = lambda: compute_logits(half, images, views)
+    calls = {"plain": plain, "ours fp32": lambda: compute_logits(full, images, transform_set)}
+    calls["ours bf16"] = lambda: compute_logits(half, images, transform_set)
     save(
         "evaluate",
         compare(calls, args.rounds) | {"images": args.images, "plain_batch": args.batch, "bf16_agrees": agree},

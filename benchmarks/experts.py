@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,12 +14,12 @@ from longtail.nets import Net
 
 
 def loop(bodies: list, x: Tensor) -> Tensor:
-    """One after another."""
+    """Run the experts one after another."""
     return torch.stack([body(x) for body in bodies])
 
 
 class Vmapped:
-    """One call over stacked parameters; batch norm uses the batch and keeps no running statistics."""
+    """All experts in one vmap call over stacked parameters; batch norm keeps no running statistics."""
 
     def __init__(self, bodies: list):
         self.skeleton = copy.deepcopy(bodies[0]).to("meta")
@@ -33,7 +34,7 @@ class Vmapped:
 
 
 class Grouped:
-    """All experts as the groups of one network."""
+    """All experts as the groups of one network with grouped convolutions."""
 
     def __init__(self, bodies: list):
         self.k, self.body = len(bodies), bodies[0]
@@ -62,7 +63,7 @@ class Grouped:
 
 
 def candidates(device: str, experts: int = 3) -> tuple[dict, dict]:
-    """Callables (N, 3, 32, 32) -> (K, N, d), and the parameters that each differentiates."""
+    """Return callables (N, 3, 32, 32) -> (K, N, d), and the parameters that each one differentiates."""
     torch.manual_seed(0)
     bodies = [Net("resnet32").encoder().body.to(device).train() for _ in range(experts)]
     nchw = [copy.deepcopy(b).to(memory_format=torch.contiguous_format) for b in bodies]
@@ -83,7 +84,7 @@ def candidates(device: str, experts: int = 3) -> tuple[dict, dict]:
 
 
 def main(argv: list[str]) -> None:
-    """Check that all compute the same features, then time forward and backward."""
+    """Check that all candidates compute the same features, then time forward and backward."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks experts", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -99,4 +100,4 @@ def main(argv: list[str]) -> None:
     def both(name: str) -> None:
         torch.autograd.grad(calls[name](x).square().mean(), trained[name])
 
-    save(f"experts-{args.device}", compare({name: lambda name=name: both(name) for name in calls}, args.rounds))
+    save(f"experts-{args.device}", compare({name: partial(both, name) for name in calls}, args.rounds))

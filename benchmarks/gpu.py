@@ -1,17 +1,16 @@
 """Every way to run a step on one GPU, in fp32, TF32 and bf16: equality of losses, milliseconds, peak memory.
 
-One command for one lease: `python -m benchmarks gpu`. On a machine without a GPU it runs the same code eagerly on the CPU
-at a tiny size, so that a test keeps it in order.
+Without a GPU the same code runs eagerly on the CPU at a tiny size, so that a test covers it.
 """
 
 import argparse
+from collections.abc import Callable
 
 import torch
 
 from benchmarks.experts import candidates
 from benchmarks.harness import compare, save
-from benchmarks.peer import PeerECL, PeerStep
-from benchmarks.step import RECIPE, batches, ours
+from benchmarks.step import batches, ours, peer_step
 from longtail.graph import GraphStep
 from longtail.nets import Experts
 from longtail.step import Step
@@ -20,26 +19,21 @@ LOOP = Experts.forward
 
 
 def one_stream(self: Experts, x: torch.Tensor) -> torch.Tensor:
-    """The experts in turn, also under capture."""
+    """Run the experts one after another, also under capture."""
     return torch.stack([expert(x) for expert in self.experts])
 
 
 def losses(step: Step, data: list) -> list[float]:
-    """Total loss of each step."""
-    found = []
+    """Return the total loss of each step."""
+    totals = []
     for batch in data:
         step([batch], 0.0)
-        found.append(sum(step.read()[0].values()))
-    return found
-
-
-def peer_step(device: str) -> PeerStep:
-    """The stand-in peer with our weights."""
-    return PeerStep(PeerECL(ours("fp32", device=device).method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)
+        totals.append(sum(step.read()[0].values()))
+    return totals
 
 
 def run_precision(precision: str, device: str, rounds: int, steps: int) -> dict:
-    """Time peer, eager, graph and graph with streams in one precision; says how far their losses are apart."""
+    """Time reference, eager, graph and graph with streams in one precision, and record how far their losses differ."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     data = batches(max(steps, 6), device)
     encoders = "bf16" if precision == "bf16" else "fp32"
@@ -54,7 +48,8 @@ def run_precision(precision: str, device: str, rounds: int, steps: int) -> dict:
         ("graph + streams", GraphStep, LOOP, False),
         ("graph + streams, cuDNN tuned", GraphStep, LOOP, True),
     ):
-        Experts.forward, torch.backends.cudnn.benchmark = forward, tuned
+        Experts.forward = forward  # type: ignore[method-assign]  # the candidates differ in this method
+        torch.backends.cudnn.benchmark = tuned
         before = reserved(device)
         step = ours(encoders, kind, device)
         worst = apart(losses(step, data[:6]), expected)
@@ -67,24 +62,25 @@ def run_precision(precision: str, device: str, rounds: int, steps: int) -> dict:
             "memory_mb": memory,
         }
         timed[name] = lambda step=step: [step([batch], 0.0) for batch in data[:steps]]
-    Experts.forward, torch.backends.cudnn.benchmark = LOOP, False
+    Experts.forward = LOOP  # type: ignore[method-assign]
+    torch.backends.cudnn.benchmark = False
     peer = peer_step(device)
-    worst = apart([peer(*v, y) for v, y in views[:3]], expected)
+    worst = apart([peer(v[0], v[1], y) for v, y in views[:3]], expected)
     record["peer in fp32"] = {"loss_difference": worst, "agrees": worst < max(tolerance, 1e-3)}
-    calls = {"peer in fp32": lambda: [peer(*v, y) for v, y in views], **timed}
-    print(f"{precision}: {steps} steps a round; the peer knows fp32 and TF32 only")
-    for name, found in record.items():
-        print(f"{name}: {found}")
+    calls = {"peer in fp32": lambda: [peer(v[0], v[1], y) for v, y in views], **timed}
+    print(f"{precision}: {steps} steps a round; the reference runs in fp32 or TF32 only")
+    for name, row in record.items():
+        print(f"{name}: {row}")
     return record | compare(calls, rounds) | {"steps": steps}
 
 
-def apart(found: list[float], expected: list[float]) -> float:
-    """Largest relative difference."""
-    return max(abs(a - b) / b for a, b in zip(found, expected, strict=False))
+def apart(losses: list[float], expected: list[float]) -> float:
+    """Return the largest relative difference between losses."""
+    return max(abs(a - b) / b for a, b in zip(losses, expected, strict=False))
 
 
 def reserved(device: str) -> int:
-    """Bytes that torch holds of the GPU's memory, those that nothing uses given back."""
+    """Return the bytes of GPU memory that torch holds after freeing unused memory."""
     if device == "cpu":
         return 0
     torch.cuda.empty_cache()
@@ -92,7 +88,7 @@ def reserved(device: str) -> int:
 
 
 def run_strategies(precision: str, device: str, rounds: int) -> dict:
-    """Forward and backward of the experts alone: loop, channels last, vmap, grouped, each captured where that works."""
+    """Time forward and backward of the experts alone: loop, channels last, vmap, grouped; captured where possible."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     calls, trained = candidates(device)
     x, timed = torch.randn(64, 3, 32, 32, device=device), {}
@@ -105,8 +101,8 @@ def run_strategies(precision: str, device: str, rounds: int) -> dict:
     return compare(timed, rounds)
 
 
-def captured(work):
-    """A replay of the work as one graph, or the work itself where it cannot be captured."""
+def captured(work: Callable[[], None]) -> Callable[[], None]:
+    """Return a replay of the work as one CUDA graph, or the work itself where capture fails."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -124,22 +120,23 @@ def captured(work):
 
 
 def main(argv: list[str]) -> None:
-    """Run all of it; about five minutes on a GPU."""
+    """Run all comparisons; about five minutes on a GPU."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
     on_gpu = torch.cuda.is_available()
     parser.add_argument("--rounds", type=int, default=10 if on_gpu else 1)
     parser.add_argument("--steps", type=int, default=50 if on_gpu else 1)
     args = parser.parse_args(argv)
-    device, record = "cuda" if on_gpu else "cpu", {}
+    device = "cuda" if on_gpu else "cpu"
+    record: dict[str, dict] = {}
     for precision in ("fp32", "tf32", "bf16") if on_gpu else ("fp32", "bf16"):
         record[precision] = run_precision(precision, device, args.rounds, args.steps)
         if on_gpu:
-            save("gpu", record)  # at once: a lease may end
+            save("gpu", record)  # keeps the first results if the machine is taken away
     for precision in ("fp32", "tf32") if on_gpu else ("fp32",):
         record[f"strategies {precision}"] = run_strategies(precision, device, args.rounds)
     if on_gpu:
         save("gpu", record)
-    rows = [(p, name, row) for p, found in record.items() for name, row in found.items() if isinstance(row, dict)]
+    rows = [(p, name, row) for p, rows in record.items() for name, row in rows.items() if isinstance(row, dict)]
     wrong = [f"{name} in {p}" for p, name, row in rows if not row.get("agrees", True)]
     if wrong:
-        raise SystemExit(f"the losses of {', '.join(wrong)} differ: these timings are of a wrong answer")
+        raise SystemExit(f"the losses of {', '.join(wrong)} differ, so these timings are of a wrong result")

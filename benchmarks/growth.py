@@ -1,4 +1,4 @@
-"""Time and memory of training as images, experts, classes and epochs grow; each point in a process of its own."""
+"""Time and memory of training as images, experts, classes and epochs grow; each point in a new process."""
 
 import argparse
 import json
@@ -13,8 +13,9 @@ GROWN = {"images": [512, 1024, 2048, 4096], "experts": [1, 2, 3, 6], "classes": 
 
 
 def measure(images: int, experts: int, classes: int, epochs: int) -> dict:
-    """Seconds an epoch (the median, the first left out where there are more) and peak memory of one training."""
+    """Measure one training: median seconds of an epoch after a warm-up epoch, and peak memory."""
     from benchmarks.epoch import random_split
+    from benchmarks.step import get_views
     from longtail.augment import get_transform_set
     from longtail.data import Loader
     from longtail.distributed import init_world
@@ -25,13 +26,12 @@ def measure(images: int, experts: int, classes: int, epochs: int) -> dict:
     split = random_split(images, classes)
     recipe = recipe_for("cifar100-lt", net="resnet8", experts=experts)
     method = recipe.build_method(split.classes.counts).train()
-    views = get_transform_set("cifar").transforms
-    loader = Loader(split, [views[v] for v in method.views], 64, 0, world.device, world.chunk_size(views.size))
-    step = Step(
-        method, [{"params": [p for p in method.parameters() if p.requires_grad]}], recipe, get_transform_set("cifar")
-    )
+    transform_set = get_transform_set("cifar")
+    views = get_views("cifar", method.views)
+    loader = Loader(split, views, 64, 0, world.device, world.chunk_size(transform_set.size))
+    step = Step(method, [{"params": [p for p in method.parameters() if p.requires_grad]}], recipe, transform_set)
     seconds, memory = [], []
-    for epoch in range(epochs + 1):  # the first warms up
+    for epoch in range(epochs + 1):  # the first one warms up
         began = time.perf_counter()
         for (chunk,) in loader.epoch(epoch):
             for i in range(len(chunk)):
@@ -44,19 +44,22 @@ def measure(images: int, experts: int, classes: int, epochs: int) -> dict:
 
 
 def main(argv: list[str]) -> None:
-    """Print a row for each point, and save them."""
+    """Measure every point, print a row for each, and save all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks growth", description=__doc__)
     parser.add_argument("--point", help="measure one point, given as JSON, and print it")
     args = parser.parse_args(argv)
     if args.point:
         print(json.dumps(measure(**json.loads(args.point))))
         return
-    record = {}
+    record: dict[str, dict] = {}
     for name, values in GROWN.items():
         for value in values:
             point = json.dumps(BASE | {name: value} | ({"images": 512} if name == "epochs" else {}))
             command = [sys.executable, "-m", "benchmarks", "growth", "--point", point]
-            found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            record.setdefault(name, {})[value] = found
-            print(f"{name} {value:>5}: {found['seconds']:7.2f} s/epoch, peak {found['peak_mb']:6.0f} MB", flush=True)
+            row = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            record.setdefault(name, {})[value] = row
+            print(
+                f"{name} {value:>5}: {row['seconds']:7.2f} s/epoch, peak {row['peak_mb']:6.0f} MB",
+                flush=True,
+            )
     save("growth", record)

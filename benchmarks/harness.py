@@ -1,14 +1,15 @@
-"""Interleaved timing of candidates in one process, and records that say where a number comes from."""
+"""Interleaved timing of candidates in one process, and records with machine, versions, date and commit."""
 
 import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -17,18 +18,18 @@ from longtail.reproduce.ledger import get_commit
 RESULTS = Path(__file__).parent / "results"
 
 
-def compare(candidates: dict[str, Callable[[], object]], rounds: int) -> dict:
+def compare(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict:
     """Time the candidates in turn, A B A B, and print and return their seconds and ratios.
 
-    Each ratio is paired: first candidate over another within a round, so that what slows the machine slows both.
+    A ratio is that of the first candidate to another one in the same round, so that a busy machine slows both.
     """
-    seconds = {name: [] for name in candidates}
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for call in candidates.values():
-        timed(call)  # the first call pays for memory and code
+        timed(call)  # the first call allocates memory and compiles
     for _ in range(rounds):
         for name, call in candidates.items():
             seconds[name].append(timed(call))
-    record = {"rounds": rounds, "seconds": {name: spread(values) for name, values in seconds.items()}}
+    record: dict[str, Any] = {"rounds": rounds, "seconds": {name: spread(values) for name, values in seconds.items()}}
     first, *others = candidates
     record["ratios"] = {
         f"{first} / {other}": spread([a / b for a, b in zip(seconds[first], seconds[other], strict=True)])
@@ -39,7 +40,7 @@ def compare(candidates: dict[str, Callable[[], object]], rounds: int) -> dict:
 
 
 def timed(call: Callable[[], object]) -> float:
-    """Measure one call in seconds, the GPU's queue included."""
+    """Measure one call in seconds, with the queued work of the GPU."""
     synchronize()
     start = time.perf_counter()
     call()
@@ -48,18 +49,18 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def synchronize() -> None:
-    """Wait for the GPU, where there is one."""
+    """Wait for the GPU, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Sum values up by their least, middle and largest."""
+    """Return minimum, median and maximum of the values."""
     return {"min": min(values), "median": median(values), "max": max(values)}
 
 
 def report(record: dict) -> None:
-    """Print a comparison: milliseconds, then ratios."""
+    """Print the milliseconds and the ratios of a comparison."""
     width = max(map(len, [*record["seconds"], *record["ratios"]]))
     for name, values in record["seconds"].items():
         print(f"{name:<{width}}  " + "  ".join(f"{key} {1000 * values[key]:9.2f} ms" for key in values))
@@ -71,13 +72,13 @@ def save(name: str, record: dict) -> Path:
     """Write a record to benchmarks/results/NAME.json, with machine, versions, date and commit."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    where = {
+    header = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": get_commit(),
         "machine": machine(),
         "versions": versions(),
     }
-    path.write_text(json.dumps({**where, **record}, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(header | record, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {path}")
     return path
 
@@ -93,7 +94,7 @@ def machine() -> dict:
 
 
 def cpu_model() -> str:
-    """Read the processor's name, from /proc where there is one."""
+    """Return the name of the processor, from /proc/cpuinfo on Linux."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -101,8 +102,8 @@ def cpu_model() -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Tell the versions that a timing depends on; null where a package is absent."""
-    found = {"python": platform.python_version()}
+    """Return the versions that a timing depends on; None for a package that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for package in ("torch", "torchvision", "pillow", "numpy"):
         try:
             found[package] = metadata.version(package)

@@ -1,4 +1,4 @@
-"""Memory and time to list and inspect a table of very many lines, each size in a process of its own."""
+"""Memory and time to list and inspect a table with very many lines; each size in a new process."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ CLASSES = 1000
 
 
 def measure(lines: int) -> dict:
-    """Peak memory before, after listing and after inspecting a table of so many lines over a thousand small images."""
+    """Measure time and peak memory of listing and inspecting a table of so many lines over a thousand small images."""
     from PIL import Image
 
     from longtail.commands.inspect import inspect_data
@@ -41,12 +41,12 @@ def measure(lines: int) -> dict:
 
 
 def peak() -> float:
-    """Largest resident memory of this process so far, in MB (Linux)."""
+    """Return the largest resident memory of this process so far, in MB (Linux)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main(argv: list[str]) -> None:
-    """Print a row for each size, and save them."""
+    """Measure every size, print a row for each, and save all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks listing", description=__doc__)
     parser.add_argument("--lines", type=int, nargs="+", default=[1000, 1_000_000])
     parser.add_argument("--one", type=int, help="measure one size and print it")
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> None:
     if args.one:
         print(json.dumps(measure(args.one)))
         return
-    record = {}
+    record: dict[int, dict] = {}
     for lines in args.lines:
         command = [sys.executable, "-m", "benchmarks", "listing", "--one", str(lines)]
         record[lines] = found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

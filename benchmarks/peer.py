@@ -1,9 +1,10 @@
-"""ECL's step as the papers' public code is written: a loop over experts, eager, NCHW, one small operation after another.
+"""A reference step of ECL in the style of the papers' public code: a loop over experts, eager, NCHW, small operations.
 
-It stands in for that code where it is not at hand: the same mathematics, in the usual manner of these repositories.
+The reference computes the same losses as `longtail.methods.ecl` (Xu et al., IEEE TMM 2023).
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,11 @@ from longtail.nets.resnet_cifar import ResNetCifar
 
 
 class PeerNet(nn.Module):
-    """A copy of one of our ResNets, computed as it is usually written: NCHW, every result a new tensor."""
+    """A copy of one of our ResNets, computed in the usual way: NCHW, every result a new tensor."""
 
     def __init__(self, body: ResNetCifar):
         super().__init__()
-        self.body = copy.deepcopy(body).to(memory_format=torch.contiguous_format)
+        self.body: Any = copy.deepcopy(body).to(memory_format=torch.contiguous_format)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.body.bn1(self.body.conv1(x)))
@@ -32,20 +33,22 @@ class PeerNet(nn.Module):
 
 
 class PeerECL(nn.Module):
-    """K experts in a list, K key networks, K queues; built with the weights of an `ECL`."""
+    """ECL with K experts in a list, K key networks and K queues, built with the weights of an `ECL`."""
 
     def __init__(self, method: ECL):
         super().__init__()
-        self.encoders = nn.ModuleList(PeerNet(encoder.body) for encoder in method.encoders.experts)
-        self.cls, self.ref = (nn.ModuleList(linears(heads)) for heads in (method.cls, method.ref))
-        first, second = (linears(layer) for layer in (method.projector[0], method.projector[2]))
+        experts: Any = method.encoders.experts
+        projector: Any = method.projector
+        self.encoders = nn.ModuleList(PeerNet(expert.body) for expert in experts)
+        self.cls, self.ref = (nn.ModuleList(split_heads(heads)) for heads in (method.cls, method.ref))
+        first, second = split_heads(projector[0]), split_heads(projector[2])
         self.projectors = nn.ModuleList(nn.Sequential(a, nn.ReLU(), b) for a, b in zip(first, second, strict=True))
-        self.keys = nn.ModuleList(
+        self.keys: Any = nn.ModuleList(
             nn.Sequential(copy.deepcopy(e), copy.deepcopy(p))
             for e, p in zip(self.encoders, self.projectors, strict=True)
         ).requires_grad_(False)
         self.queues = [keys.t().contiguous().clone() for keys in method.queue.keys]
-        self.place, self.prior = 0, torch.tensor(method.counts, dtype=torch.float32, device=method.log_prior.device)
+        self.pointer, self.prior = 0, torch.tensor(method.counts, dtype=torch.float32, device=method.log_prior.device)
 
     def forward(self, a: Tensor, b: Tensor, y: Tensor) -> Tensor:
         features = [encoder(a) for encoder in self.encoders]
@@ -61,7 +64,7 @@ class PeerECL(nn.Module):
                     weight = self.weight(cls[k], ref[k], y)
                     loss = loss + 0.6 * self.distil(cls[k], cls[q], weight) / (experts * (experts - 1))
                     loss = loss + 0.6 * self.distil(features[k], features[q], None) / (experts * (experts - 1))
-        self.fresh = []
+        self.fresh: list[Tensor] = []
         for k in range(experts):
             loss = loss + self.contrast(k, features[k], b) / experts
         return loss
@@ -88,28 +91,28 @@ class PeerECL(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Momentum parameter by parameter, then the queues."""
+        """Update the key networks parameter by parameter, then the queues."""
         for k, keys in enumerate(self.keys):
-            for source, ahead in ((self.encoders[k], keys[0]), (self.projectors[k], keys[1])):
-                for p, p_key in zip(source.parameters(), ahead.parameters(), strict=True):
+            for source, key in ((self.encoders[k], keys[0]), (self.projectors[k], keys[1])):
+                for p, p_key in zip(source.parameters(), key.parameters(), strict=True):
                     p_key.data = p_key.data * 0.999 + p.data * (1.0 - 0.999)
-            self.queues[k][:, self.place : self.place + len(self.fresh[k])] = self.fresh[k].t()
-        self.place = (self.place + len(self.fresh[0])) % self.queues[0].shape[1]
+            self.queues[k][:, self.pointer : self.pointer + len(self.fresh[k])] = self.fresh[k].t()
+        self.pointer = (self.pointer + len(self.fresh[0])) % self.queues[0].shape[1]
 
 
-def linears(heads) -> list[nn.Linear]:
-    """A stack of K heads as K linear layers."""
-    found = []
+def split_heads(heads: Any) -> list[nn.Linear]:
+    """Return a stack of K heads as K linear layers."""
+    layers = []
     device = heads.weight.device
     for weight, bias in zip(heads.weight.detach(), heads.bias.detach(), strict=True):
         layer = nn.Linear(weight.shape[1], weight.shape[0], device=device)
         layer.weight.data, layer.bias.data = weight.clone(), bias.clone()
-        found.append(layer)
-    return found
+        layers.append(layer)
+    return layers
 
 
 class PeerStep:
-    """One training step with the default optimizer of the time."""
+    """A training step of the reference with a loop over parameters in SGD."""
 
     def __init__(self, model: PeerECL, lr: float, momentum: float, weight_decay: float):
         self.model = model
@@ -124,4 +127,4 @@ class PeerStep:
         loss.backward()
         self.optimizer.step()
         self.model.after_step()
-        return loss.item()  # these codes log every step
+        return loss.item()  # the papers' code logs every step

@@ -1,4 +1,4 @@
-"""The accuracy gate of half precision: bf16 against fp32, seed by seed, on the same data and recipe."""
+"""The accuracy of bf16 against fp32, seed by seed, on the same data and recipe."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import math
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -17,14 +18,14 @@ from longtail.seeds import train_seeds
 MEASURED = ("top1", "few", "ece")
 
 
-def ensemble_of(folder: Path) -> list[dict]:
-    """The ensemble's numbers of each seed."""
+def read_ensembles(folder: Path) -> list[dict]:
+    """Return the metrics of the ensemble for each seed."""
     runs = sorted(folder.glob("seed*/results.json"))
     return [json.loads(run.read_text())["plain"]["ensemble"] for run in runs]
 
 
-def typed(value: str) -> object:
-    """A number or a truth value if it reads like one, or the text itself."""
+def parse_value(value: str) -> Any:
+    """Parse a JSON number, truth value or null; return any other text unchanged."""
     try:
         return json.loads(value)
     except ValueError:
@@ -40,21 +41,21 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="changes of the recipe")
     args = parser.parse_args(argv)
-    changes = {name: typed(value) for name, value in (s.split("=", 1) for s in args.set)}
+    changes = {name: parse_value(value) for name, value in (s.split("=", 1) for s in args.set)}
     recipe = recipe_for(args.data, eval_every=0, **changes)
-    found = {}
+    results: dict[str, list[dict]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for precision in ("fp32", "bf16"):
             out, report = Path(folder) / precision, ConsoleReport(Console())
             where = {"root": args.root, "threads": args.threads}
             train_seeds(recipe.change(precision=precision), args.seeds, out, report, **where)
-            found[precision] = ensemble_of(out)
-    record = {"recipe": recipe.asdict(), **found, "paired": {}}
+            results[precision] = read_ensembles(out)
+    record: dict[str, Any] = {"recipe": recipe.asdict(), **results, "paired": {}}
     for name in MEASURED:
-        if found["fp32"][0][name] is not None:
-            gaps = [half[name] - full[name] for full, half in zip(found["fp32"], found["bf16"], strict=True)]
+        if results["fp32"][0][name] is not None:
+            gaps = [half[name] - full[name] for full, half in zip(results["fp32"], results["bf16"], strict=True)]
             error = statistics.stdev(gaps) / math.sqrt(len(gaps))
             record["paired"][name] = {"mean": statistics.mean(gaps), "standard_error": error}
-            fp32 = statistics.mean(full[name] for full in found["fp32"])
+            fp32 = statistics.mean(full[name] for full in results["fp32"])
             print(f"{name}: fp32 {fp32:.2f}, bf16 - fp32 {statistics.mean(gaps):+.2f} +- {error:.2f} (standard error)")
     save(f"precision-{args.data}", record)

@@ -1,4 +1,4 @@
-"""Several seeds of one recipe side by side, a thread each, against one after another with all threads."""
+"""Several seeds of one recipe: side by side with one thread each, against one after another with all threads."""
 
 import argparse
 import tempfile
@@ -14,7 +14,7 @@ from longtail.tracking import SilentReport
 
 
 def main(argv: list[str]) -> None:
-    """Check that a seed gives the same model either way, then time whole runs, start of the processes included."""
+    """Check that a seed gives the same model either way, then time whole runs with the start of their processes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks seeds", description=__doc__)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=40)
@@ -24,11 +24,9 @@ def main(argv: list[str]) -> None:
 
     def one_by_one(threads: int = threads) -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
-            runs = [
+            for s in range(args.seeds):
                 train(recipe.change(seed=s), f"{folder}/{s}", SilentReport(), threads=threads)
-                for s in range(args.seeds)
-            ]
-            return [(run.path / "results.json").read_text() for run in runs]
+            return [Path(folder, str(s), "results.json").read_text() for s in range(args.seeds)]
 
     def side_by_side() -> list[str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -36,6 +34,6 @@ def main(argv: list[str]) -> None:
             return [(Path(folder) / "all" / f"seed{s}" / "results.json").read_text() for s in range(args.seeds)]
 
     same = one_by_one(threads=1) == side_by_side()
-    assert same or torch.cuda.is_available(), "a seed gave another model side by side"  # cuDNN adds up in any order
+    assert same or torch.cuda.is_available(), "a seed gave another model side by side"  # cuDNN sums in no fixed order
     torch.set_num_threads(threads)
     save("seeds", compare({"one by one": one_by_one, "side by side": side_by_side}, args.rounds) | vars(args))

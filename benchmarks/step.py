@@ -1,13 +1,15 @@
-"""A whole training step of ECL at the paper's sizes against the stand-in peer, fp32 and bf16."""
+"""A whole training step of ECL at the sizes of the paper against the reference step, fp32 and bf16."""
 
 import argparse
+from collections.abc import Sequence
 
 import torch
 
 from benchmarks.harness import compare, save
 from benchmarks.peer import PeerECL, PeerStep
-from longtail.augment import get_transform_set
+from longtail.augment import Compose, get_transform_set
 from longtail.data import Batch, exponential_counts
+from longtail.methods.ecl import ECL
 from longtail.recipes import recipe_for
 from longtail.step import Step
 
@@ -15,7 +17,7 @@ BATCH, RECIPE = 64, recipe_for("cifar100-lt")
 
 
 def ours(precision: str, kind: type[Step] = Step, device: str = "cpu") -> Step:
-    """Our step with the weights of seed 0."""
+    """Build our step with the weights of seed 0."""
     recipe = RECIPE.change(precision=precision)
     torch.manual_seed(0)
     method = recipe.build_method(exponential_counts(100, 500, 100)).to(device).train()
@@ -25,7 +27,7 @@ def ours(precision: str, kind: type[Step] = Step, device: str = "cpu") -> Step:
 
 
 def batches(n: int, device: str = "cpu") -> list[Batch]:
-    """Random uint8 images."""
+    """Make n batches of random uint8 images."""
     g = torch.Generator().manual_seed(1)
     shape = (BATCH, 3, 32, 32)
     return [
@@ -39,34 +41,46 @@ def batches(n: int, device: str = "cpu") -> list[Batch]:
     ]
 
 
+def peer_step(device: str = "cpu") -> PeerStep:
+    """Build the reference step with our weights of seed 0."""
+    method = ours("fp32", device=device).method
+    assert isinstance(method, ECL)
+    return PeerStep(PeerECL(method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)
+
+
+def get_views(name: str, views: Sequence[str]) -> list[Compose]:
+    """Return the transforms of some views of a transform set that works on tensors."""
+    transforms = [get_transform_set(name).transforms[view] for view in views]
+    return [transform for transform in transforms if isinstance(transform, Compose)]
+
+
 def check_equal(steps: int) -> float:
-    """Run both for some steps from equal weights; returns the largest relative difference of the losses."""
-    mine, peer = ours("fp32"), PeerStep(PeerECL(ours("fp32").method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)
+    """Run both steps from equal weights and return the largest relative difference of their losses."""
+    mine, peer = ours("fp32"), peer_step()
     worst = 0.0
     for batch in batches(steps):
         mine([batch], 0.0)
         sums, _ = mine.read()
         views = mine.prepare(batch).views
-        loss = peer(*views, batch.y)
+        loss = peer(views[0], views[1], batch.y)
         worst = max(worst, abs(sum(sums.values()) - loss) / loss)
     assert worst < 1e-3, f"the steps disagree by {worst:.1e}"
     return worst
 
 
 def main(argv: list[str]) -> None:
-    """Check that both compute the same, then time them interleaved."""
+    """Check that both steps compute the same losses, then time them in turn."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks step", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     args = parser.parse_args(argv)
     worst = check_equal(5)
     print(f"losses of 5 steps agree within {worst:.1e} (relative)")
-    full, half = ours("fp32"), ours("bf16")
-    peer = PeerStep(PeerECL(ours("fp32").method), RECIPE.lr, RECIPE.momentum, RECIPE.weight_decay)
+    full, half, peer = ours("fp32"), ours("bf16"), peer_step()
     batch = batches(1)[0]
     views = full.prepare(batch).views
     record = compare(
         {
-            "peer": lambda: peer(*views, batch.y),
+            "peer": lambda: peer(views[0], views[1], batch.y),
             "ours fp32": lambda: full([batch], 0.0),
             "ours bf16": lambda: half([batch], 0.0),
         },

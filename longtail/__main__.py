@@ -7,6 +7,7 @@ from longtail.errors import announce_stop
 
 def main() -> None:
     """Load the command line and run one command."""
+    sys.path.append("")  # so that MODULE:CLASS finds a module in the current folder, as with python -m
     try:
         from longtail.commands.app import main as run
 

@@ -49,8 +49,8 @@ def train(
     """
     resolved = recipe_for(data, recipe, method=name_method(method), **changes)
     report = PrintReport() if verbose else SilentReport()
-    where = {"root": root, "resume": resume, "device": device, "threads": threads, "workers": workers}
-    run = launch(resolved, out or default_run_path(resolved), report, **where)
+    path = out or default_run_path(resolved)
+    run = launch(resolved, path, report, root=root, resume=resume, device=device, threads=threads, workers=workers)
     write_run_report(run.path, report.note)
     return load(run.path, device=device, threads=threads)
 

@@ -1,8 +1,11 @@
 """Save and restore the checkpoint of a run: everything that training needs to go on to the same weights."""
 
 import io
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 import torch
+from torch import Tensor
 
 from longtail.errors import LongtailError
 from longtail.nets.pretrained import READ_FAILURES, find_damaged_member
@@ -44,6 +47,19 @@ def load_checkpoint(run: RunFolder) -> dict | None:
     if not is_same:
         raise LongtailError(f"{path} belongs to a run of another recipe and was not loaded; move it away to begin anew")
     return state
+
+
+def lock_and_load(run: RunFolder, stack: ExitStack) -> dict | None:
+    """Lock a run until the stack closes, and return its checkpoint if there is one."""
+    stack.enter_context(run.locked())
+    return load_checkpoint(run)
+
+
+def check_weights(run: RunFolder, parameters: Mapping[str, Tensor], epoch: int) -> None:
+    """Raise LongtailError if weights are not finite after an epoch (from 1), before they replace a good checkpoint."""
+    finite = torch.stack([parameter.isfinite().all() for parameter in parameters.values()]).tolist()
+    if broken := [name for name, good in zip(parameters, finite, strict=True) if not good]:
+        raise divergence_error(run, f"the weights of {broken[0]} are not finite after epoch {epoch}", epoch)
 
 
 def divergence_error(run: RunFolder, what: str, epoch: int) -> LongtailError:

@@ -11,10 +11,10 @@ import resource
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -24,7 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 import longtail
 from longtail.errors import LongtailError, LostProcess
 from longtail.nets import all_gather, convert_sync_batch_norm, shared_batch
-from longtail.ranks import get_rank, get_world_size
+from longtail.ranks import get_rank, get_restart_id, get_world_size
 
 T = TypeVar("T")
 
@@ -76,7 +76,10 @@ class World:
     @contextmanager
     def micro_batch(self, wrapped: nn.Module, is_last: bool) -> Iterator[None]:
         """Synchronize gradients only on the last micro-batch of a step."""
-        with shared_batch(), nullcontext() if is_last or self.size == 1 else wrapped.no_sync():
+        synchronized: AbstractContextManager[None] = nullcontext()
+        if isinstance(wrapped, DistributedDataParallel) and not is_last:
+            synchronized = wrapped.no_sync()
+        with shared_batch(), synchronized:
             yield
 
     def shard(self, n: int) -> slice:
@@ -101,7 +104,8 @@ class World:
         """
         if self.size == 1:
             return make()
-        found, errors = catch_error(make), [None] * self.size
+        found: Any = catch_error(make)
+        errors: list[LongtailError | None] = [None] * self.size
         distributed.all_gather_object(errors, found if isinstance(found, LongtailError) else None)
         for number, error in enumerate(errors):
             if error:
@@ -110,14 +114,14 @@ class World:
 
     def main_first(self, make: Callable[[], T]) -> T:
         """Call `make` in rank 0, which may download, and then in the other processes; return its result."""
-        first = self.run_everywhere(lambda: make() if self.rank == 0 else None)
+        first: Any = self.run_everywhere(lambda: make() if self.rank == 0 else None)
         return self.run_everywhere(lambda: make() if self.rank else first) if self.size > 1 else first
 
     def on_main(self, make: Callable[[], T]) -> T:
         """Call `make` in rank 0 only and return its result everywhere; a LongtailError there is raised in all."""
         if self.size == 1:
             return make()
-        box = [catch_error(make) if self.rank == 0 else None]
+        box: list[Any] = [catch_error(make) if self.rank == 0 else None]
         distributed.broadcast_object_list(box)
         if isinstance(box[0], LongtailError):
             raise type(box[0])(str(box[0]))
@@ -235,13 +239,3 @@ def init_process_group(device: str, size: int, threads: int | None = None) -> Wo
             ) from error
         atexit.register(distributed.destroy_process_group)
     return World(here, get_rank(), size, threads)
-
-
-def get_restart_id() -> str:
-    """Return which of torchrun's starts this is: after a restart its store still holds the addresses of dead processes.
-
-    Machines count their own restarts only, so for several machines the id stays the same; docs/many-machines.md says
-    what to do then.
-    """
-    is_one_machine = os.environ.get("GROUP_WORLD_SIZE") == "1"
-    return os.environ["TORCHELASTIC_RESTART_COUNT"] if is_one_machine else "0"

@@ -1,6 +1,7 @@
 """From a model to predictions: batches of images, logits and features, flip TTA, and metrics on a subset."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -114,7 +115,10 @@ def adapt_to_test_images(method: Method, images: ImageSource, transform_set: Tra
     """Let a method learn from the unlabelled test images, or measure on them; returns what `Method.adapt` does."""
     device = method.log_prior.device
     normalize = transform_set.build_normalize(device)
-    views = [Compose() if name == "plain" else transform_set.transforms[name] for name in method.test_time_views]
+    views = [
+        Compose() if name == "plain" else cast("Compose", transform_set.transforms[name])
+        for name in method.test_time_views
+    ]
 
     def batches(epoch: int) -> Iterator[list[Tensor]]:
         generator = torch.Generator().manual_seed(derive_seed(seed, 3, epoch))

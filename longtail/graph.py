@@ -1,7 +1,7 @@
 """The same step captured once as a CUDA graph and replayed: one launch where eager mode makes thousands."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ from longtail.data import Batch
 from longtail.nets import Queue
 from longtail.step import Step
 
-WARMUP_STEPS = 3  # eager steps before the capture, so that lazily made state (momentum buffers, cuDNN plans) is there
+WARMUP_STEPS = 3  # eager steps before the capture: they make lazily built state (momentum buffers, cuDNN plans)
 
 
 class GraphStep(Step):
-    """A `Step` over buffers of fixed addresses; on a GPU it is captured after a few eager steps, elsewhere it stays eager.
+    """A `Step` over buffers at fixed addresses: captured after a few eager steps on a GPU, eager elsewhere.
 
     If the capture fails, training goes on in eager mode after one warning that says why.
     """
@@ -23,61 +23,63 @@ class GraphStep(Step):
     def __init__(self, *args):
         super().__init__(*args)
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.held: list[Batch] = []
-        self.eager, self.warm = self.lr.device.type != "cuda", WARMUP_STEPS
-        self.side = None if self.eager else torch.cuda.Stream(self.lr.device)  # its own: cuBLAS keeps memory for each
+        self.buffers: list[Batch] = []
+        self.is_eager, self.warmup = self.lr.device.type != "cuda", WARMUP_STEPS
+        # one stream for warm-up and capture: cuBLAS keeps a workspace for each stream it has seen
+        self.stream = None if self.is_eager else torch.cuda.Stream(self.lr.device)
 
     def run(self, batches: Sequence[Batch]) -> None:
-        self.hold(batches)
-        if self.graph is None and not self.eager and not self.warm:
+        """Run the step on the batches: eagerly at first, then by replaying the graph."""
+        self.copy_to_buffers(batches)
+        if self.graph is None and not self.is_eager and not self.warmup:
             self.capture()
         if self.graph is not None:
             self.graph.replay()
             return
-        self.warm = max(self.warm - 1, 0)
-        self.apart(super().run)
+        self.warmup = max(self.warmup - 1, 0)
+        self.run_on_side_stream(super().run)
 
-    def hold(self, batches: Sequence[Batch]) -> None:
-        """Copy the batches to where the graph reads them."""
-        if not self.held:
-            self.held = [
+    def copy_to_buffers(self, batches: Sequence[Batch]) -> None:
+        """Copy the batches to the addresses that the graph reads."""
+        if not self.buffers:
+            self.buffers = [
                 replace(b, views=[v.clone() for v in b.views], y=b.y.clone(), index=b.index.clone()) for b in batches
             ]
             return
-        for held, batch in zip(self.held, batches, strict=True):
-            for to, view in zip(held.views, batch.views, strict=True):
+        for buffer, batch in zip(self.buffers, batches, strict=True):
+            for to, view in zip(buffer.views, batch.views, strict=True):
                 to.copy_(view, non_blocking=True)
-            held.y.copy_(batch.y, non_blocking=True)
-            held.index.copy_(batch.index, non_blocking=True)
+            buffer.y.copy_(batch.y, non_blocking=True)
+            buffer.index.copy_(batch.index, non_blocking=True)
 
-    def apart(self, run) -> None:
-        """Run an eager step, on a GPU away from the default stream, as a capture wants its warm-up."""
-        if self.eager:
-            run(self.held)
+    def run_on_side_stream(self, run: Callable[[Sequence[Batch]], None]) -> None:
+        """Run an eager step; on a GPU on the side stream, since a capture requires its warm-up off the default stream."""
+        if self.stream is None or self.is_eager:
+            run(self.buffers)
             return
-        here = torch.cuda.current_stream()
-        self.side.wait_stream(here)
-        with torch.cuda.stream(self.side):
-            run(self.held)
-        here.wait_stream(self.side)
+        current = torch.cuda.current_stream()
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
+            run(self.buffers)
+        current.wait_stream(self.stream)
 
     def capture(self) -> None:
-        """Record one step; nothing is computed yet."""
+        """Record one step as a graph; nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)  # so that the graph allocates the gradients in its own pool
         try:
-            # by thread: others, which pin memory for the next batch, may go on
+            # thread_local: another thread may pin memory for the next batch meanwhile
             with (
                 restore_after_failed_capture(),
-                torch.cuda.graph(graph, stream=self.side, capture_error_mode="thread_local"),
+                torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"),
             ):
-                super().run(self.held)
+                super().run(self.buffers)
         except RuntimeError as error:
-            self.eager = True
-            why = error.__context__ or error  # the end of a broken capture raises once more
-            for part in self.method.modules():
-                if isinstance(part, Queue):
-                    part.held.clear()  # keys of a batch that was never computed
+            self.is_eager = True
+            why = error.__context__ or error  # ending a broken capture raises a second error, which hides the first
+            for module in self.method.modules():
+                if isinstance(module, Queue):
+                    module.held.clear()  # keys of a batch that was never computed
             warnings.warn(
                 f"the step runs without a CUDA graph, which is slower: {str(why).splitlines()[0]}", stacklevel=2
             )
@@ -87,13 +89,13 @@ class GraphStep(Step):
 
 @contextmanager
 def restore_after_failed_capture() -> Iterator[None]:
-    """Take back what a broken capture leaves behind in torch 2.11: its stream, and random numbers that wait for its end."""
-    here = torch.cuda.current_stream()
-    generator = torch.cuda.default_generators[here.device_index]
-    spare = generator.clone_state()
+    """Restore the stream and the random generator after a broken capture, which torch 2.11 leaves in capture mode."""
+    current = torch.cuda.current_stream()
+    generator = torch.cuda.default_generators[current.device_index]
+    state = generator.clone_state()
     try:
         yield
     except RuntimeError:
-        torch.cuda.set_stream(here)
-        generator.graphsafe_set_state(spare)
+        torch.cuda.set_stream(current)
+        generator.graphsafe_set_state(state)
         raise

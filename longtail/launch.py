@@ -14,7 +14,7 @@ from longtail.runs.folder import RunFolder
 from longtail.selection import check_selection
 from longtail.stages import build_loader, plan_stages
 from longtail.tracking import ProgressReport
-from longtail.trainer import Stopped, Trainer
+from longtail.trainer import Trainer
 
 
 def train(
@@ -27,20 +27,15 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     workers: int | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> RunFolder | None:
+) -> RunFolder:
     """Train, evaluate and keep one run in the folder `out`; with `resume`, continue or begin it.
 
-    `should_stop` is asked every few steps; once it returns True the run stops where it is, to be resumed later, and the
-    result is None. Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
+    Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
     """
     world = init_world(device, threads)
     with world.session(tf32=recipe.precision == "tf32"), world.report_lost_process():
-        trainer = build_trainer(recipe, out, report, world, root, resume, workers, should_stop)
-        try:
-            trainer.fit()
-        except Stopped:
-            return None
+        trainer = build_trainer(recipe, out, report, world, root, resume, workers)
+        trainer.fit()
     return trainer.run
 
 
@@ -54,7 +49,10 @@ def build_trainer(
     workers: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trainer:
-    """Load the data, build the method, claim the folder: whatever can go wrong does so before the first step."""
+    """Load the data, build the method, claim the folder: whatever can go wrong does so before the first step.
+
+    `should_stop` is asked every few steps; once it returns True, `Trainer.fit` raises Stopped, to be resumed later.
+    """
     split = world.main_first(lambda: recipe.load_split(root, workers))
     recipe = recipe.fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))

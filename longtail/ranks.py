@@ -11,3 +11,13 @@ def get_rank() -> int:
 def get_world_size() -> int:
     """Return the number of processes that torchrun started, else 1."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def get_restart_id() -> str:
+    """Return which of torchrun's starts this is: after a restart its store still holds the addresses of dead processes.
+
+    Machines count their own restarts only, so for several machines the id stays the same; docs/many-machines.md says
+    what to do then.
+    """
+    is_one_machine = os.environ.get("GROUP_WORLD_SIZE") == "1"
+    return os.environ["TORCHELASTIC_RESTART_COUNT"] if is_one_machine else "0"

@@ -4,7 +4,7 @@ This module loads no torch, so that help, completion and errors of typing are fa
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -152,7 +152,8 @@ class Recipe:
         from longtail.nets import Net
 
         net = Net(self.net, self.precision == "bf16", get_transform_set(self.views).size, self.weights)
-        return get_method_class(self.method)(counts, net, **self.options)
+        build: Callable[..., Method] = get_method_class(self.method)  # every method takes counts, net and its options
+        return build(counts, net, **self.options)
 
     def asdict(self) -> dict:
         """Return the fields as plain values, ready for JSON."""

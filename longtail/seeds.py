@@ -1,4 +1,4 @@
-"""Several seeds of one recipe, side by side, reported as one result: processes on a CPU, streams on a GPU."""
+"""Several seeds of one recipe, trained side by side in processes and reported as one result."""
 
 import multiprocessing
 import os
@@ -6,8 +6,7 @@ import queue
 import signal
 import statistics
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from longtail.data import count_workers
 from longtail.distributed import init_world, keep_freed_memory
@@ -58,7 +57,7 @@ def train_seeds(
         raise LongtailError(
             f"{folder} holds {others[0]} too, which its summary would leave out; ask for as many --seeds"
         )
-    train_in_processes(recipes, folder, report, root, resume, world.device, threads)
+    train_in_processes(recipes, folder, report, root, resume, str(world.device), threads)
     runs = [RunFolder.open(folder / f"seed{r.seed}") for r in recipes]
     summary = summarize_seeds([run.read_json("results.json") for run in runs])
     RunFolder(folder).write_json("seeds.json", summary)
@@ -66,28 +65,33 @@ def train_seeds(
 
 
 def summarize_seeds(results: list[dict]) -> dict:
-    """Mean and (sample) standard deviation of every number over the seeds, null where one is n/a.
+    """Compute mean and sample standard deviation of every metric over the seeds, null where a seed has none.
 
-    What only some methods or recipes have ("selected", "test_time") is listed, one entry a seed.
+    Results that only some methods or recipes have ("selected", "test_time") are listed, one entry for each seed.
     """
 
-    def over(*path: str | int) -> dict[str, dict | None]:
-        found = results
-        for step in path:
-            found = [r[step] for r in found]
-        return {name: _spread([r[name] for r in found]) for name in found[0]}
+    def summarize_metrics(metrics: list[dict]) -> dict[str, dict | None]:
+        return {name: _compute_spread([m[name] for m in metrics]) for name in metrics[0]}
 
-    def both(how: str) -> dict:
+    def summarize_all(how: str) -> dict:
         experts = range(len(results[0][how]["experts"]))
-        return {"ensemble": over(how, "ensemble"), "experts": [over(how, "experts", k) for k in experts]}
+        return {
+            "ensemble": summarize_metrics([r[how]["ensemble"] for r in results]),
+            "experts": [summarize_metrics([r[how]["experts"][k] for r in results]) for k in experts],
+        }
 
     head = {name: results[0][name] for name in ("method", "data", "epochs")}
     extras = {name: [r[name] for r in results] for name in ("selected", "test_time") if name in results[0]}
-    return head | {"seeds": [r["seed"] for r in results], "plain": both("plain"), "flip": both("flip")} | extras
+    return (
+        head
+        | {"seeds": [r["seed"] for r in results], "plain": summarize_all("plain"), "flip": summarize_all("flip")}
+        | extras
+    )
 
 
-def _spread(values: list[float | None]) -> dict | None:
-    if None in values:
+def _compute_spread(found: list[float | None]) -> dict | None:
+    values = [value for value in found if value is not None]
+    if len(values) < len(found):
         return None
     return {"mean": statistics.mean(values), "sd": statistics.stdev(values) if len(values) > 1 else None}
 
@@ -98,22 +102,24 @@ def train_in_processes(
     report: ProgressReport,
     root: str | None,
     resume: bool,
-    device: torch.device,
+    device: str,
     threads: int | None,
 ) -> None:
-    """As many processes as there are cores, each with its share of the seeds, which it trains one after another."""
+    """Train the recipes in at most as many processes as cores, each process its share of them, one after another.
+
+    On a CPU two single-threaded processes beat one with two threads. Raises LongtailError if a process fails.
+    """
     context, cores = multiprocessing.get_context("spawn"), os.cpu_count() or 1
-    at_once = min(len(recipes), cores)
-    messages, share = context.Queue(), threads or max(cores // at_once, 1)
-    jobs = [(recipes[i::at_once], folder, messages, root, resume, str(device), share) for i in range(at_once)]
-    running = [context.Process(target=_train_seeds, args=job, daemon=True) for job in jobs]
+    processes = min(len(recipes), cores)
+    messages, share = context.Queue(), threads or max(cores // processes, 1)
+    jobs = [(recipes[i::processes], folder, messages, root, resume, device, share) for i in range(processes)]
+    running = [context.Process(target=_train_share, args=job, daemon=True) for job in jobs]
     try:
         for process in running:
             process.start()
         while any(process.is_alive() for process in running):
             relay_messages(messages, report)
-            codes = [process.exitcode for process in running if process.exitcode]
-            if codes:
+            if codes := [process.exitcode for process in running if process.exitcode]:
                 relay_messages(messages, report)
                 raise LongtailError(
                     f"a process of the seeds ended with exit code {codes[0]}; --resume goes on with them"
@@ -125,8 +131,8 @@ def train_in_processes(
                 process.terminate()
 
 
-def relay_messages(messages, report: ProgressReport) -> None:
-    """Pass on what the processes tell; raises LongtailError if one of them failed."""
+def relay_messages(messages: Any, report: ProgressReport) -> None:
+    """Pass the messages of the processes on to a report; raises LongtailError if one of them failed."""
     try:
         while True:
             name, *arguments = messages.get(timeout=0.2)
@@ -137,43 +143,44 @@ def relay_messages(messages, report: ProgressReport) -> None:
         return
 
 
-def _train_seeds(
-    recipes: list[Recipe], folder: Path, messages, root: str | None, resume: bool, device: str, threads: int
+def _train_share(
+    recipes: list[Recipe], folder: Path, messages: Any, root: str | None, resume: bool, device: str, threads: int
 ) -> None:
+    """Train recipes one after another in a process of their own."""
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
     report = RemoteReport(messages)
-    try:
-        for recipe in recipes:
-            train(
-                recipe, folder / f"seed{recipe.seed}", report, root=root, resume=resume, device=device, threads=threads
-            )
-    except LongtailError as error:
-        messages.put(("failed", f"seed {recipe.seed}: {error}"))
-    except SystemExit:
-        messages.cancel_join_thread()  # nobody reads them any more
-        raise
+    for recipe in recipes:
+        try:
+            out = folder / f"seed{recipe.seed}"
+            train(recipe, out, report, root=root, resume=resume, device=device, threads=threads)
+        except LongtailError as error:
+            messages.put(("failed", f"seed {recipe.seed}: {error}"))
+            return
+        except SystemExit:
+            messages.cancel_join_thread()  # the parent is gone, so nobody reads them
+            raise
 
 
 class RemoteReport:
-    """Passes a run's reports to the parent process."""
+    """Sends the progress of runs to the parent process."""
 
-    def __init__(self, messages):
+    def __init__(self, messages: Any):
         self.messages, self.parent = messages, os.getppid()
 
-    def begin(self, *what) -> None:
-        self.messages.put(("begin", *what))
+    def begin(self, seed: int, title: str, epochs: int, steps: int) -> None:
+        self.messages.put(("begin", seed, title, epochs, steps))
 
-    def note(self, *what) -> None:
-        self.messages.put(("note", *what))
+    def note(self, text: str) -> None:
+        self.messages.put(("note", text))
 
-    def advance(self, *what) -> None:
+    def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None:
         if os.getppid() != self.parent:
-            raise SystemExit("the parent process is gone")  # killed: nobody waits for this run
-        self.messages.put(("advance", *what))
+            raise SystemExit("the parent process is gone")  # it was killed: nobody waits for this run
+        self.messages.put(("advance", seed, epoch, steps, terms))
 
-    def epoch(self, *what) -> None:
-        self.messages.put(("epoch", *what))
+    def epoch(self, seed: int, row: dict) -> None:
+        self.messages.put(("epoch", seed, row))
 
-    def end(self, *what) -> None:
-        self.messages.put(("end", *what))
+    def end(self, seed: int) -> None:
+        self.messages.put(("end", seed))

@@ -1,4 +1,4 @@
-"""Keep the epoch that is best on the validation images, beside the last one; the test images choose nothing."""
+"""Selection: also keep the epoch that is best on the validation images; the test images choose nothing."""
 
 import torch
 
@@ -14,9 +14,10 @@ from longtail.runs.results import SELECTED_WEIGHTS
 
 
 def check_selection(recipe: Recipe, split: Split, method: Method) -> None:
-    """Raise LongtailError if there is nothing to select, or nothing to select by.
+    """Raise LongtailError if no epoch can be selected.
 
-    No validation images, none of the classes that count, or a method that is made after its last epoch.
+    That is without validation images, without any of the classes that the metric counts, and for a method whose model is
+    made after its last epoch.
     """
     if recipe.select is None:
         return
@@ -30,13 +31,20 @@ def check_selection(recipe: Recipe, split: Split, method: Method) -> None:
     any_logits = torch.zeros(len(split.val), len(split.classes))
     if summarize(any_logits, split.val.labels, split.classes.counts)[recipe.select] is None:
         raise LongtailError(
-            f"--select {recipe.select}: there is no such number, as none of its classes has validation images; "
-            "--select balanced always has one"
+            f"--select {recipe.select}: none of the classes that it counts has validation images; "
+            "--select balanced always has some"
         )
 
 
+def subsets_due(recipe: Recipe, split: Split, epoch: int, epochs: int) -> list[str]:
+    """Return the subsets to evaluate after an epoch (from 1); the last epoch is tested when the run is finished."""
+    is_due = bool(recipe.eval_every) and epoch % recipe.eval_every == 0
+    is_validated = split.val is not None and (is_due or recipe.select is not None or epoch == epochs)
+    return ["val"] * is_validated + ["test"] * (is_due and epoch < epochs)
+
+
 def find_best_epoch(rows: list[dict], metric: str) -> dict:
-    """The row of the first epoch that no other surpasses on validation; calibration error is best where it is smallest."""
+    """Return the row of the first epoch that no other surpasses on validation; for ece the smallest value is best."""
     sign = -1 if metric == "ece" else 1
     return max(rows, key=lambda row: sign * row[f"val_{metric}"])
 
@@ -44,11 +52,11 @@ def find_best_epoch(rows: list[dict], metric: str) -> dict:
 def evaluate_selected(
     run: RunFolder, recipe: Recipe, method: Method, split: Split, rows: list[dict], world: World = SINGLE_PROCESS
 ) -> dict:
-    """What `results.json` says of the selected epoch: which, its validation numbers, and its model's on the test images."""
-    row, last = find_best_epoch(rows, recipe.select), method.inference_state()
-    last = {name: value.clone() for name, value in last.items()}
+    """Test the weights of the selected epoch; returns its number, its validation metrics and its results."""
+    row = find_best_epoch(rows, str(recipe.select))
+    last = {name: value.clone() for name, value in method.inference_state().items()}
     method.load_state_dict(world.on_main(lambda: run.read_tensors(SELECTED_WEIGHTS)), strict=False)
-    found = predict_subset(method, split.test, recipe.transform_set, world).results(split.classes.counts)
+    results = predict_subset(method, split.test, recipe.transform_set, world).results(split.classes.counts)
     method.load_state_dict(last, strict=False)
     val = {name.removeprefix("val_"): value for name, value in row.items() if name.startswith("val_")}
-    return {"by": recipe.select, "epoch": row["epoch"], "val": val} | found
+    return {"by": recipe.select, "epoch": row["epoch"], "val": val} | results

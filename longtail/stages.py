@@ -1,7 +1,9 @@
 """The epochs of each stage of a run, and the loader that feeds them."""
 
 from dataclasses import dataclass
+from typing import cast
 
+from longtail.augment import Compose
 from longtail.data import LazyImages, Loader, Split, StreamLoader, count_workers
 from longtail.distributed import World
 from longtail.errors import LongtailError
@@ -61,7 +63,7 @@ def build_loader(recipe: Recipe, method: Method, split: Split, world: World) -> 
             f"views '{recipe.views}' are for {transform_set.size} x {transform_set.size} images, those of {split.name} "
             f"are {size[0]} x {size[1]}; leave --views and --recipe out to take those of the data set"
         )
-    transforms = [transform_set.transforms[name] for name in method.views]
+    transforms = [cast("Compose", transform_set.transforms[name]) for name in method.views]
     chunk_size = world.chunk_size(transform_set.size)
     return Loader(split, transforms, recipe.batch_size, recipe.seed, world.device, chunk_size, **shard)
 

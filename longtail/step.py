@@ -1,8 +1,9 @@
 """One training step, the same for every method; nothing in it waits for the device."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ class Step:
         return self.lrs[0] / self.lr_scales[0]
 
     def __call__(self, batches: Sequence[Batch], progress: float) -> None:
-        """Train on uint8 batches, one for each sampler, at this share of the stage."""
+        """Train on uint8 batches, one for each sampler; `progress` is the share of the stage that is done."""
         self.progress.fill_(progress)
         lr = self.recipe.lr * compute_lr_factor(self.recipe, progress)
         for current, scale in zip(self.lrs, self.lr_scales, strict=True):
@@ -52,12 +53,12 @@ class Step:
         self.run(batches)
 
     def run(self, batches: Sequence[Batch]) -> None:
-        """The step itself, on the device from end to end."""
+        """Compute the step on the device, without reading any value back."""
         self.optimizer.zero_grad(set_to_none=True)
         found = [self.backward(batches, number) for number in range(self.micro_batches)]
         self.optimizer.step()
         self.method.after_step()
-        self.record({name: sum(terms[name] for terms in found) / self.micro_batches for name in found[0]})
+        self.record({name: sum_tensors(terms[name] for terms in found) / len(found) for name in found[0]})
 
     def backward(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
         """Compute the terms of one micro-batch and add their gradient; the last one synchronizes the processes."""
@@ -65,16 +66,16 @@ class Step:
         rows = [slice(len(b.y) * number // n, len(b.y) * (number + 1) // n) for b in batches]
         with self.world.micro_batch(self.forward, number == n - 1):
             terms = self.forward(*(self.prepare(batch[own]) for batch, own in zip(batches, rows, strict=True)))
-            (sum(terms.values()) / n).backward()
+            (sum_tensors(terms.values()) / n).backward()
         return {name: term.detach() for name, term in terms.items()}
 
     def prepare(self, batch: Batch) -> Batch:
-        """The batch of all processes, its views as normalized floats."""
+        """Return the batch of all processes, with its views as normalized floats."""
         y, index, *views = (self.world.all_gather(rows) for rows in (batch.y, batch.index, *batch.views))
         return replace(batch, views=[self.normalize(v) for v in views], y=y, index=index, progress=self.progress)
 
     def record(self, terms: dict[str, Tensor]) -> None:
-        """Add the terms to their sums, and remember the first step at which each was not finite."""
+        """Add the terms to their sums, and record the first step at which each was not finite."""
         values = torch.stack([term.float() for term in terms.values()])
         if not self.names:
             self.names = list(terms)
@@ -84,13 +85,13 @@ class Step:
         self.count += 1
 
     def not_finite(self) -> tuple[str, int] | None:
-        """The first term that was not finite in any process since the last reading, and its step, counted from 1."""
+        """Return the first term that was not finite in any process since the last `read`, and its step from 1, or None."""
         bad = self.world.all_gather(self.bad.unsqueeze(0)).tolist()
         found = [(at, name) for own in bad for name, at in zip(self.names, own, strict=True) if at >= 0]
         return (min(found)[1], min(found)[0] + 1) if found else None
 
     def read(self) -> tuple[dict[str, float], int]:
-        """Sums of the terms, the same in every process, and the number of steps since the last reading."""
+        """Return the sums of the terms, equal in every process, and the number of steps since the last `read`."""
         sums, steps = dict(zip(self.names, self.sums.tolist(), strict=True)), int(self.count)
         self.sums.zero_()
         self.count.zero_()
@@ -107,6 +108,11 @@ class Step:
             group["lr"] = lr  # loading replaces the tensor that the next steps fill
 
 
+def sum_tensors(tensors: Iterable[Tensor]) -> Tensor:
+    """Return the sum of tensors, added one by one from the first."""
+    return reduce(torch.add, tensors)
+
+
 def build_optimizer(groups: list[ParameterGroup], lrs: list[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     """Return SGD or AdamW, fused, over groups of parameters whose learning rates are tensors."""
     own = [
@@ -119,7 +125,7 @@ def build_optimizer(groups: list[ParameterGroup], lrs: list[Tensor], recipe: Rec
 
 
 def compute_lr_factor(recipe: Recipe, progress: float) -> float:
-    """What the schedule leaves of the learning rate at this share of a stage."""
+    """Return the factor by which the schedule scales the learning rate when a share of the stage is done."""
     if recipe.schedule == "cosine":
         share = (1 + math.cos(math.pi * progress)) / 2
     else:

@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
+class Stopped(Exception):
+    """The caller asked a run to stop; every finished epoch is kept."""
+
+
 class ProgressReport(Protocol):
     """Receives the progress of runs, told apart by their seeds."""
 

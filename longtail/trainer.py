@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
-from longtail.checkpoint import divergence_error, load_checkpoint, save_checkpoint
+from longtail.checkpoint import check_weights, divergence_error, lock_and_load, save_checkpoint
 from longtail.data import Batch, Loader, Split
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World
@@ -17,14 +18,10 @@ from longtail.methods import Method
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
 from longtail.runs.results import SELECTED_WEIGHTS, write_results
-from longtail.selection import evaluate_selected, find_best_epoch
+from longtail.selection import evaluate_selected, find_best_epoch, subsets_due
 from longtail.stages import StagePlan, describe_run
 from longtail.step import Step
-from longtail.tracking import ProgressReport, Tracker
-
-
-class Stopped(Exception):
-    """The caller asked training to stop; every finished epoch is kept."""
+from longtail.tracking import ProgressReport, Stopped, Tracker
 
 
 @dataclass
@@ -53,7 +50,7 @@ class Trainer:
             self.report.note(f"{self.run.path} is trained to the end already; nothing is left to do")
             return
         with ExitStack() as stack:
-            checkpoint = self.world.on_main(lambda: self.lock_and_load(stack))
+            checkpoint = self.world.on_main(lambda: lock_and_load(self.run, stack))
             title = describe_run(self.recipe, self.split, self.world, self.epochs, self.loader.steps)
             self.report.begin(self.recipe.seed, title, self.epochs, self.epochs * self.loader.steps)
             for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
@@ -66,11 +63,6 @@ class Trainer:
                 self.report.end(self.recipe.seed)
                 self.tracker.close()
             self.finish()
-
-    def lock_and_load(self, stack: ExitStack) -> dict | None:
-        """Lock the folder, and return its checkpoint if there is one."""
-        stack.enter_context(self.run.locked())
-        return load_checkpoint(self.run)
 
     def run_stage(self, plan: StagePlan, checkpoint: dict | None) -> None:
         """Train the epochs of one stage, from the checkpoint's epoch on."""
@@ -132,17 +124,11 @@ class Trainer:
 
     def end_epoch(self, step: Step, plan: StagePlan, epoch: int, terms: dict[str, float], seconds: float) -> None:
         """Test the model if it is due, add a row to `metrics.csv`, and save the checkpoint."""
-        done, every = plan.first_epoch + epoch + 1, self.recipe.eval_every
-        finite = torch.stack([parameter.isfinite().all() for parameter in self.parameters.values()]).tolist()
-        if broken := [name for name, good in zip(self.parameters, finite, strict=True) if not good]:
-            raise divergence_error(self.run, f"the weights of {broken[0]} are not finite after epoch {done}", done)
-        row = {"epoch": done, "stage": plan.stage.name, "lr": step.lr.item(), "seconds": seconds, **terms}
-        row["peak_memory_mb"] = self.world.peak_memory() / 2**20
-        is_due = bool(every) and done % every == 0
-        subsets = ["test"] if is_due and done < self.epochs else []
-        if self.split.val is not None and (is_due or self.recipe.select or done == self.epochs):
-            subsets.insert(0, "val")
-        for name in subsets:
+        done = plan.first_epoch + epoch + 1
+        check_weights(self.run, self.parameters, done)
+        row: dict[str, Any] = {"epoch": done, "stage": plan.stage.name, "lr": step.lr.item(), "seconds": seconds}
+        row |= terms | {"peak_memory_mb": self.world.peak_memory() / 2**20}
+        for name in subsets_due(self.recipe, self.split, done, self.epochs):
             row |= evaluate_subset(self.method, self.split, self.recipe, name, self.world)
         self.rows.append(row)
         self.world.on_main(lambda: self.save(step, plan, epoch))
@@ -173,9 +159,7 @@ class Trainer:
     def finish(self) -> None:
         """Test the model of the last epoch, and of the selected one, and write the files of a finished run."""
         transform_set, extras = self.recipe.transform_set, {}
-        if (
-            self.split.val is not None and not self.plans[-1].epochs
-        ):  # a post-hoc stage made the model after the last epoch
+        if self.split.val is not None and not self.plans[-1].epochs:  # a post-hoc stage made the model
             self.rows[-1] |= evaluate_subset(self.method, self.split, self.recipe, "val", self.world)
         run = self.run, self.recipe, self.method, self.split, self.rows
         if self.recipe.select:

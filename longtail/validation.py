@@ -11,7 +11,7 @@ INFINITY = float("inf")
 
 @dataclass(frozen=True)
 class Range:
-    """The values that a number may take; both ends belong to it, unless `open_low` or `open_high`."""
+    """The values that a number may take, with both ends unless `open_low` or `open_high`."""
 
     low: float = -INFINITY
     high: float = INFINITY
@@ -19,7 +19,7 @@ class Range:
     open_high: bool = False
 
     def explain(self, value: float) -> str | None:
-        """Return how a value breaks the range, such as "at least 1", or None if it lies inside."""
+        """Return the bound that a value breaks, such as "at least 1", or None if the value lies inside."""
         if value < self.low or (self.open_low and value == self.low):
             return f"{'above' if self.open_low else 'at least'} {self.low}"
         if value > self.high or (self.open_high and value == self.high):
@@ -28,19 +28,18 @@ class Range:
 
 
 def check_value(label: str, value: object, kind: Any, limits: Range | None = None) -> None:
-    """Raise LongtailError, which begins with the label, unless a value is of a type and inside its limits.
+    """Raise LongtailError, which begins with the label, if a value is not of type `kind` or outside the limits.
 
-    `kind` is a type, a union with None, a Literal, or `tuple[T, ...]`; an int is accepted as a float, a bool never as a
-    number, and numbers must be finite.
+    `kind` is a type, a union with None, a Literal, or `tuple[T, ...]`. An int passes as a float, but a bool never as a
+    number; numbers must be finite.
     """
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if value is None and NoneType in kinds:
         return
     base = kinds[0]
     if get_origin(base) is Literal:
-        choices = get_args(base)
-        if value not in choices:
-            raise LongtailError(f"{label} is {value!r}; it takes {' or '.join(map(str, choices))}")
+        if value not in get_args(base):
+            raise LongtailError(f"{label} is {value!r}; it takes {' or '.join(map(str, get_args(base)))}")
         return
     if get_origin(base) is tuple:
         if not isinstance(value, tuple):
@@ -49,6 +48,7 @@ def check_value(label: str, value: object, kind: Any, limits: Range | None = Non
             check_value(label, element, get_args(base)[0], limits)
         return
     allowed = (float, int) if base is float else (base,)
+    # a bool is an instance of int, and NaN breaks no bound
     is_bool = isinstance(value, bool) and base is not bool
     if is_bool or not isinstance(value, allowed) or value != value:
         raise LongtailError(f"{label} is {value!r}; it takes {'a number' if base is float else base.__name__}")

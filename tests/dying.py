@@ -1,18 +1,18 @@
-"""A trainer that dies on the way, for tests of what a killed run leaves behind."""
+"""A progress report that raises during training, for tests of the files that a killed run leaves."""
 
 from longtail.tracking import SilentReport
 
 
 class Killed(Exception):
-    """What it dies of."""
+    """The error that stands for a kill."""
 
 
 class KillAt(SilentReport):
-    """Dies in the middle of an epoch, as a killed process would."""
+    """A report that raises `Killed` in the middle of an epoch, as if the process were killed."""
 
     def __init__(self, epoch: int):
-        self.at = epoch
+        self.epoch_to_die = epoch
 
     def advance(self, seed, epoch, steps, terms):
-        if terms and epoch == self.at:
+        if terms and epoch == self.epoch_to_die:
             raise Killed

@@ -1,6 +1,6 @@
-"""Train one run in processes that are killed (kill -9) again and again; `python tests/killed.py OUT KILLS SEED`.
+"""`python tests/killed.py OUT KILLS SEED`: train one run in processes that are killed (kill -9) again and again.
 
-Every other one is killed at a random moment, every other one in the middle of a file's writing, which is slowed for it.
+Kills alternate between a random moment and the middle of writing a file; writing is slowed for that.
 """
 
 import os
@@ -18,7 +18,7 @@ EPOCHS = 10
 
 
 def write_slowly(self: Path, content: bytes | memoryview) -> None:
-    """As `Path.write_bytes`, with time to be killed in between."""
+    """Write as `Path.write_bytes`, with a pause in the middle in which a kill can come."""
     half = len(content) // 2
     with self.open("wb") as file:
         file.write(content[:half])
@@ -27,47 +27,47 @@ def write_slowly(self: Path, content: bytes | memoryview) -> None:
         file.write(content[half:])
 
 
-def life(out: Path) -> None:
-    """One process of the run, from where the last one was killed to the end."""
-    Path.write_bytes = write_slowly
+def train_to_the_end(out: Path) -> None:
+    """Train the run from its last checkpoint to the end."""
+    Path.write_bytes = write_slowly  # type: ignore[method-assign,assignment]  # in this process only
     recipe = recipe_for("digits-lt", method="ecl", epochs=EPOCHS, experts=2, eval_every=5)
     train(recipe, out, SilentReport(), resume=True, device="cpu", threads=1)
 
 
-def wait(pid: int, out: Path, chance: random.Random, while_writing: bool) -> bool:
-    """Wait for the moment to kill, at most two epochs; False if the process ended before it."""
-    until = time.monotonic() + chance.uniform(0.01, 1.5)
-    skip, kept = chance.randrange(2), {written(out)}  # epochs to live through
+def wait_to_kill(pid: int, out: Path, generator: random.Random, while_writing: bool) -> bool:
+    """Wait for the moment to kill, at most two epochs; return False if the process ends before."""
+    deadline = time.monotonic() + generator.uniform(0.01, 1.5)
+    skip, versions = generator.randrange(2), {get_version(out)}  # `skip` is a number of epochs
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
-        kept.add(written(out))
-        lived = len(kept) - 1 >= skip
-        if while_writing and lived and any(out.glob(".*.tmp")):
+        versions.add(get_version(out))
+        has_skipped = len(versions) - 1 >= skip
+        if while_writing and has_skipped and any(out.glob(".*.tmp")):
             return True
-        if not while_writing and (time.monotonic() > until or len(kept) > 2):
+        if not while_writing and (time.monotonic() > deadline or len(versions) > 2):
             return True
         time.sleep(0.002)
     return False
 
 
-def written(out: Path) -> int:
-    """Another number for every checkpoint."""
+def get_version(out: Path) -> int:
+    """Return a number that differs for every checkpoint."""
     file = out / "checkpoint.pt"
     return file.stat().st_mtime_ns if file.exists() else 0
 
 
 def main(out: Path, kills: int, seed: int) -> None:
-    """Kill so many processes, then let one come to the end; prints how many died, and how many of them while writing."""
-    chance, died, writing = random.Random(seed), 0, 0
+    """Kill `kills` processes, then let one finish; print the number of kills, and of kills while writing."""
+    generator, died, writing = random.Random(seed), 0, 0
     for number in range(10 * kills):
         pid = os.fork()
         if pid == 0:
-            life(out)
+            train_to_the_end(out)
             os._exit(0)
         if died == kills:
             _, status = os.waitpid(pid, 0)
             print(died, writing)
             raise SystemExit(status)
-        if not wait(pid, out, chance, number % 2 == 1):
+        if not wait_to_kill(pid, out, generator, number % 2 == 1):
             break
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

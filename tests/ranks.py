@@ -65,7 +65,7 @@ def after_stages(name: str, world: World, **changes) -> dict[str, torch.Tensor]:
 
 def steps(method: Method, stage: Stage, own: list, recipe: Recipe, world: World) -> dict[str, torch.Tensor]:
     """Sums of the terms over an early and a late step, one batch for each sampler."""
-    step = Step(method, own, recipe, get_transform_set("digits"), world)
+    step = Step(method, [{"params": own}], recipe, get_transform_set("digits"), world)
     for progress in (0.4, 0.9):
         seeds = [int(10 * progress) + 100 * place for place in range(len(stage.samplers))]
         step([batch(seed, len(method.views))[world.shard(16)] for seed in seeds], progress)

@@ -1,7 +1,8 @@
-"""The benchmarks run, check what they compare before they time it, and say where a number comes from."""
+"""The benchmarks run, check their candidates before timing, and record machine and versions."""
 
 import importlib
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -11,20 +12,20 @@ from benchmarks.__main__ import main, summaries
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Records are written aside, and the caller's precision is restored."""
+def temporary_results(tmp_path, monkeypatch):
+    """Write records to a temporary folder, and restore the precision of torch afterwards."""
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
-    before = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
+    backends: Any = torch.backends
+    matmul, conv = backends.cuda.matmul, backends.cudnn.conv
+    before = matmul.fp32_precision, conv.fp32_precision
     yield
-    torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision = before
+    matmul.fp32_precision, conv.fp32_precision = before
 
 
-def test_every_benchmark_imports_and_says_what_it_is():
-    found = summaries()
-    assert {"step", "augment", "experts", "update", "evaluate", "epoch", "growth", "seeds", "gpu", "precision"} <= set(
-        found
-    )
-    for name, line in found.items():
+def test_every_benchmark_imports_and_has_a_summary():
+    lines = summaries()
+    assert {"step", "augment", "experts", "update", "evaluate", "epoch", "growth", "seeds", "gpu"} <= lines.keys()
+    for name, line in lines.items():
         assert line and callable(importlib.import_module(f"benchmarks.{name}").main)
 
 
@@ -50,7 +51,7 @@ def test_a_benchmark_checks_equality_and_writes_its_record(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_script_for_the_gpu_runs_on_a_cpu():
+def test_the_gpu_benchmark_runs_on_a_cpu():
     importlib.import_module("benchmarks.gpu").main([])
 
 

@@ -1,4 +1,4 @@
-"""A run on one's own images, from the command line to the numbers, and the epoch that validation selects."""
+"""Runs on custom data, from the command line to the numbers, and the epoch that validation selects."""
 
 import csv
 import json
@@ -31,12 +31,13 @@ FAST = ["ce", "--net", "conv4", "--size", "8", "--epochs", "3", "--threads", "1"
 
 
 def same(a: Path, b: Path) -> bool:
-    """Whether two files hold the same weights."""
+    """Return whether two files hold the same weights."""
     a, b = load_file(a), load_file(b)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def run(*words: object) -> int:
+    """Run a command and return its exit code."""
     with pytest.raises(SystemExit) as stop:
         app.main([str(word) for word in words])
     return stop.value.code
@@ -52,14 +53,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(folder, tmp_path_factory):
-    """A run with a validation part, the best epoch by few-shot accuracy kept."""
+    """Train with a validation subset and keep the best epoch by few-shot accuracy; returns the folder and the command."""
     out = tmp_path_factory.mktemp("runs") / "first"
     words = ["train", folder, *FAST, "--val-share", "0.2", "--select", "few", "--out", out]
     assert run(*words) == 0
     return out, words
 
 
-def test_a_run_on_a_folder_names_its_classes_and_leaves_out_what_is_not_tested(finished, folder):
+def test_a_run_on_a_folder_names_its_classes_and_leaves_cells_of_untested_classes_empty(finished, folder):
     out, _ = finished
     rows = {row["name"]: row for row in csv.DictReader((out / "per_class.csv").open())}
     assert list(rows) == ["kiwi", "owl", "wren 2", "wren 10"]
@@ -68,10 +69,10 @@ def test_a_run_on_a_folder_names_its_classes_and_leaves_out_what_is_not_tested(f
     assert results["plain"]["ensemble"]["many"] is None and results["data"] == str(folder)
     assert json.loads((out / "split.json").read_text())["val_images"] == 29
     recipe = RunFolder(out).read_json("recipe.json")
-    assert recipe["imbalance"] is None and recipe["batch_size"] == 16 and recipe["views"] == "own-8"
+    assert recipe["imbalance"] is None and recipe["batch_size"] == 16 and recipe["views"] == "custom-8"
 
 
-def test_the_selected_epoch_is_the_best_on_validation_and_stands_beside_the_last(finished):
+def test_the_selected_epoch_is_the_best_on_validation_and_reported_beside_the_last(finished):
     out, _ = finished
     results, rows = json.loads((out / "results.json").read_text()), list(csv.DictReader((out / "metrics.csv").open()))
     selected, best = results["selected"], max(float(row["val_few"]) for row in rows)
@@ -79,12 +80,12 @@ def test_the_selected_epoch_is_the_best_on_validation_and_stands_beside_the_last
     assert selected["epoch"] == next(int(row["epoch"]) for row in rows if float(row["val_few"]) == best)
     model = longtail.load(out, selected=True)
     split = model.recipe.load_split()
-    found = predict_subset(model.method, split.test, model.views).results(model.train_counts)
+    found = predict_subset(model.method, split.test, model.transform_set).results(model.train_counts)
     assert found["plain"] == selected["plain"]
     assert f"epoch {selected['epoch']}, best in few on the validation images: top-1" in format_selected(selected)
 
 
-def test_evaluate_predict_and_export_take_the_selected_epoch_where_asked(finished, folder, capsys, tmp_path):
+def test_evaluate_predict_and_export_take_the_selected_epoch_on_request(finished, folder, capsys, tmp_path):
     out, _ = finished
     selected = json.loads((out / "results.json").read_text())["selected"]
     assert run("evaluate", out, "--selected") == 0
@@ -148,20 +149,20 @@ def test_a_killed_run_on_a_folder_is_resumed_to_the_same_weights(finished, tmp_p
         assert same(out / name, copy / name)
 
 
-@pytest.mark.parametrize("part", ["test", "val"])
-def test_a_killed_run_does_not_go_on_with_other_images_to_test_on(part, tmp_path, capsys):
+@pytest.mark.parametrize("subset", ["test", "val"])
+def test_a_killed_run_does_not_resume_with_other_images_to_evaluate(subset, tmp_path, capsys):
     for name, n in (("train", 8), ("test", 2), ("val", 2)):
         for place in range(2 * n):
             picture(tmp_path / "birds" / name / ("owl", "jay")[place % 2] / f"{place}.png", place)
     words = ["train", tmp_path / "birds", "ce", "--net", "conv4", "--size", "8", "--out", tmp_path / "run"]
     assert run(*words, "--epochs", "1") == 0
     (tmp_path / "run" / "results.json").unlink()
-    (tmp_path / "birds" / part / "owl" / "0.png").unlink()
-    assert run(*words, "--epochs", "1", "--resume") == 2 and f"other {part} images" in capsys.readouterr().err
+    (tmp_path / "birds" / subset / "owl" / "0.png").unlink()
+    assert run(*words, "--epochs", "1", "--resume") == 2 and f"other {subset} images" in capsys.readouterr().err
     assert not (tmp_path / "run" / "results.json").exists()
 
 
-def test_a_method_made_after_its_last_epoch_selects_none_and_is_validated_as_it_is(folder, tmp_path, capsys):
+def test_a_post_hoc_method_selects_no_epoch_and_is_validated_after_its_last_step(folder, tmp_path, capsys):
     words = ["train", folder, "tau_norm", *FAST[1:], "--val-share", "0.2", "--out", tmp_path / "run"]
     assert run(*words, "--select", "few") == 2 and "is made after the last one" in capsys.readouterr().err
     assert run(*words, "--tau", "4") == 0
@@ -177,19 +178,19 @@ BAD = {
     "no validation images": (["--select", "few"], "--val-share 0.1 holds"),
     "a metric that none can have": (
         ["--select", "medium", "--val", "VAL"],
-        "none of its classes has validation images",
+        "none of the classes that it counts has validation images",
     ),
     "unknown metric": (["--select", "fwe"], "unknown metric to select by 'fwe'; did you mean 'few'"),
     "share of one": (["--val-share", "1"], "val-share is 1.0; it must be below 1"),
     "a size too small": (["--size", "4"], "the side must be 8 to 1024"),
     "a size of other views": (["--views", "cifar"], "views 'cifar' are for 32 x 32 images; leave --size out"),
     "fractional size": (["--size", "8.5"], "--size"),
-    "too many tests": (["--test-share", "0.2"], "has a test part of its own"),
+    "too many tests": (["--test-share", "0.2"], "has a test subset already"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_wishes_are_one_line(case, folder, capsys, tmp_path):
+def test_bad_options_give_one_line(case, folder, capsys, tmp_path):
     flags, message = BAD[case]
     (tmp_path / "VAL").mkdir()
     shutil.copytree(folder / "test" / "owl", tmp_path / "VAL" / "owl")
@@ -210,14 +211,14 @@ def test_a_set_too_large_for_memory_is_streamed_to_the_same_model(folder, capsys
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_known_sets_hold_out_a_validation_part_too():
-    split = recipe_for("digits-lt", val_share=0.2).load()
-    whole = recipe_for("digits-lt").load()
+def test_known_sets_hold_out_a_validation_subset_too():
+    split = recipe_for("digits-lt", val_share=0.2).load_split()
+    whole = recipe_for("digits-lt").load_split()
     assert len(split.train) + len(split.val) == len(whole.train) and min(split.classes.counts) > 0
     assert split.digest("test") == whole.digest("test")
 
 
-def test_recipes_saved_before_there_was_own_data_still_load():
+def test_recipes_saved_before_custom_data_existed_still_load():
     old = recipe_for("digits-lt").asdict()
     for name in ("val", "test", "val_share", "test_share", "skip_bad", "select", "weights"):
         del old[name]
@@ -233,11 +234,11 @@ def test_data_is_a_known_name_or_a_path(tmp_path, monkeypatch):
         recipe_for("photos.csv")
 
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "own-data.md").read_text()
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "custom-data.md").read_text()
 QUICK = {"--epochs": "1", "--net": "conv4", "--threads": "1", "--eval-every": "0"}
 
 
-def test_a_folder_of_any_bytes_is_inspected_and_trained_on_whatever_the_terminal_takes(tmp_path, monkeypatch):
+def test_a_folder_whose_name_is_not_utf8_is_inspected_and_trained_on(tmp_path, monkeypatch):
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/ph\xe9")
     class_folders(Path(folder) / "train", {"owl": 8, "wren": 8})
     class_folders(Path(folder) / "test", {"owl": 2, "wren": 2}, first=400)
@@ -251,20 +252,20 @@ def test_a_folder_of_any_bytes_is_inspected_and_trained_on_whatever_the_terminal
     assert all("ph\\udce9" in page.read_text(encoding="utf-8") for page in pages)
 
 
-def test_a_path_may_begin_with_home(folder, monkeypatch):
+def test_a_path_may_begin_with_a_tilde(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.parent))
     recipe = recipe_for(f"~/{folder.name}", weights="~/w.pth", val="~/val.txt")
     assert recipe.data == str(folder)
     assert (recipe.weights, recipe.val) == (str(folder.parent / "w.pth"), str(folder.parent / "val.txt"))
     for changes in ({"weights": "~nosuch/w.pth"}, {"test": "~nosuch/x"}):
-        with pytest.raises(LongtailError, match="the home of nobody"):
+        with pytest.raises(LongtailError, match="begins with the home of an unknown user"):
             recipe_for(folder, **changes)
 
 
 def quick(words: list[str]) -> list[str]:
-    """A train command with a small network and one epoch, whatever it asks for."""
+    """Return a train command with a small network and one epoch in place of its options."""
     words = [w for before, w in zip(["", *words], words, strict=False) if w not in QUICK and before not in QUICK]
-    return [*words, *(part for pair in QUICK.items() for part in pair)]
+    return [*words, *(word for pair in QUICK.items() for word in pair)]
 
 
 def test_every_command_of_the_page_runs_as_printed(tmp_path, monkeypatch):

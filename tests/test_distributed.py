@@ -101,7 +101,7 @@ def test_every_row_belongs_to_one_process(n, size):
 def test_order_and_augmentation_do_not_depend_on_the_number_of_processes():
     split, views = load_split("digits-lt", 50.0), list(get_transform_set("digits").transforms.values())
     (whole,) = next(iter(Loader(split, views, 32, 0, CPU, 1024).epoch(3)))
-    parts = [next(iter(Loader(split, views, 32, 0, CPU, 96, rank=r, ranks=4).epoch(3)))[0] for r in range(4)]
+    parts = [next(iter(Loader(split, views, 32, 0, CPU, 96, rank=r, world_size=4).epoch(3)))[0] for r in range(4)]
     for i in range(3):
         joint = [part.batch(i, torch.zeros(())) for part in parts]
         one = whole.batch(i, torch.zeros(()))
@@ -185,10 +185,10 @@ def test_a_process_that_dies_ends_the_run_with_a_line_and_the_checkpoint_is_good
 
 def test_processes_that_are_started_again_meet_even_if_the_first_is_late(tmp_path):
     (tmp_path / "script.py").write_text(
-        "import os, sys, time\nfrom longtail.distributed import start\n"
+        "import os, sys, time\nfrom longtail.distributed import init_world\n"
         "again = os.environ['TORCHELASTIC_RESTART_COUNT'] == '1'\n"
         "time.sleep(3 * (again and os.environ['RANK'] == '0'))\n"
-        "world = start('cpu')\n"
+        "world = init_world('cpu')\n"
         "world.run_everywhere(lambda: None)\n"
         "os._exit(0 if again else 9 * world.rank)\n"
     )

@@ -26,18 +26,18 @@ def test_options_of_a_recipe_are_its_methods_alone_and_give_way_to_those_asked_f
 
 
 def test_statistics_are_the_data_sets_and_with_pretrained_weights_those_of_the_weights():
-    assert recipe_for("inaturalist2018").family.mean == (0.466, 0.471, 0.380)
-    assert recipe_for("inaturalist2018", weights="timm").family.mean == (0.485, 0.456, 0.406)
-    assert recipe_for("imagenet-lt", net="vit_small_patch16_224", weights="timm").family.std == (0.5, 0.5, 0.5)
-    assert recipe_for("cifar10-lt", weights="own.pth").family.mean == (0.4914, 0.4822, 0.4465)
+    assert recipe_for("inaturalist2018").transform_set.mean == (0.466, 0.471, 0.380)
+    assert recipe_for("inaturalist2018", weights="timm").transform_set.mean == (0.485, 0.456, 0.406)
+    assert recipe_for("imagenet-lt", net="vit_small_patch16_224", weights="timm").transform_set.std == (0.5, 0.5, 0.5)
+    assert recipe_for("cifar10-lt", weights="own.pth").transform_set.mean == (0.4914, 0.4822, 0.4465)
 
 
 def test_a_network_of_timm_brings_its_size_unless_another_is_asked_for(tmp_path):
     data = str(tmp_path)
-    assert recipe_for(data).views == "own-64"
-    assert recipe_for(data, net="resnet8").views == "own-64"
-    assert recipe_for(data, net="test_vit").views == "own-160"
-    assert recipe_for(data, net="test_vit", size=64).views == "own-64"
+    assert recipe_for(data).views == "custom-64"
+    assert recipe_for(data, net="resnet8").views == "custom-64"
+    assert recipe_for(data, net="test_vit").views == "custom-160"
+    assert recipe_for(data, net="test_vit", size=64).views == "custom-64"
     assert recipe_for(data, net="test_vit", views="imagenet-96").views == "imagenet-96"
     assert recipe_for("imagenet-lt", size=112).views == "imagenet-112"
     assert recipe_for("cifar10-lt", net="resnet18").views == "cifar"

@@ -1,4 +1,4 @@
-"""The documentation pages on many machines and on use do what they say, in their order; the examples run the ordinary command."""
+"""The commands of the documentation pages run in their order, and the cluster examples run `longtail train`."""
 
 import os
 import re
@@ -16,8 +16,8 @@ from longtail.data import load_split
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def commands(page: str) -> list[list[str]]:
-    """The words of every command of a page that is not marked as needing something."""
+def read_commands(page: str) -> list[list[str]]:
+    """Read the words of every command of a page that has no comment `# needs`."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.S)
     lines = [line for block in blocks for line in block.splitlines() if "# needs" not in line]
     return [shlex.split(line, comments=True) for line in lines]
@@ -25,7 +25,7 @@ def commands(page: str) -> list[list[str]]:
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """A folder with the images, the list and the prior that docs/use.md speaks of."""
+    """Write the images, the list and the prior that docs/use.md names."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     for name, image in zip(("one", "two"), load_split("digits-lt", 50.0).test.images, strict=False):
@@ -36,8 +36,8 @@ def photos(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_use_works_as_written(photos, capsys):
-    for words in commands("docs/use.md"):
+def test_the_commands_of_use_run(photos, capsys):
+    for words in read_commands("docs/use.md"):
         assert words[0] == "longtail"
         with pytest.raises(SystemExit) as stop:
             app.main(words[1:])
@@ -48,18 +48,18 @@ def test_use_works_as_written(photos, capsys):
 
 
 @pytest.mark.slow
-def test_many_machines_works_as_written(tmp_path):
+def test_the_commands_of_many_machines_run(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     starts = {"longtail": ["-m", "longtail"], "torchrun": ["-m", "torch.distributed.run", "--standalone"]}
-    for words in commands("docs/many-machines.md"):
+    for words in read_commands("docs/many-machines.md"):
         command = [sys.executable, *starts[words[0]], *words[1:]]
-        found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert found.returncode == 0, (words, found.stderr)
+        process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert process.returncode == 0, (words, process.stderr)
     assert len(list(tmp_path.glob("runs/*/results.json"))) == 4
 
 
 @pytest.mark.parametrize("name", ["slurm.sh", "sky.yaml"])
-def test_an_example_ends_in_the_ordinary_command(name):
+def test_a_cluster_example_ends_in_longtail_train(name):
     text = (ROOT / "examples" / name).read_text().replace("\\\n", " ")
     (line,) = re.findall(r"torchrun .*-m longtail (.*)", text)
     assert "--max-restarts" in text and "--resume" in line
@@ -68,5 +68,5 @@ def test_an_example_ends_in_the_ordinary_command(name):
     assert bound.args == ("cifar100-lt", "ecl") or bound.arguments["data"] == "cifar100-lt"
 
 
-def test_the_slurm_example_is_a_script():
+def test_the_slurm_example_is_a_valid_script():
     assert subprocess.run(["bash", "-n", ROOT / "examples" / "slurm.sh"]).returncode == 0

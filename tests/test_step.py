@@ -48,10 +48,10 @@ def test_the_step_over_static_buffers_equals_the_plain_one_after_20_steps(method
 def test_the_static_step_reads_its_batches_from_one_place():
     static = make(GraphStep)
     static([batch(0)], 0.0)
-    places = [view.data_ptr() for view in static.held[0].views]
+    places = [view.data_ptr() for view in static.buffers[0].views]
     static([batch(1)], 0.0)
-    assert places == [view.data_ptr() for view in static.held[0].views]
-    assert torch.equal(static.held[0].views[0], batch(1).views[0]) and torch.equal(static.held[0].y, batch(1).y)
+    assert places == [view.data_ptr() for view in static.buffers[0].views]
+    assert torch.equal(static.buffers[0].views[0], batch(1).views[0]) and torch.equal(static.buffers[0].y, batch(1).y)
 
 
 def test_state_read_by_the_graph_stays_where_it_is():
@@ -60,7 +60,8 @@ def test_state_read_by_the_graph_stays_where_it_is():
 
     def places() -> dict[str, int]:
         held = {name: t.data_ptr() for name, t in step.method.state_dict().items()}
-        held |= {name: getattr(step, name).data_ptr() for name in ("lr", "progress", "count", "sums", "bad")}
+        held |= {name: getattr(step, name).data_ptr() for name in ("progress", "count", "sums", "bad")}
+        held |= {f"lr{i}": lr.data_ptr() for i, lr in enumerate(step.lrs)}
         return held | {i: s["momentum_buffer"].data_ptr() for i, s in enumerate(step.optimizer.state.values())}
 
     before = places()
@@ -72,16 +73,16 @@ def test_state_read_by_the_graph_stays_where_it_is():
 
 def test_a_failed_capture_warns_once_says_why_and_goes_on(monkeypatch):
     static, plain = make(GraphStep), make(Step)
-    static.eager = False
+    static.is_eager = False
 
     def broken(graph, **how):
         static.method.queue.hold(torch.full((3, 16, 64), math.nan))  # as far as the step came
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    monkeypatch.setattr(GraphStep, "apart", lambda self, run: run(self.held))
+    monkeypatch.setattr(GraphStep, "run_on_side_stream", lambda self, run: run(self.buffers))
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: None)
     monkeypatch.setattr(torch.cuda, "graph", broken)
-    monkeypatch.setattr(graph, "unharmed", nullcontext)
+    monkeypatch.setattr(graph, "restore_after_failed_capture", nullcontext)
     with pytest.warns(UserWarning, match="without a CUDA graph.*not permitted") as caught:
         for i in range(6):
             static([batch(i)], 0.0)

@@ -20,6 +20,7 @@ from longtail.launch import train
 from longtail.methods import METHODS, Stage
 from longtail.metrics import METRICS
 from longtail.recipes import recipe_for
+from longtail.runs.files import atomic_path, write_text
 from longtail.runs.folder import RunFolder
 from longtail.stages import plan_stages
 from longtail.tracking import SilentReport
@@ -168,17 +169,16 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
 
 
 def test_a_write_that_fails_leaves_what_was_there_and_no_litter(tmp_path):
-    run = RunFolder(tmp_path)
-    run.write_text("results.json", "old")
-    with pytest.raises(LongtailError, match="untouched"), run.atomic_path("results.json") as temporary:
+    write_text(tmp_path / "results.json", "old")
+    with pytest.raises(LongtailError, match="untouched"), atomic_path(tmp_path / "results.json") as temporary:
         temporary.write_text("half of the n")
         raise OSError(28, "No space left on device")
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"] and (tmp_path / "results.json").read_text() == "old"
 
 
 def test_stages_divide_the_epochs_by_their_shares():
-    parts = plan_stages([Stage("a", 0.8), Stage("posthoc", 0.0), Stage("b", 0.2)], 10)
-    assert [(p.stage.name, p.epochs, p.before) for p in parts] == [("a", 8, 0), ("posthoc", 0, 8), ("b", 2, 8)]
+    plans = plan_stages([Stage("a", 0.8), Stage("posthoc", 0.0), Stage("b", 0.2)], 10)
+    assert [(p.stage.name, p.epochs, p.first_epoch) for p in plans] == [("a", 8, 0), ("posthoc", 0, 8), ("b", 2, 8)]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -383,7 +383,7 @@ def test_a_post_hoc_stage_sees_every_training_image_once_as_it_is_tested(tmp_pat
     "wrong, line",
     [
         ({"root": 3}, "root is 3; it takes the path"),
-        ({"workers": "2"}, "workers is '2'; it is a number"),
+        ({"workers": "2"}, "workers is '2'; it must be a number"),
         ({"recipe": 3}, "unknown recipe '3'"),
         ({"val": 3}, "val is 3; it takes str"),
         ({"weights": 3}, "weights is 3; it takes str"),

@@ -1,4 +1,4 @@
-"""Table of contents: every figure of the paper and of a run, one file and one line each."""
+"""The figures of the ECL paper and of a run: one module and one entry of `FIGURES` each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from longtail.errors import LongtailError, expand_path, unknown_name
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure's module, title, number in the paper (or ""), one-sentence caption; fast or slow; drawn of one run or many."""
+    """A figure: its module, title, number in the paper (or ""), caption, cost (fast or slow), and runs (one or many)."""
 
-    path: str
+    module_name: str
     title: str
     paper: str
     caption: str
@@ -26,8 +26,8 @@ class Figure:
 
     @property
     def module(self) -> ModuleType:
-        """LAYOUT, compute -> arrays, draw(axes, arrays), describe(arrays) -> str."""
-        return import_module(f"longtail.analysis.{self.path}")
+        """Import the module of the figure: LAYOUT, compute -> arrays, draw(axes, arrays), describe(arrays) -> str."""
+        return import_module(f"longtail.analysis.{self.module_name}")
 
 
 FIGURES = {
@@ -35,64 +35,68 @@ FIGURES = {
         "accuracy",
         "Accuracy by class",
         "",
-        "Test accuracy of each class, from the class with the most training images to the one with the fewest.",
+        "Test accuracy of each class. Classes are sorted by training images, the largest first.",
     ),
     "curves": Figure(
         "curves",
-        "Training",
+        "Training curves",
         "",
-        "The weighted loss terms on the training images, and the accuracy wherever the model was tested.",
+        "Weighted loss terms on the training images, and test accuracy at the epochs that were tested.",
     ),
     "reliability": Figure(
         "reliability",
-        "Reliability",
+        "Reliability diagram",
         "9",
-        "Accuracy against confidence in 15 bins; a calibrated model follows the diagonal.",
+        "Accuracy against confidence in 15 bins. A calibrated model follows the diagonal.",
     ),
     "confusion": Figure(
         "confusion",
-        "Confusion",
+        "Confusion matrix",
         "10",
-        "Test images by true and predicted class, on a logarithmic scale, classes by training images.",
+        "Test images by true and predicted class, on a logarithmic scale. Classes are sorted by training images.",
     ),
     "transfer": Figure(
         "transfer",
-        "Knowledge passed on",
+        "Knowledge transfer",
         "2",
-        "Mean probability that the teachers give each class, and how often they predict it.",
+        "Mean probability that the teachers give each class, and how often they predict the class.",
     ),
     "distance": Figure(
         "distance",
         "Distance between experts",
         "7",
-        "Mean distance between two experts' features of a class's test images (Eq. 12).",
+        "Mean distance between the features that two experts compute for the test images of a class (Eq. 12).",
     ),
     "tau": Figure(
         "tau",
-        "Adjustment after training",
+        "Post-hoc logit adjustment",
         "",
-        "Accuracy if the logits are moved by tau times the log prior after training (Eq. 4).",
+        "Test accuracy after tau times the log prior is subtracted from the logits (Eq. 4).",
     ),
     "experts": Figure(
         "experts",
         "Number of experts",
         "4",
-        "Accuracy against the number of experts, mean and deviation over seeds.",
+        "Accuracy against the number of experts: mean and standard deviation over seeds.",
         runs="many",
     ),
     "sweep": Figure(
         "sweep",
-        "Weights of the losses",
+        "Loss weights",
         "5",
-        "Accuracy against alpha and beta (Eq. 11), mean and deviation over seeds.",
+        "Accuracy against alpha and beta (Eq. 11): mean and standard deviation over seeds.",
         runs="many",
     ),
     "embedding": Figure(
-        "embedding", "Features", "6", "t-SNE of the test features of a few classes of each group.", cost="slow"
+        "embedding",
+        "Feature embedding",
+        "6",
+        "t-SNE of the test features of up to four classes of each group.",
+        cost="slow",
     ),
     "landscape": Figure(
         "landscape",
-        "Landscape of the loss",
+        "Loss landscape",
         "8",
         "Loss and accuracy along five random filter-normalized directions away from the trained weights.",
         cost="slow",
@@ -101,30 +105,31 @@ FIGURES = {
 
 
 def get_figure(name: str) -> Figure:
-    """A figure by name; raises LongtailError for an unknown one."""
+    """Return a figure by name; raises LongtailError for an unknown name."""
     if name not in FIGURES:
         raise unknown_name("figure", name, FIGURES)
     return FIGURES[name]
 
 
 def compute_panels(name: str, runs: Sequence[RunOutputs]) -> dict[str, Arrays]:
-    """The arrays of each panel by its label: a panel for each run, or one for all where the figure is drawn of many.
+    """Compute the arrays of each panel by label: one panel a run, or one for all runs where the figure takes many.
 
-    Raises LongtailError for runs of one label.
+    Raises LongtailError if two runs have the same label.
     """
     module = get_figure(name).module
     if get_figure(name).runs == "many":
-        return {"": module.compute(module.points(runs))}
+        return {"": module.compute(module.collect_points(runs))}
     labels = [outputs.label for outputs in runs]
-    if twice := [label for label in labels if labels.count(label) > 1]:
-        raise LongtailError(f"two runs are called {twice[0]}; a picture of several needs a label for each")
+    if repeated := [label for label in labels if labels.count(label) > 1]:
+        raise LongtailError(f"two runs are called {repeated[0]}; a figure of several runs needs a label for each")
     return {outputs.label: module.compute(outputs) for outputs in runs}
 
 
 def render_panels(name: str, panels: dict[str, Arrays]) -> Drawing:
-    """The drawing of arrays that `compute` returned, or that a ledger keeps."""
+    """Draw panels of arrays as `compute` returns them."""
     module = get_figure(name).module
-    return Drawing(render_bytes(module, panels, "svg", figure_mark(name)).decode(), describe_panels(module, panels))
+    svg = render_bytes(module, panels, "svg", format_figure_mark(name)).decode()
+    return Drawing(svg, describe_panels(module, panels))
 
 
 def render_figure(name: str, runs: Sequence[RunOutputs]) -> Drawing:
@@ -133,35 +138,37 @@ def render_figure(name: str, runs: Sequence[RunOutputs]) -> Drawing:
 
 
 def save_figure(name: str, runs: Sequence[RunOutputs], path: str | Path) -> str:
-    """Compute a figure, write it as svg, png or pdf with its numbers beside it (csv or npz), and return its words.
+    """Compute a figure, write a picture (svg, png, pdf) and its numbers (csv, npz), and return a description in words.
 
-    Raises LongtailError if another file is in the way.
+    Raises LongtailError if the path holds a file that is not this figure.
     """
-    path, module = expand_path(path), get_figure(name).module
-    store.check_target(path, figure_mark(name))
+    path, module, mark = expand_path(path), get_figure(name).module, format_figure_mark(name)
+    store.check_target(path, mark)
     panels = compute_panels(name, runs)
-    store.write_figure(module, panels, path, figure_mark(name))
+    store.write_figure(module, panels, path, mark)
     return describe_panels(module, panels)
 
 
 def draw_figure(name: str, runs: Sequence[str | Path], out: str | Path | None = None) -> tuple[Path, str]:
-    """Draw a figure of run folders into the file `out`, or into `figures/` of the first; returns the path and its words.
+    """Draw a figure of run folders into the file `out`, by default into `figures/` of the first run.
 
-    Raises LongtailError for an unknown figure, unfinished runs, runs of different data, and a file that is in the way.
+    Returns the path and a description in words. Raises LongtailError for an unknown figure, an unfinished run, runs of
+    different data, and a path that holds another file.
     """
     get_figure(name)
     if not runs:
-        raise LongtailError(f"figure {name} of which run? longtail figure {name} RUN")
-    runs = load_runs(runs)
+        raise LongtailError(f"figure {name} needs a run: longtail figure {name} RUN")
+    outputs = load_runs(runs)
     if out is None:
-        compared = len(runs) > 1 and get_figure(name).runs == "one"  # a report takes in only what is of its run alone
-        folder = store.make_figure_folder(runs[0].run)
-        out = folder / (f"{name}-compared.svg" if compared else f"{name}.svg")
-    return expand_path(out), save_figure(name, runs, out)
+        # `figures/NAME.svg` becomes part of the run's report, so a comparison with other runs has another name
+        is_comparison = len(runs) > 1 and get_figure(name).runs == "one"
+        folder = store.make_figure_folder(outputs[0].run)
+        out = folder / (f"{name}-compared.svg" if is_comparison else f"{name}.svg")
+    return expand_path(out), save_figure(name, outputs, out)
 
 
-def figure_mark(name: str) -> str:
-    """What says inside a file that it is this figure, so that it may be replaced."""
+def format_figure_mark(name: str) -> str:
+    """Return the text inside a file that marks the file as this figure, which may then be replaced."""
     return f"longtail figure {name}"
 
 

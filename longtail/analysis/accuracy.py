@@ -1,4 +1,4 @@
-"""Accuracy of every class against its training images: what the long tail costs."""
+"""Test accuracy of every class, sorted by training images."""
 
 import numpy as np
 
@@ -22,7 +22,10 @@ LAYOUT = Panels(size=(6.8, 3.9), heights=(3, 1), share_x=True)
 
 
 def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
-    """Per class, the largest first: name, group, training and test images, accuracy of the ensemble in percent (nan untested)."""
+    """Compute the ensemble's accuracy of each class in percent, nan without test images; the largest class first.
+
+    Returns name, group, train_images, test_images and accuracy, (C,) each.
+    """
     order, labels = outputs.order, outputs.labels
     accuracy = class_accuracy(outputs.logits.mean(0).argmax(-1), labels, len(order)).numpy()
     return {
@@ -35,23 +38,26 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """Accuracy a class with the mean of its group; below it the training images."""
+    """Draw the accuracy of each class with the means of the groups, and the training images below."""
     groups, accuracy, rank = arrays["group"], arrays["accuracy"], np.arange(len(arrays["name"]))
     above, below = axes
     for ax in axes:
         draw_group_bands(ax, groups)
     if len(rank) <= APART:
         draw_columns(above, accuracy, groups)
+    # few classes are bars, many are dots; a line over each group shows the mean
     for name, color in GROUP.items():
-        own = rank[groups == name]
-        if not len(own):
+        members = rank[groups == name]
+        if not len(members):
             continue
-        mean = nanmean(accuracy[own])
-        label = f"{name} {format_percent(mean)} ({len(own):,} {'class' if len(own) == 1 else 'classes'})"
-        above.hlines(mean, own[0] - 0.5, own[-1] + 0.5, color=color, linewidth=2.2, label=label)
+        mean, noun = nanmean(accuracy[members]), "class" if len(members) == 1 else "classes"
+        label = f"{name} {format_percent(mean)} ({len(members):,} {noun})"
+        above.hlines(mean, members[0] - 0.5, members[-1] + 0.5, color=color, linewidth=2.2, label=label)
         if len(rank) > APART:
             size = np.clip(2500 / len(rank), 1.5, 20)
-            above.scatter(own, accuracy[own], size, color=color, alpha=0.8, linewidths=0, rasterized=len(rank) > 2000)
+            style = {"color": color, "alpha": 0.8, "linewidths": 0, "rasterized": len(rank) > 2000}
+            above.scatter(members, accuracy[members], size, **style)
+    # a cross near 0 marks a class without test images
     untested = rank[np.isnan(accuracy)]
     above.plot(untested, np.full(len(untested), 2.0), "x", color=QUIET, markersize=4)
     above.set(ylim=(0, 100), ylabel="accuracy (%)")
@@ -64,19 +70,19 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """The means of the groups, the best and the worst class."""
+    """Describe the means of the groups, and the best and the worst class."""
     accuracy, groups = arrays["accuracy"], arrays["group"]
     means = ", ".join(f"{g} {format_percent(nanmean(accuracy[groups == g]))}" for g in GROUP if (groups == g).any())
     untested = int(np.isnan(accuracy).sum())
     text = (
-        f"Accuracy of {len(accuracy):,} classes from {arrays['train_images'][0]:,} training images down to "
+        f"Accuracy of {len(accuracy):,} classes, from {arrays['train_images'][0]:,} training images down to "
         f"{arrays['train_images'][-1]:,}: {means}."
     )
     if untested < len(accuracy):
         best, worst = np.nanargmax(accuracy), np.nanargmin(accuracy)
         text += "".join(
-            f" {word} is {arrays['name'][i]} ({arrays['train_images'][i]:,} training images) at {format_percent(accuracy[i])}."
+            f" {word} class: {arrays['name'][i]} ({arrays['train_images'][i]:,} training images), {format_percent(accuracy[i])}."
             for word, i in (("Best", best), ("Worst", worst))
         )
-    lack = "class has" if untested == 1 else "classes have"
-    return text + (f" {untested:,} {lack} no test image (n/a, marked x)." if untested else "")
+    subject = "class has" if untested == 1 else "classes have"
+    return text + (f" {untested:,} {subject} no test image (n/a, marked x)." if untested else "")

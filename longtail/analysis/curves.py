@@ -1,4 +1,4 @@
-"""Loss terms and tested accuracy, epoch by epoch."""
+"""Loss terms and test accuracy of every epoch."""
 
 import numpy as np
 
@@ -16,25 +16,25 @@ from longtail.analysis.style import (
 )
 
 LAYOUT = Panels(size=(7.6, 3.1), widths=(1, 1))
-NO_TERM = ("epoch", "stage", "lr", "seconds", "peak_memory_mb")
+NOT_TERMS = ("epoch", "stage", "lr", "seconds", "peak_memory_mb")
 TESTED = {"top1": ("all", ALL), **{name: (name, color) for name, color in GROUP.items()}}
 
 
 def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
-    """The columns of metrics.csv that a curve shows, nan where an epoch has no value: epoch, loss, its terms, test_*."""
+    """Return the columns of metrics.csv that are drawn (epoch, stage, loss, its terms, test_*), nan for an empty cell."""
     rows = outputs.run.metrics
-    columns = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in NO_TERM[1:]]
+    columns = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in NOT_TERMS[1:]]
     arrays = {key: np.array([np.nan if row.get(key) is None else row[key] for row in rows]) for key in columns}
     return arrays | {"stage": np.array([row["stage"] for row in rows])}
 
 
 def list_terms(arrays: dict[str, np.ndarray]) -> list[str]:
-    """The names of the loss terms, without their sum."""
-    return [key for key in arrays if key not in (*NO_TERM, "loss") and not key.startswith("test_")]
+    """Return the names of the loss terms, without their sum."""
+    return [key for key in arrays if key not in (*NOT_TERMS, "loss") and not key.startswith("test_")]
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """Left the loss and its weighted terms, right the accuracy of the ensemble where it was tested."""
+    """Draw the loss and its weighted terms on the left, and the test accuracy of the ensemble on the right."""
     left, right = axes
     epoch, names = arrays["epoch"], list_terms(arrays)
     style = {"marker": "o", "markersize": 3} if len(epoch) < 15 else {}
@@ -48,19 +48,20 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     left.set(xlabel="epoch", ylabel="training loss (nats, weighted)")
     set_epoch_axis(left, epoch)
     add_legend_above(left, columns=3)
+    # a dotted line where a new stage begins
     for start in epoch[1:][arrays["stage"][1:] != arrays["stage"][:-1]]:
         for ax in axes:
             ax.axvline(start - 0.5, color=INK, linewidth=0.8, linestyle=":")
-    draw_tests(right, arrays)
+    draw_test_accuracy(right, arrays)
 
 
-def draw_tests(ax, arrays: dict[str, np.ndarray]) -> None:
-    """Tested accuracy of all classes and of each group."""
-    found = {key: arrays[f"test_{key}"] for key in TESTED if f"test_{key}" in arrays}
-    found = {key: values for key, values in found.items() if not np.isnan(values).all()}
-    if not found:
+def draw_test_accuracy(ax, arrays: dict[str, np.ndarray]) -> None:
+    """Draw the test accuracy of all images and of each group."""
+    curves = {key: arrays[f"test_{key}"] for key in TESTED if f"test_{key}" in arrays}
+    curves = {key: values for key, values in curves.items() if not np.isnan(values).all()}
+    if not curves:
         return draw_placeholder(ax, "no epoch was tested")
-    for key, values in found.items():
+    for key, values in curves.items():
         name, color = TESTED[key]
         tested = ~np.isnan(values)
         marker = "o" if tested.sum() < 15 else None
@@ -71,14 +72,14 @@ def draw_tests(ax, arrays: dict[str, np.ndarray]) -> None:
 
 
 def set_epoch_axis(ax, epoch: np.ndarray) -> None:
-    """The same x axis for both panels, with room for the first and the last epoch."""
-    room = max(0.03 * (epoch[-1] - epoch[0]), 0.5)
-    ax.set_xlim(epoch[0] - room, epoch[-1] + room)
+    """Set an x axis of whole epochs with a margin before the first and after the last."""
+    margin = max(0.03 * (epoch[-1] - epoch[0]), 0.5)
+    ax.set_xlim(epoch[0] - margin, epoch[-1] + margin)
     ax.xaxis.get_major_locator().set_params(integer=True)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """First and last loss, its terms at the end, and the last test."""
+    """Describe the first and the last loss, the last loss terms, and the last test accuracy."""
     epochs, loss = int(arrays["epoch"][-1]), arrays["loss"]
     text = f"Over {epochs} epochs the training loss went from {loss[0]:.3g} to {loss[-1]:.3g} nats"
     if len(list_terms(arrays)) > 1:

@@ -1,4 +1,4 @@
-"""How far experts' features are apart, class by class (ECL, Fig. 7 and Eq. 12)."""
+"""Distance between the features of experts for every class (ECL, Fig. 7 and Eq. 12)."""
 
 from itertools import combinations
 
@@ -22,7 +22,10 @@ LAYOUT = Panels(size=(6.8, 3.2))
 
 
 def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
-    """Per class, the largest first, and per pair of experts (`1-2`): the mean distance of their features, nan untested."""
+    """Compute the mean feature distance of each pair of experts for each class, nan without test images.
+
+    Returns name, group, and a column for each pair ("1-2", ...), (C,) each; the class with most training images first.
+    """
     order, features = outputs.order, outputs.features
     pairs = combinations(range(len(features)), 2)
     return {
@@ -36,16 +39,16 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
 
 
 def list_pairs(arrays: dict[str, np.ndarray]) -> list[str]:
-    """The pairs of experts among the arrays."""
+    """Return the pairs of experts among the keys of the arrays."""
     return [key for key in arrays if key not in ("name", "group")]
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """A smoothed line for each pair, the classes themselves as dots."""
+    """Draw a smoothed line for each pair, and a dot for each class."""
     (ax,) = axes
     pairs, rank = list_pairs(arrays), np.arange(len(arrays["name"]))
     if not pairs:
-        return draw_placeholder(ax, "n/a: a single expert has no pair to compare")
+        return draw_placeholder(ax, "n/a: a distance needs two experts, and this run has one")
     draw_group_bands(ax, arrays["group"], named=True)
     for k, pair in enumerate(pairs):
         color = EXPERTS[k % len(EXPERTS)]
@@ -60,12 +63,12 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """The mean distance of all pairs, and of each group."""
+    """Describe the mean distance over all pairs, and in each group."""
     pairs = list_pairs(arrays)
     if not pairs:
-        return "Not applicable: the run has a single expert, and a distance needs two."
+        return "Not applicable: a distance needs two experts, and this run has one."
     values = np.stack([arrays[pair] for pair in pairs])
     groups = {name: nanmean(values[:, arrays["group"] == name]) for name in GROUP if (arrays["group"] == name).any()}
-    parts = ", ".join(f"{name} {'n/a' if np.isnan(value) else f'{value:.2f}'}" for name, value in groups.items())
-    what = "the only pair" if len(pairs) == 1 else f"the {len(pairs)} pairs"
-    return f"Mean distance between the features of {what} of experts: {nanmean(values):.2f}; by group: {parts}."
+    by_group = ", ".join(f"{name} {'n/a' if np.isnan(value) else f'{value:.2f}'}" for name, value in groups.items())
+    subject = "two experts" if len(pairs) == 1 else f"two experts, over {len(pairs)} pairs"
+    return f"Mean distance between the features of {subject}: {nanmean(values):.2f}; by group: {by_group}."

@@ -1,4 +1,4 @@
-"""Where the features of a few classes lie: t-SNE (van der Maaten and Hinton 2008) of test features (ECL, Fig. 6)."""
+"""t-SNE of the test features of a few classes (van der Maaten and Hinton 2008; ECL, Fig. 6)."""
 
 import numpy as np
 
@@ -7,25 +7,26 @@ from longtail.analysis.style import GROUP, Panels, add_legend_above, shorten
 from longtail.errors import LongtailError
 
 LAYOUT = Panels(size=(3.9, 4.1))
-CLASSES, IMAGES = 4, 60  # of a group, of a class; more could not be told apart
+CLASSES, IMAGES = 4, 60  # most classes of a group and most images of a class that stay legible
 MARKERS = "osD^vP*X<>ph"
 
 
 def choose_classes(outputs: RunOutputs) -> np.ndarray:
-    """Up to four tested classes of each group, evenly spread over its training counts, the largest first."""
+    """Choose up to four classes of each group that have test images, evenly spread over the group, the largest first."""
     tested = np.bincount(outputs.labels.numpy(), minlength=len(outputs.counts)) > 0
     chosen = []
     for name in GROUP:
-        of_group = [c for c in outputs.order if outputs.groups[c] == name and tested[c]]
-        places = np.unique(np.linspace(0, len(of_group) - 1, min(CLASSES, len(of_group))).round().astype(int))
-        chosen += [of_group[i] for i in places]
+        members = [c for c in outputs.order if outputs.groups[c] == name and tested[c]]
+        evenly = np.unique(np.linspace(0, len(members) - 1, min(CLASSES, len(members))).round().astype(int))
+        chosen += [members[i] for i in evenly]
     return np.array(chosen, dtype=np.int64)
 
 
 def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
-    """Places in the plane of up to 60 test images of each chosen class, from the features of all experts side by side.
+    """Compute the t-SNE of the first 60 test images of each chosen class, from the concatenated features of all experts.
 
-    The first images of a class are taken, and the seed is fixed. Raises LongtailError for fewer than three test images.
+    Returns place (n, 2), label (n,), neighbor_purity (), and class, name and group of the chosen classes. The seed is
+    fixed. Raises LongtailError for fewer than three test images.
     """
     from sklearn.manifold import TSNE
 
@@ -46,7 +47,8 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
 
 
 def nearest_neighbor_purity(features: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the images, in percent, whose nearest neighbour in the full space is of their own class; (n, d), (n,)."""
+    """Compute the percentage of images whose nearest neighbor in feature space has the same class; (n, d), (n,) -> ()."""
+    # |a - b|^2 = |a|^2 + |b|^2 - 2 ab; an image is not its own neighbor
     square = (features**2).sum(1)
     distance = square[:, None] + square[None] - 2 * features @ features.T
     np.fill_diagonal(distance, np.inf)
@@ -54,19 +56,19 @@ def nearest_neighbor_purity(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """A point for each image: color by group, shape and shade by class."""
+    """Draw a point for each image: the color shows the group, the shape and shade show the class."""
     from matplotlib.colors import to_rgb
 
     (ax,) = axes
     for name in GROUP:
-        own = np.flatnonzero(arrays["group"] == name)
-        for i, row in enumerate(own):
+        members = np.flatnonzero(arrays["group"] == name)
+        for i, row in enumerate(members):
             shade = np.array(to_rgb(GROUP[name])) * (1.15 - 0.2 * i)
-            place = arrays["place"][arrays["label"] == arrays["class"][row]]
-            ax.scatter(*place.T, 11, color=[np.clip(shade, 0, 1)], marker=MARKERS[i], linewidths=0, alpha=0.75)
+            points = arrays["place"][arrays["label"] == arrays["class"][row]]
+            ax.scatter(*points.T, 11, color=[np.clip(shade, 0, 1)], marker=MARKERS[i], linewidths=0, alpha=0.75)
             label = shorten(arrays["name"][row])
-            back = {"boxstyle": "round,pad=0.12", "facecolor": "#FFFFFFB0", "linewidth": 0}
-            ax.text(*np.median(place, 0), label, fontsize=7.5, ha="center", va="center", color="#1A1A1A", bbox=back)
+            box = {"boxstyle": "round,pad=0.12", "facecolor": "#FFFFFFB0", "linewidth": 0}
+            ax.text(*np.median(points, 0), label, fontsize=7.5, ha="center", va="center", color="#1A1A1A", bbox=box)
     ax.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     for name in dict.fromkeys(arrays["group"].tolist()):
         ax.scatter([], [], 14, color=GROUP[name], label=name)
@@ -74,7 +76,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """Which classes are shown, and how clean their neighbourhoods are."""
+    """Describe which classes are shown, and how often nearest neighbors share a class."""
     shown = "; ".join(
         f"{name} {', '.join(arrays['name'][arrays['group'] == name])}"
         for name in GROUP
@@ -82,5 +84,5 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
     )
     return (
         f"t-SNE of the features of {len(arrays['label']):,} test images of {len(arrays['class'])} classes ({shown}). "
-        f"In the full space the nearest neighbour of {arrays['neighbor_purity']:.1f} % of them is of the same class."
+        f"For {arrays['neighbor_purity']:.1f} % of the images the nearest neighbor in feature space has the same class."
     )

@@ -1,4 +1,4 @@
-"""Accuracy against the number of experts, of all classes and of the few-shot ones (ECL, Fig. 4)."""
+"""Accuracy of all classes and of the few-shot classes against the number of experts (ECL, Fig. 4)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,29 +12,33 @@ LAYOUT = Panels(size=(7.6, 3.1), widths=(1, 1))
 PANELS = {"all": "accuracy, all classes (%)", "few": "accuracy, few-shot classes (%)"}
 
 
-def points(runs: Sequence[RunOutputs]) -> list[Point]:
-    """A point for each run, its method being the series and K the number of its experts; raises LongtailError if more differs."""
+def collect_points(runs: Sequence[RunOutputs]) -> list[Point]:
+    """Return a point for each run: the method is the series, and the number of experts K is x.
+
+    Raises LongtailError if runs of one method differ in more than K and the seed.
+    """
     check_alike(runs, free=("experts",))
-    return [build_point(e.recipe.method, count_experts(e), e) for e in runs]
+    return [build_point(outputs.recipe.method, count_experts(outputs), outputs) for outputs in runs]
 
 
 def compute(points: Iterable[Point]) -> dict[str, np.ndarray]:
-    """Per series and K: mean and deviation over seeds of both accuracies in percent, and the number of seeds."""
+    """Compute mean and standard deviation over seeds of both accuracies in percent, for each series and K."""
     return summarize_points(points)
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """A line for each series, with the deviation over seeds as bars."""
+    """Draw a line for each series, with the standard deviation over seeds as error bars."""
     series = list(dict.fromkeys(arrays["series"].tolist()))
     colors = {"all": ALL, "few": GROUP["few"]}
     for ax, (key, label) in zip(axes, PANELS.items(), strict=True):
         if np.isnan(arrays[key]).all():
-            draw_placeholder(ax, "n/a: no few-shot class was tested")
+            draw_placeholder(ax, "n/a: no few-shot class has test images")
             continue
+        # one series has the color of its group, several series have a color each
         for i, name in enumerate(series):
-            at = arrays["series"] == name
+            in_series = arrays["series"] == name
             color = colors[key] if len(series) == 1 else EXPERTS[i % len(EXPERTS)]
-            x, mean, sd = (arrays[k][at] for k in ("x", key, f"{key}_sd"))
+            x, mean, sd = (arrays[k][in_series] for k in ("x", key, f"{key}_sd"))
             ax.errorbar(x, mean, sd, color=color, marker="o", markersize=4, capsize=3, label=name)
         ax.set(xlabel="experts K", ylabel=label)
         ax.set_xticks(np.unique(arrays["x"]))
@@ -43,13 +47,13 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """Both accuracies at the fewest and at the most experts, for each series."""
+    """Describe both accuracies of each series at the smallest and the largest K."""
     text = f"Mean over {format_seeds(arrays)}."
     for name in dict.fromkeys(arrays["series"].tolist()):
-        at = np.flatnonzero(arrays["series"] == name)
+        rows = np.flatnonzero(arrays["series"] == name)
         ends = [
             f"K = {arrays['x'][i]:g}: all {format_percent(arrays['all'][i])}, few-shot {format_percent(arrays['few'][i])}"
-            for i in dict.fromkeys((at[0], at[-1]))
+            for i in dict.fromkeys((rows[0], rows[-1]))
         ]
         text += f" {name} with {'; with '.join(ends)}."
     return text

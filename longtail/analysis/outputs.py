@@ -1,4 +1,4 @@
-"""What every figure is computed from: a finished run, its model, its test images, and the model's outputs on them."""
+"""`RunOutputs`: a finished run with the logits and features of its test images, from which every figure is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ from longtail.runs.finished import FinishedRun
 
 @dataclass(eq=False)
 class RunOutputs:
-    """A finished run and its model's outputs on the test images, computed when first asked for; `label` names it in pictures."""
+    """A finished run with the outputs of its model on the test images, computed at first use; figures show `label`."""
 
     label: str
     run: FinishedRun
 
     @classmethod
     def load(cls, run: str | Path | FinishedRun, split: Split | None = None) -> "RunOutputs":
-        """Load a run, with its test images if they are at hand.
+        """Load a run; `split`, if it is given, replaces reading the data again.
 
         Raises LongtailError if the run is not finished, or if its test images differ from those of the split.
         """
         run = run if isinstance(run, FinishedRun) else FinishedRun.open(run)
-        found = cls(run.recipe.method, run)
+        outputs = cls(run.recipe.method, run)
         if split is not None:
             run.folder.check_images(split, "test")
-            found.split = split
-        return found
+            outputs.split = split
+        return outputs
 
     @cached_property
     def split(self) -> Split:
@@ -83,7 +83,7 @@ class RunOutputs:
 
     @property
     def transform_set(self) -> TransformSet:
-        """Return the transform set, whose statistics turn images into the network's input."""
+        """Return the transform set, which normalizes images as in training."""
         return self.recipe.transform_set
 
     @property
@@ -98,29 +98,30 @@ class RunOutputs:
 
 
 def load_runs(runs: Sequence[str | Path]) -> list[RunOutputs]:
-    """Load several runs of the same data, each with a label of its own.
+    """Load several runs of the same data with distinct labels.
 
     Raises LongtailError for a run of other data than the first.
     """
-    found = [RunOutputs.load(run) for run in runs]
-    for outputs in found[1:]:
-        if differing := find_difference(found[0].run, outputs.run):
+    loaded = [RunOutputs.load(run) for run in runs]
+    for outputs in loaded[1:]:
+        if entry := find_difference(loaded[0].run, outputs.run):
             raise LongtailError(
-                f"{outputs.run.path} is a run of other data than {found[0].run.path} ({differing} differs); "
+                f"{outputs.run.path} is a run of other data than {loaded[0].run.path} ({entry} differs); "
                 "compare runs of the same data and imbalance"
             )
-    for names in ([o.run.path.resolve().name for o in found], [str(o.run.path) for o in found]):
-        labels = [outputs.label for outputs in found]
-        for outputs, name in zip(found, names, strict=True):
+    # a label is the method, then the folder's name where methods repeat, then the path where names repeat
+    for names in ([o.run.path.resolve().name for o in loaded], [str(o.run.path) for o in loaded]):
+        labels = [outputs.label for outputs in loaded]
+        for outputs, name in zip(loaded, names, strict=True):
             if labels.count(outputs.label) > 1:
                 outputs.label = name
-    return found
+    return loaded
 
 
 def find_difference(run: FinishedRun, other: FinishedRun) -> str | None:
-    """Return in which entry of `split.json` two runs' class tables or test images differ, or None."""
+    """Return the first entry of `split.json` in which two runs' class tables or test images differ, or None."""
     tables = []
-    for one in (run, other):
-        with one.folder.report_damage("split.json"):
-            tables.append({key: one.split[key] for key in ("classes", "train_counts", "test_sha256")})
+    for each in (run, other):
+        with each.folder.report_damage("split.json"):
+            tables.append({key: each.split[key] for key in ("classes", "train_counts", "test_sha256")})
     return next((key for key, value in tables[0].items() if value != tables[1][key]), None)

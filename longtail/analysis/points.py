@@ -1,4 +1,4 @@
-"""Many runs as points of one curve: a value of an option, and the accuracies of one seed."""
+"""Points of a curve over many runs: the value of an option, and the accuracies of one seed."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from longtail.errors import LongtailError
 
 @dataclass(frozen=True)
 class Point:
-    """One seed's accuracies in percent at `x` of a series; None where the few-shot group has no tested class."""
+    """The accuracies of one seed in percent at `x` of a series; `few` is None if no few-shot class has test images."""
 
     series: str
     x: float
@@ -20,20 +20,23 @@ class Point:
 
 
 def build_point(series: str, x: float, outputs: RunOutputs) -> Point:
-    """The ensemble of a run, without mirror images."""
+    """Return the point of a run: the ensemble's accuracies without flip TTA."""
     with outputs.run.folder.report_damage("results.json"):
-        found = outputs.run.results["plain"]["ensemble"]
-        return Point(series, x, found["top1"], found["few"])
+        ensemble = outputs.run.results["plain"]["ensemble"]
+        return Point(series, x, ensemble["top1"], ensemble["few"])
 
 
 def count_experts(outputs: RunOutputs) -> int:
-    """K of a run, as its results have it."""
+    """Return the number of experts K in the results of a run."""
     with outputs.run.folder.report_damage("results.json"):
         return len(outputs.run.results["plain"]["experts"])
 
 
 def summarize_points(points: Iterable[Point]) -> dict[str, np.ndarray]:
-    """A row for each series and x, sorted: mean and (sample) deviation over seeds, nan for the deviation of one seed."""
+    """Compute a row for each series and x, sorted: mean and sample standard deviation over seeds.
+
+    Returns series, x, seeds, all, all_sd, few and few_sd; the deviation of a single seed is nan.
+    """
     cells: dict[tuple[str, float], list[Point]] = {}
     for p in points:
         cells.setdefault((p.series, p.x), []).append(p)
@@ -43,6 +46,7 @@ def summarize_points(points: Iterable[Point]) -> dict[str, np.ndarray]:
         "x": np.array([x for _, x in keys], dtype=float),
         "seeds": np.array([len(cells[key]) for key in keys]),
     }
+    # float turns None, a few-shot group without test images, into nan
     for name in ("all", "few"):
         values = [np.array([getattr(p, name) for p in cells[key]], dtype=float) for key in keys]
         arrays[name] = np.array([v.mean() for v in values])
@@ -51,20 +55,20 @@ def summarize_points(points: Iterable[Point]) -> dict[str, np.ndarray]:
 
 
 def check_alike(runs: Sequence[RunOutputs], free: tuple[str, ...]) -> None:
-    """Raise LongtailError unless runs of one method differ in nothing but their seed and the options that are `free`."""
+    """Raise LongtailError if runs of one method differ in more than the seed and the options named in `free`."""
     first: dict[str, RunOutputs] = {}
     for outputs in runs:
         other = first.setdefault(outputs.recipe.method, outputs)
-        here, there = (flatten_settings(e, free) for e in (outputs, other))
-        if differing := [key for key in here | there if here.get(key) != there.get(key)]:
+        settings, others = (flatten_settings(each, free) for each in (outputs, other))
+        if differing := [key for key in settings | others if settings.get(key) != others.get(key)]:
             raise LongtailError(
                 f"{outputs.run.path} and {other.run.path} differ in {differing[0]}; "
-                f"this figure is of runs that differ only in {', '.join(free)} and the seed"
+                f"this figure takes runs that differ only in {', '.join(free)} and the seed"
             )
 
 
 def flatten_settings(outputs: RunOutputs, free: tuple[str, ...]) -> dict:
-    """The recipe with all options of the method, those left out too, without the seed and what is free."""
+    """Return the fields of the recipe and all options of the method, without the seed and the names in `free`."""
     flat = outputs.recipe.asdict()
     flat |= outputs.recipe.options
     del flat["options"]
@@ -72,6 +76,6 @@ def flatten_settings(outputs: RunOutputs, free: tuple[str, ...]) -> dict:
 
 
 def format_seeds(arrays: dict[str, np.ndarray]) -> str:
-    """'3 seeds', or '2 to 3 seeds'."""
+    """Return the number of seeds as '3 seeds' or '2 to 3 seeds'."""
     low, high = int(arrays["seeds"].min()), int(arrays["seeds"].max())
     return f"{low} to {high} seeds" if low < high else f"{low} seed{'s' * (low > 1)}"

@@ -1,4 +1,4 @@
-"""Reliability diagram: is the model as often right as it is sure? (ECL, Fig. 9 and Eq. 13; Guo et al. 2017)"""
+"""The reliability diagram: accuracy against confidence (ECL, Fig. 9 and Eq. 13; Guo et al. 2017)."""
 
 import numpy as np
 
@@ -11,20 +11,21 @@ BINS = 15
 
 
 def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
-    """Per bin of confidence: share of the images, accuracy, mean confidence; the ECE of the ensemble and of the experts' mean.
+    """Compute the ensemble's accuracy and mean confidence in each bin, in percent; nan in an empty bin.
 
-    All in percent; an empty bin has share 0 and nan.
+    Returns low, share, accuracy and confidence, (15,) each, the ECE of the ensemble, the mean ECE of single experts, and
+    the number of experts.
     """
     ensemble, labels = outputs.logits.mean(0).double().softmax(-1), outputs.labels
-    found = [values.numpy() for values in metrics.reliability(ensemble, labels, BINS)]
-    share, accuracy, confidence = (100 * values for values in found)
+    share, accuracy, confidence = (100 * values.numpy() for values in metrics.reliability(ensemble, labels, BINS))
     experts = [metrics.expected_calibration_error(z.double().softmax(-1), labels, BINS) for z in outputs.logits]
-    empty = share == 0
+    is_empty = share == 0
     return {
         "low": 100 * np.arange(BINS) / BINS,
         "share": share,
-        "accuracy": np.where(empty, np.nan, accuracy),
-        "confidence": np.where(empty, np.nan, confidence),
+        "accuracy": np.where(is_empty, np.nan, accuracy),
+        "confidence": np.where(is_empty, np.nan, confidence),
+        # Eq. 13: the mean gap, weighted by the share of images
         "ece": np.array(np.nansum(share * np.abs(accuracy - confidence)) / 100),
         "experts_ece": np.array(100 * np.mean(experts)),
         "experts": np.array(len(experts)),
@@ -32,28 +33,20 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """Accuracy and its gap to the confidence in each bin; below it how many images each bin holds."""
+    """Draw accuracy and its gap to the confidence in each bin, and the share of images in each bin below."""
     above, below = axes
     width = 100 / BINS
     middle, accuracy, confidence = arrays["low"] + width / 2, arrays["accuracy"], arrays["confidence"]
     above.plot([0, 100], [0, 100], "--", color=QUIET, linewidth=1)
+    # the light segment shows accuracy above the confidence, the hatched segment the gap
     low, gap = np.fmin(accuracy, confidence), np.abs(accuracy - confidence)
     above.bar(middle, low, 0.92 * width, color=EXPERTS[0], linewidth=0, label="accuracy")
     above.bar(middle, accuracy - low, 0.92 * width, low, color=EXPERTS[0] + "88", linewidth=0)
-    above.bar(
-        middle,
-        gap,
-        0.92 * width,
-        low,
-        color="none",
-        edgecolor=GAP,
-        linewidth=1,
-        hatch="/////",
-        label="gap to confidence",
-    )
+    style = {"color": "none", "edgecolor": GAP, "linewidth": 1, "hatch": "/////"}
+    above.bar(middle, gap, 0.92 * width, low, label="gap to confidence", **style)
     text = f"ECE {arrays['ece']:.1f} %"
     if arrays["experts"] > 1:
-        text += f"\nexperts {arrays['experts_ece']:.1f} %"
+        text += f"\nsingle experts {arrays['experts_ece']:.1f} %"
     above.text(4, 96, text, va="top", fontsize=9)
     above.set(ylim=(0, 100), ylabel="accuracy (%)", xlim=(0, 100))
     below.bar(middle, arrays["share"], 0.92 * width, color=INK, alpha=0.55, linewidth=0)
@@ -62,15 +55,15 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """ECE, and whether the model is too sure or not sure enough."""
+    """Describe the ECE, and whether the ensemble is overconfident or underconfident."""
     share, gap = arrays["share"], arrays["confidence"] - arrays["accuracy"]
-    lean = np.nansum(share * gap) / 100
-    manner = "too sure" if lean > 0 else "not sure enough"
+    bias = np.nansum(share * gap) / 100
+    direction = "over" if bias > 0 else "under"
     mean = np.nansum(share * arrays["confidence"]) / 100
     text = f"The expected calibration error over {BINS} bins is {arrays['ece']:.1f} %"
     if arrays["experts"] > 1:
-        text += f" for the ensemble and {arrays['experts_ece']:.1f} % for a single expert on average"
+        text += f" for the ensemble and {arrays['experts_ece']:.1f} % on average for a single expert"
     return (
-        f"{text}. On average the ensemble is {abs(lean):.1f} points {manner}: mean confidence {mean:.1f} %, "
-        f"accuracy {mean - lean:.1f} %; {share[-1]:.1f} % of the images are in the most confident bin."
+        f"{text}. The ensemble is {direction}confident by {abs(bias):.1f} points: its mean confidence is {mean:.1f} %, its "
+        f"accuracy {mean - bias:.1f} %. The most confident bin holds {share[-1]:.1f} % of the images."
     )

@@ -1,4 +1,4 @@
-"""Accuracy against alpha, the weight of the distillations, and beta, that of the contrast (ECL, Fig. 5 and Eq. 11)."""
+"""Accuracy against the loss weights alpha (distillation) and beta (contrast) of ECL (Fig. 5 and Eq. 11)."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,63 +14,68 @@ LAYOUT = Panels(size=(7.6, 3.1), widths=(1, 1))
 SERIES = ("alpha", "beta")
 
 
-def points(runs: Sequence[RunOutputs]) -> list[Point]:
-    """A point for each run in the sweep of the option by which it differs from the commonest pair, that pair being in both.
+def collect_points(runs: Sequence[RunOutputs]) -> list[Point]:
+    """Return the points of the two series: runs that differ from the most common alpha and beta in one of them.
 
-    Raises LongtailError for a method without these options, and a run in which both, or other settings, differ.
+    Runs with the most common pair belong to both series. Raises LongtailError for a method without these options, and
+    for a run in which both options or other settings differ.
     """
     check_alike(runs, free=SERIES)
     for outputs in runs:
         if not set(SERIES) <= outputs.recipe.options.keys():
-            raise LongtailError(f"{outputs.run.path}: {outputs.recipe.method} has not both of alpha and beta")
+            raise LongtailError(
+                f"{outputs.run.path}: {outputs.recipe.method} does not have both options, alpha and beta"
+            )
+    # the sweep varies one option around the most common value of the other
     pairs = [tuple(outputs.recipe.options[name] for name in SERIES) for outputs in runs]
     usual = [Counter(values).most_common(1)[0][0] for values in zip(*pairs, strict=True)]
-    found = []
+    points = []
     for outputs, (alpha, beta) in zip(runs, pairs, strict=True):
         if alpha != usual[0] and beta != usual[1]:
             raise LongtailError(
-                f"{outputs.run.path} has alpha {alpha} and beta {beta}, but a sweep changes one of them only, "
-                f"from alpha {usual[0]} and beta {usual[1]}"
+                f"{outputs.run.path} has alpha {alpha} and beta {beta}, but a sweep changes only one of them, "
+                f"starting from alpha {usual[0]} and beta {usual[1]}"
             )
         if beta == usual[1]:
-            found.append(build_point("alpha", alpha, outputs))
+            points.append(build_point("alpha", alpha, outputs))
         if alpha == usual[0]:
-            found.append(build_point("beta", beta, outputs))
-    return found
+            points.append(build_point("beta", beta, outputs))
+    return points
 
 
 def compute(points: Iterable[Point]) -> dict[str, np.ndarray]:
-    """Per series ("alpha", "beta") and value: mean and deviation over seeds of the accuracies in percent, number of seeds."""
+    """Compute mean and standard deviation over seeds of both accuracies in percent, for each value of alpha and beta."""
     return summarize_points(points)
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """A panel for each weight: accuracy of all and of the few-shot classes, the deviation over seeds as bars."""
+    """Draw a panel for each weight: accuracy of all and of few-shot classes, the deviation over seeds as error bars."""
     for ax, name in zip(axes, SERIES, strict=True):
-        at = arrays["series"] == name
-        if not at.any():
-            draw_placeholder(ax, f"no run for {name}")
+        in_series = arrays["series"] == name
+        if not in_series.any():
+            draw_placeholder(ax, f"no run varies {name}")
             continue
         for key, color, label in (("all", ALL, "all"), ("few", GROUP["few"], "few-shot")):
-            x, mean, sd = (arrays[k][at] for k in ("x", key, f"{key}_sd"))
+            x, mean, sd = (arrays[k][in_series] for k in ("x", key, f"{key}_sd"))
             if not np.isnan(mean).all():
                 ax.errorbar(x, mean, sd, color=color, marker="o", markersize=4, capsize=3, label=label)
         ax.set(xlabel=f"{name} (Eq. 11)", ylabel="accuracy (%)")
-        if at.sum() <= 8:
-            ax.set_xticks(arrays["x"][at], [f"{x:g}" for x in arrays["x"][at]])
+        if in_series.sum() <= 8:
+            ax.set_xticks(arrays["x"][in_series], [f"{x:g}" for x in arrays["x"][in_series]])
         ax.margins(0.1, 0.2)
         add_legend_above(ax)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """The best and the worst value of each weight."""
+    """Describe the best and the worst value of each weight."""
     text = f"Mean over {format_seeds(arrays)}."
     for name in SERIES:
-        at = np.flatnonzero(arrays["series"] == name)
-        if len(at) > 1:
-            best, worst = at[arrays["all"][at].argmax()], at[arrays["all"][at].argmin()]
+        rows = np.flatnonzero(arrays["series"] == name)
+        if len(rows) > 1:
+            x, accuracy = arrays["x"][rows], arrays["all"][rows]
+            best, worst = accuracy.argmax(), accuracy.argmin()
             text += (
-                f" {name} from {arrays['x'][at].min():g} to {arrays['x'][at].max():g}: "
-                f"best {format_percent(arrays['all'][best])} at {arrays['x'][best]:g}, worst {format_percent(arrays['all'][worst])} at {arrays['x'][worst]:g}."
+                f" {name} from {x.min():g} to {x.max():g}: best {format_percent(accuracy[best])} at {x[best]:g}, "
+                f"worst {format_percent(accuracy[worst])} at {x[worst]:g}."
             )
     return text

@@ -1,4 +1,4 @@
-"""What teachers pass on: the mean distilled probability of each class, and how often it is predicted (ECL, Fig. 2)."""
+"""Knowledge transfer: the mean probability that teachers give each class, and their predictions (ECL, Fig. 2)."""
 
 import numpy as np
 
@@ -9,10 +9,11 @@ LAYOUT = Panels(size=(8.4, 3.0), widths=(1, 1))
 
 
 def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
-    """Per class, the largest first: (a) mean of softmax(z / T) over test images and teachers, (b) predictions of a teacher.
+    """Compute for each class the mean of softmax(z / T) over test images and teachers, and a teacher's predictions.
 
-    `fair` is the share of the class in the test images, which is 1 / C where the test is balanced. `probability` and `fair`
-    are shares, `predictions` and `images` are numbers of images; T is the run's temperature of distillation, 1 without one.
+    Returns name, group, probability, fair, predictions and images, (C,) each; the class with most training images first.
+    `fair` is the share of the test images, 1 / C in a balanced test subset. `predictions` and `images` count images. T
+    is the run's distillation temperature, 1 for a method without one.
     """
     order, z = outputs.order, outputs.logits
     classes, temperature = len(order), outputs.recipe.options.get("kd_temperature", 1.0)
@@ -30,16 +31,16 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """(a) and (b) beside each other, a step line for what would be fair."""
+    """Draw probabilities (a) and predictions (b), with a dashed step line for the share of the test images."""
     rank = np.arange(len(arrays["name"]))
     pairs = (
-        ("probability", "fair", "mean probability", "fair share"),
-        ("predictions", "images", "predictions (images)", "fair share"),
+        ("probability", "fair", "mean probability", "share of test images"),
+        ("predictions", "images", "predictions (images)", "test images"),
     )
-    for ax, (key, fair, label, reference), letter in zip(axes, pairs, "ab", strict=True):
+    for ax, (key, reference, label, reference_label), letter in zip(axes, pairs, "ab", strict=True):
         draw_group_bands(ax, arrays["group"], named=True)
         draw_columns(ax, arrays[key], arrays["group"])
-        ax.step(rank, arrays[fair], where="mid", color=INK, linewidth=1, linestyle="--", label=reference)
+        ax.step(rank, arrays[reference], where="mid", color=INK, linewidth=1, linestyle="--", label=reference_label)
         ax.set_ylabel(f"({letter}) {label}")
         ax.set_ylim(bottom=0)
         set_class_axis(ax, arrays["name"])
@@ -47,16 +48,16 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """How much more probability and predictions each group gets than it should."""
+    """Describe the probability and the predictions of each group as multiples of its share of the test images."""
     fair = arrays["fair"]
-    parts = []
+    multiples = []
     for name in GROUP:
-        where = arrays["group"] == name
-        if fair[where].sum():
-            given = arrays["probability"][where].sum() / fair[where].sum()
-            taken = arrays["predictions"][where].sum() / arrays["images"][where].sum()
-            parts.append(f"{name} {given:.2f} and {taken:.2f}")
+        members = arrays["group"] == name
+        if fair[members].sum():
+            probability = arrays["probability"][members].sum() / fair[members].sum()
+            predictions = arrays["predictions"][members].sum() / arrays["images"][members].sum()
+            multiples.append(f"{name} {probability:.2f} and {predictions:.2f}")
     return (
-        "Probability that teachers pass on, and predictions, as multiples of the group's share of the test images: "
-        f"{', '.join(parts)} times (1.00 would be fair)."
+        "Teachers' probability and predictions, as multiples of the group's share of the test images (1.00 is unbiased): "
+        f"{', '.join(multiples)}."
     )

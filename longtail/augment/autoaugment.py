@@ -1,10 +1,12 @@
 """AutoAugment's CIFAR-10 policy (Cubuk et al. 2019), with the conventions of the widely copied PIL port.
 
-The port fills with gray 128, shears by nearest neighbour and always rotates counter-clockwise; shears, translations
+The port fills with gray 128, shears by nearest neighbor and always rotates counter-clockwise; shears, translations
 and the four enhancements take a random sign.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,27 +15,27 @@ from longtail.augment import affine, enhance, tables
 from longtail.augment.pixels import replace_rows
 from longtail.augment.transform import Draw, Transform
 
-# name: (operation, value at level 0, value at level 9, takes a random sign)
-OPERATIONS = {
+# name: (operation, magnitude at level 0, magnitude at level 9, takes a random sign)
+OPERATIONS: dict[str, tuple[Callable[..., Tensor], float, float, bool]] = {
     "shear_x": (affine.shear_x, 0, 0.3, True),
     "shear_y": (affine.shear_y, 0, 0.3, True),
     "translate_x": (affine.translate_x, 0, 150 / 331, True),
     "translate_y": (affine.translate_y, 0, 150 / 331, True),
     "rotate": (affine.rotate, 0, 30, False),
-    "color": (enhance.saturation, 0, 0.9, True),
-    "contrast": (enhance.contrast, 0, 0.9, True),
-    "sharpness": (enhance.sharpness, 0, 0.9, True),
-    "brightness": (enhance.brightness, 0, 0.9, True),
+    "color": (enhance.adjust_saturation, 0, 0.9, True),
+    "contrast": (enhance.adjust_contrast, 0, 0.9, True),
+    "sharpness": (enhance.adjust_sharpness, 0, 0.9, True),
+    "brightness": (enhance.adjust_brightness, 0, 0.9, True),
     "posterize": (tables.posterize, 8, 4, False),
     "solarize": (tables.solarize, 256, 0, False),
     "autocontrast": (tables.autocontrast, 0, 0, False),
     "equalize": (tables.equalize, 0, 0, False),
     "invert": (tables.invert, 0, 0, False),
 }
-ENHANCEMENTS = ("color", "contrast", "sharpness", "brightness")  # their factor is 1 + signed value
-PLAIN = ("autocontrast", "equalize", "invert")  # they take no value
+ENHANCEMENTS = ("color", "contrast", "sharpness", "brightness")  # their factor is 1 + signed magnitude
+WITHOUT_MAGNITUDE = ("autocontrast", "equalize", "invert")
 
-# The 25 sub-policies: twice an operation, its probability and its level 0 ... 9.
+# The 25 sub-policies: two operations, each with its probability and its level 0 ... 9.
 CIFAR10_POLICY = (
     (("invert", 0.1, 7), ("contrast", 0.2, 6)),
     (("rotate", 0.7, 2), ("translate_x", 0.3, 9)),
@@ -63,24 +65,25 @@ CIFAR10_POLICY = (
 )
 
 
-def value(name: str, level: int) -> float:
-    """Turn a level 0 ... 9 into the operation's own unit, before any sign."""
+def compute_magnitude(name: str, level: int) -> float:
+    """Convert a level 0 ... 9 into the unsigned magnitude that an operation takes, in the operation's unit."""
     _, low, high, _ = OPERATIONS[name]
-    amount = low + level * ((high - low) / 9)
-    return round(amount) if name == "posterize" else amount
+    # The port's numpy.linspace rounds in this order: the step first, then step times level.
+    magnitude = low + level * ((high - low) / 9)
+    return round(magnitude) if name == "posterize" else magnitude
 
 
-def operate(name: str, images: Tensor, amount: Tensor) -> Tensor:
-    """Apply one operation of the policy with signed values; (N, 3, H, W) uint8, (N,) float64."""
+def apply_operation(name: str, images: Tensor, magnitude: Tensor) -> Tensor:
+    """Apply one operation of the policy with signed magnitudes; (N, 3, H, W) uint8, (N,) float64."""
     operation = OPERATIONS[name][0]
-    if name in PLAIN:
+    if name in WITHOUT_MAGNITUDE:
         return operation(images)
-    return operation(images, 1 + amount if name in ENHANCEMENTS else amount)
+    return operation(images, 1 + magnitude if name in ENHANCEMENTS else magnitude)
 
 
 @dataclass(frozen=True)
 class AutoAugment(Transform):
-    """Apply one of the policy's sub-policies, each image its own: two operations, each with its probability."""
+    """A random sub-policy of `policy` for each image: two operations in order, each applied with its probability."""
 
     policy: tuple = CIFAR10_POLICY
 
@@ -94,15 +97,15 @@ class AutoAugment(Transform):
         }
 
     def change(self, images: Tensor, policy: Tensor, active: Tensor, sign: Tensor) -> Tensor:
-        images = images.clone()
-        for turn in (0, 1):
-            steps = [steps[turn] for steps in self.policy]
-            codes = torch.tensor([list(OPERATIONS).index(name) for name, _, _ in steps], device=images.device)
-            sizes = torch.tensor([value(name, level) for name, _, level in steps], dtype=torch.float64)
-            code = torch.where(active[:, turn], codes[policy], -1)
-            amount = sizes.to(images.device)[policy]
-            for number in sorted({list(OPERATIONS).index(name) for name, _, _ in steps}):
-                name = list(OPERATIONS)[number]
-                signed = amount * sign[:, turn] if OPERATIONS[name][3] else amount
-                replace_rows(images, code == number, lambda part, by, name=name: operate(name, part, by), signed)
+        images, names = images.clone(), list(OPERATIONS)
+        for position in (0, 1):
+            # Images are grouped by operation, not by sub-policy: fewer calls, as sub-policies share operations.
+            steps = [sub_policy[position] for sub_policy in self.policy]
+            numbers = torch.tensor([names.index(name) for name, _, _ in steps], device=images.device)
+            by_level = torch.tensor([compute_magnitude(name, level) for name, _, level in steps], dtype=torch.float64)
+            number = torch.where(active[:, position], numbers[policy], -1)  # (N,), -1: no operation
+            magnitude = by_level.to(images.device)[policy]
+            for i in sorted({names.index(name) for name, _, _ in steps}):
+                signed = magnitude * sign[:, position] if OPERATIONS[names[i]][3] else magnitude
+                replace_rows(images, number == i, partial(apply_operation, names[i]), signed)
         return images

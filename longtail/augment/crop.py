@@ -17,7 +17,7 @@ def hflip(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class RandomCrop(Transform):
-    """Pad with zeros, then cut a square of `size` pixels at a uniform position."""
+    """A square of `size` pixels at a uniform position of the zero-padded image."""
 
     size: int
     padding: int
@@ -35,6 +35,7 @@ class RandomCrop(Transform):
     def change(self, images: Tensor, top: Tensor, left: Tensor) -> Tensor:
         padded = pad(images, [self.padding] * 4)
         width = padded.shape[3]
+        # one gather with flat pixel indices cuts all squares at once, each at its position
         steps = torch.arange(self.size, device=images.device)
         rows = (top[:, None] + steps) * width
         index = (rows[:, :, None] + (left[:, None] + steps)[:, None, :]).flatten(1)
@@ -44,7 +45,7 @@ class RandomCrop(Transform):
 
 @dataclass(frozen=True)
 class HorizontalFlip(Transform):
-    """Mirror an image with probability `p`."""
+    """A left-right flip with probability `p`."""
 
     p: float = 0.5
 
@@ -59,7 +60,7 @@ class HorizontalFlip(Transform):
 
 @dataclass(frozen=True)
 class Cutout(Transform):
-    """Blank one square hole, centred anywhere and clipped at the border (DeVries and Taylor 2017)."""
+    """A square hole of zeros with a uniform center, clipped at the border (DeVries and Taylor 2017)."""
 
     length: int
 
@@ -70,13 +71,13 @@ class Cutout(Transform):
         }
 
     def change(self, images: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        rows = self._inside(y, images.shape[2])
-        columns = self._inside(x, images.shape[3])
+        rows = self._is_inside(y, images.shape[2])
+        columns = self._is_inside(x, images.shape[3])
         keep = ~(rows[:, :, None] & columns[:, None, :])
         # A product of bytes is many times faster than masked_fill on a CPU.
         return images * keep[:, None].view(torch.uint8)
 
-    def _inside(self, center: Tensor, side: int) -> Tensor:
+    def _is_inside(self, center: Tensor, side: int) -> Tensor:
         pixels = torch.arange(side, device=center.device)
         start = center[:, None] - self.length // 2
         return (pixels >= start) & (pixels < start + self.length)

@@ -1,21 +1,27 @@
-"""ColorJitter and Grayscale, drawn and applied per image as torchvision's on PIL images."""
+"""ColorJitter and Grayscale, drawn and applied per image as torchvision's are on PIL images."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from longtail.augment.enhance import brightness, contrast, saturation, to_grayscale
-from longtail.augment.hue import shift_hue
+from longtail.augment.enhance import adjust_brightness, adjust_contrast, adjust_saturation, to_grayscale
+from longtail.augment.hue import adjust_hue
 from longtail.augment.pixels import replace_rows
 from longtail.augment.transform import Draw, Transform, draw_bernoulli, draw_uniform
 
-OPERATIONS = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": shift_hue}
+# in torchvision's order, so that a drawn order means the same there
+OPERATIONS = {
+    "brightness": adjust_brightness,
+    "contrast": adjust_contrast,
+    "saturation": adjust_saturation,
+    "hue": adjust_hue,
+}
 
 
 @dataclass(frozen=True)
 class ColorJitter(Transform):
-    """Change brightness, contrast, saturation and hue in random order; a strength of 0 leaves one out."""
+    """Random brightness, contrast, saturation and hue, in random order with probability `p`; strength 0 skips one."""
 
     brightness: float
     contrast: float
@@ -34,16 +40,17 @@ class ColorJitter(Transform):
 
     def change(self, images: Tensor, jitter: Tensor, order: Tensor, **amounts: Tensor) -> Tensor:
         images = images.clone()
-        for turn in order.unbind(1):
+        # each operation rounds to bytes, as in PIL, so the order of an image must be followed exactly
+        for numbers in order.unbind(1):
             for number, (name, operation) in enumerate(OPERATIONS.items()):
                 if getattr(self, name):
-                    replace_rows(images, jitter & (turn == number), operation, amounts[name])
+                    replace_rows(images, jitter & (numbers == number), operation, amounts[name])
         return images
 
 
 @dataclass(frozen=True)
 class Grayscale(Transform):
-    """Take the color away with probability `p`."""
+    """Conversion to three equal channels with probability `p`."""
 
     p: float
 

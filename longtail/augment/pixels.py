@@ -1,11 +1,12 @@
-"""Bytes in and out of a batch: truncation to uint8, and operations on some of the images."""
+"""Conversion to bytes, correctly rounded division, and operations on selected images of a batch or block by block."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-# Of uint8 pixels; their 32-bit numbers take four times as much.
+# Bytes of uint8 images that one operation takes at once on a CPU. Its 32-bit intermediates take four times as much, and
+# should stay in the cache.
 BLOCK_BYTES = 1 << 19
 
 
@@ -22,24 +23,27 @@ def divide_exactly(values: Tensor, number: float) -> Tensor:
 
 
 def replace_rows(images: Tensor, mask: Tensor, operation: Callable[..., Tensor], *parameters: Tensor) -> None:
-    """Overwrite the images under `mask` (N,) by operation(images, *parameters), given those images' rows only."""
+    """Overwrite the images under `mask` (N,) with operation(images, *parameters), in place.
+
+    The operation gets the masked images and their rows of the parameters only, block by block.
+    """
     index = mask.nonzero().squeeze(1)
-    for part in index.split(block_size(images)):
-        if len(part):
-            rows = (values.index_select(0, part) for values in parameters)
-            changed = operation(images.index_select(0, part), *rows)
-            view_as_words(images).index_copy_(0, part, view_as_words(changed.contiguous()))
+    for block in index.split(choose_block_size(images)):
+        if len(block):
+            block_parameters = (values.index_select(0, block) for values in parameters)
+            changed = operation(images.index_select(0, block), *block_parameters)
+            view_as_words(images).index_copy_(0, block, view_as_words(changed.contiguous()))
 
 
 def apply_in_blocks(operation: Callable[..., Tensor], images: Tensor, *parameters: Tensor) -> Tensor:
     """Return operation(images, *parameters), computed block by block."""
-    size = block_size(images)
-    parts = zip(*(values.split(size) for values in (images, *parameters)), strict=True)
-    return torch.cat([operation(*part) for part in parts])
+    size = choose_block_size(images)
+    blocks = zip(*(values.split(size) for values in (images, *parameters)), strict=True)
+    return torch.cat([operation(*block) for block in blocks])
 
 
-def block_size(images: Tensor) -> int:
-    """Say how many images one operation should take at once: on a CPU as many as keep its numbers in the cache."""
+def choose_block_size(images: Tensor) -> int:
+    """Return the number of images per operation: on a CPU as many as keep intermediate values in the cache, else all."""
     if images.device.type == "cpu" and images.numel():
         return max(1, BLOCK_BYTES // images[0].numel())
     return max(1, len(images))

@@ -1,27 +1,30 @@
-"""A transform draws one set of parameters per image, then changes all images at once; a view chains transforms."""
+"""A transform draws parameters for each image, then changes all images at once; `Compose` chains transforms."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 Draw = dict[str, Tensor]
 
-# On a CPU a view goes through its transforms with this many bytes at a time, whatever the size of the chunk.
+# On a CPU all transforms of a `Compose` run over this many bytes of images before the next block begins.
 BLOCK_BYTES = 1 << 22
 
 
 class Transform:
-    """One random operation on uint8 images; subclasses are small frozen dataclasses with `draw` and `change`."""
+    """A random operation on uint8 images; subclasses are small frozen dataclasses with `draw` and `change`."""
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Draw:
         """Draw the parameters of `n` images of `size` (H, W): named CPU tensors, each (n, ...)."""
         raise NotImplementedError
 
-    def change(self, images: Tensor, **draw: Tensor) -> Tensor:
-        """Return changed images, (N, 3, H, W) contiguous uint8 -> (N, 3, h, w); may not write to its input."""
+    # `*args: Any` lets a subclass name its parameters; every call passes them by name
+    def change(self, images: Tensor, *args: Any, **draw: Any) -> Tensor:
+        """Return changed images, (N, 3, H, W) contiguous uint8 -> (N, 3, h, w); must not write to its input."""
         raise NotImplementedError
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Say which (H, W) comes out for the (H, W) that goes in."""
+        """Return the size (H, W) of the output for an input of `size`."""
         return size
 
     def apply(self, images: Tensor, draw: Draw) -> Tensor:
@@ -31,14 +34,14 @@ class Transform:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw and apply; the draws come from a CPU generator, so they do not depend on the device."""
-        return self.apply(images, self.draw(len(images), tuple(images.shape[2:]), generator))
+        return self.apply(images, self.draw(len(images), image_size(images), generator))
 
 
 class Compose(tuple[Transform, ...]):
     """A sequence of transforms with the two methods of one; its draw is the list of their draws."""
 
     def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> list[Draw]:
-        """Draw for each transform in turn; `size` is the (H, W) of the images that will come."""
+        """Draw for each transform in turn; `size` is the (H, W) of the input images."""
         draws = []
         for transform in self:
             draws.append(transform.draw(n, size, generator))
@@ -46,15 +49,15 @@ class Compose(tuple[Transform, ...]):
         return draws
 
     def apply(self, images: Tensor, draws: list[Draw]) -> Tensor:
-        """Apply all transforms, on a CPU in blocks; (N, 3, H, W) uint8 -> (N, 3, h, w) uint8."""
+        """Apply all transforms, on a CPU block by block; (N, 3, H, W) uint8 -> (N, 3, h, w) uint8."""
         check_images(images)
-        size = len(images)
-        if images.device.type == "cpu" and size:
-            size = max(1, BLOCK_BYTES // images[0].numel())
-        if len(images) <= size:
+        block_size = len(images)
+        if images.device.type == "cpu" and block_size:
+            block_size = max(1, BLOCK_BYTES // images[0].numel())
+        if len(images) <= block_size:
             return self._apply_block(images, draws)
-        parts = [slice(start, start + size) for start in range(0, len(images), size)]
-        return torch.cat([self._apply_block(images[part], select_rows(draws, part)) for part in parts])
+        blocks = [slice(start, start + block_size) for start in range(0, len(images), block_size)]
+        return torch.cat([self._apply_block(images[block], select_rows(draws, block)) for block in blocks])
 
     def _apply_block(self, images: Tensor, draws: list[Draw]) -> Tensor:
         for transform, draw in zip(self, draws, strict=True):
@@ -63,7 +66,7 @@ class Compose(tuple[Transform, ...]):
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw and apply; see `Transform.__call__`."""
-        return self.apply(images, self.draw(len(images), tuple(images.shape[2:]), generator))
+        return self.apply(images, self.draw(len(images), image_size(images), generator))
 
 
 def check_images(images: Tensor) -> None:
@@ -72,8 +75,13 @@ def check_images(images: Tensor) -> None:
         raise ValueError(f"expected uint8 images (N, 3, H, W), got {images.dtype} {tuple(images.shape)}")
 
 
+def image_size(images: Tensor) -> tuple[int, int]:
+    """Return the size (H, W) of a batch of images."""
+    return images.shape[-2], images.shape[-1]
+
+
 def to_device(draw: Draw, device: torch.device) -> Draw:
-    """Parameters where the images are."""
+    """Move drawn parameters to a device."""
     return {name: values.to(device, non_blocking=True) for name, values in draw.items()}
 
 

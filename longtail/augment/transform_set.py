@@ -1,6 +1,6 @@
-"""The named image families: their views, statistics and size."""
+"""Named transform sets: the transforms that make the views of a batch, channel statistics and image size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,13 +17,21 @@ from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import Compose
 from longtail.errors import LongtailError, unknown_name
 
+Channels = tuple[float, float, float]
+
+# (mean, standard deviation) of the channels in 0 ... 1
+CIFAR: tuple[Channels, Channels] = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+DIGITS: tuple[Channels, Channels] = (0.305, 0.305, 0.305), (0.377, 0.377, 0.377)
+IMAGENET: tuple[Channels, Channels] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+INATURALIST: tuple[Channels, Channels] = (0.466, 0.471, 0.380), (0.195, 0.194, 0.192)
+
 
 class Normalize:
-    """(x / 255 - mean) / std of uint8 images in any memory format: (N, 3, H, W) uint8 -> (N, 3, H, W) float32."""
+    """The map (x / 255 - mean) / std of uint8 images in any memory format: (N, 3, H, W) uint8 -> (N, 3, H, W) float32."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu"):
-        mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (mean, std))
-        self.scale, self.shift = (values.float().to(device) for values in (1 / (255 * std), -mean / std))
+        means, stds = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (mean, std))
+        self.scale, self.shift = (values.float().to(device) for values in (1 / (255 * stds), -means / stds))
 
     def __call__(self, images: Tensor) -> Tensor:
         return images.float().mul_(self.scale).add_(self.shift)
@@ -31,26 +39,27 @@ class Normalize:
 
 @dataclass(frozen=True)
 class TransformSet:
-    """Views by name ("strong", "moco"), the channels' mean and deviation of 0 ... 1, and the side of a view.
+    """Transforms by view name ("strong", "moco"), the channels' mean and deviation in 0 ... 1, and the side of a view.
 
-    With a `eval_transform`, all views are cut from photographs of any size as they are read; without, from squares of that size.
+    If `eval_transform` is set, all transforms take photographs of any size; if None, they take squares of `size`, which
+    need no transform for evaluation.
     """
 
     name: str
     transforms: dict[str, Compose] | dict[str, PhotoTransform]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Channels
+    std: Channels
     size: int
     eval_transform: PhotoTransform | None = None
 
     def build_normalize(self, device: torch.device | str = "cpu") -> Normalize:
-        """What turns its uint8 images into a network's input, on a device."""
+        """Build the map from uint8 images to a network's input, on a device."""
         return Normalize(self.mean, self.std, device)
 
 
 @lru_cache
-def cifar_transforms(size: int = 32) -> TransformSet:
-    """The views of the papers on CIFAR, with crop, hole and blur in proportion where images are averaged to fewer pixels."""
+def build_cifar(size: int = 32) -> TransformSet:
+    """Build the papers' transforms for CIFAR; padding, hole and blur shrink in proportion for images of fewer pixels."""
     strong = (RandomCrop(size, padding=size // 8), HorizontalFlip(), AutoAugment(), Cutout(size // 2))
     moco = (
         RandomResizedCrop(size, scale=(0.2, 1.0)),
@@ -60,67 +69,55 @@ def cifar_transforms(size: int = 32) -> TransformSet:
         GaussianBlur(0.1, size / 16, p=0.5),
     )
     name = "cifar" if size == 32 else f"cifar-{size}"
-    statistics = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
-    return TransformSet(name, {"strong": Compose(strong), "moco": Compose(moco)}, **statistics, size=size)
+    return TransformSet(name, {"strong": Compose(strong), "moco": Compose(moco)}, *CIFAR, size)
 
 
-TRANSFORM_SETS = {
-    "cifar": cifar_transforms(),
-    # A mirrored digit is no digit: no flips.
-    "digits": TransformSet(
-        name="digits",
-        transforms={
-            "strong": Compose((RandomCrop(8, padding=1), RandomRotation(10))),
-            "moco": Compose((RandomCrop(8, padding=1), ColorJitter(0.4, 0.4, 0.0, 0.0, p=0.8))),
-        },
-        mean=(0.305,) * 3,
-        std=(0.377,) * 3,
-        size=8,
-    ),
-}
-
-
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-INATURALIST = {"mean": (0.466, 0.471, 0.380), "std": (0.195, 0.194, 0.192)}
+def build_digits() -> TransformSet:
+    """Build the transforms for 8 x 8 digits; a flipped digit is no digit, so there is no flip."""
+    strong = (RandomCrop(8, padding=1), RandomRotation(10))
+    moco = (RandomCrop(8, padding=1), ColorJitter(0.4, 0.4, 0.0, 0.0, p=0.8))
+    return TransformSet("digits", {"strong": Compose(strong), "moco": Compose(moco)}, *DIGITS, size=8)
 
 
 @lru_cache
-def custom_transforms(size: int, mirrored: bool = True) -> TransformSet:
-    """One's own photographs at any size: CIFAR's crop, flip, hole and MoCo view in proportion, ImageNet's statistics.
+def build_custom(size: int, flip: bool = True) -> TransformSet:
+    """Build transforms for custom photographs at any size: CIFAR's in proportion, with ImageNet's statistics.
 
-    Colours are jittered as in the papers' large-scale view; AutoAugment is left out, as it was searched on CIFAR-10 and
-    turns, shears and inverts, which may change what an image of one's own shows.
+    Color jitter of the papers' large-scale transforms replaces AutoAugment. AutoAugment was searched on CIFAR-10; its
+    rotations, shears and inversions may change the class of a custom image.
     """
-    flip = (HorizontalFlip(),) if mirrored else ()
-    strong = (RandomCrop(size, padding=size // 8), *flip, ColorJitter(0.4, 0.4, 0.4, 0.0, p=0.8), Cutout(size // 2))
+    flips = (HorizontalFlip(),) if flip else ()
+    strong = (RandomCrop(size, padding=size // 8), *flips, ColorJitter(0.4, 0.4, 0.4, 0.0, p=0.8), Cutout(size // 2))
     moco = (
         RandomResizedCrop(size, scale=(0.2, 1.0)),
-        *flip,
+        *flips,
         ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
         Grayscale(p=0.2),
         GaussianBlur(0.1, 2.0, p=0.5),
     )
-    name = f"custom-{size}" if mirrored else f"custom-unmirrored-{size}"
-    return TransformSet(name, {"strong": Compose(strong), "moco": Compose(moco)}, **IMAGENET, size=size)
+    name = f"custom-{size}" if flip else f"custom-unmirrored-{size}"
+    return TransformSet(name, {"strong": Compose(strong), "moco": Compose(moco)}, *IMAGENET, size)
 
 
 @lru_cache
-def photo_transforms(name: str, size: int, mean: tuple, std: tuple) -> TransformSet:
-    """The large-scale views of the papers."""
-    fill = tuple(round(255 * channel) for channel in mean)
-    strong, moco, test = (PhotoTransform(view, size, fill) for view in ("strong", "moco", "test"))
-    return TransformSet(f"{name}-{size}", {"strong": strong, "moco": moco}, mean, std, size, test)
+def build_photo(name: str, size: int, mean: Channels, std: Channels) -> TransformSet:
+    """Build the papers' transforms for large-scale data sets; empty pixels are filled with the mean color."""
+    red, green, blue = (round(255 * channel) for channel in mean)
+    fill = (red, green, blue)
+    transforms = {"strong": PhotoTransform("strong", size, fill), "moco": PhotoTransform("moco", size, fill)}
+    return TransformSet(f"{name}-{size}", transforms, mean, std, size, PhotoTransform("test", size, fill))
 
 
-RESIZABLE = {
-    "cifar": cifar_transforms,
-    "custom": custom_transforms,
-    "custom-unmirrored": lambda size: custom_transforms(size, mirrored=False),
-    "imagenet": lambda size: photo_transforms("imagenet", size, **IMAGENET),
-    "inaturalist": lambda size: photo_transforms("inaturalist", size, **INATURALIST),
+TRANSFORM_SETS = {"cifar": build_cifar(), "digits": build_digits()}
+RESIZABLE: dict[str, Callable[[int], TransformSet]] = {
+    "cifar": build_cifar,
+    "custom": build_custom,
+    "custom-unmirrored": lambda size: build_custom(size, flip=False),
+    "imagenet": lambda size: build_photo("imagenet", size, *IMAGENET),
+    "inaturalist": lambda size: build_photo("inaturalist", size, *INATURALIST),
 }
 SIZE_LIMITS = (8, 1024)
-EXAMPLE_SIZES = {"cifar": 16, "custom": 64, "custom-unmirrored": 64}
+EXAMPLE_SIZES = {"cifar": 16, "custom": 64, "custom-unmirrored": 64}  # in messages; 224 for all others
 
 
 def get_transform_set(name: str) -> TransformSet:
@@ -133,23 +130,21 @@ def get_transform_set(name: str) -> TransformSet:
             )
         return RESIZABLE[kind](int(size))
     if name not in TRANSFORM_SETS:
-        raise unknown_name(
-            "views", name, [*TRANSFORM_SETS, *(f"{kind}-{EXAMPLE_SIZES.get(kind, 224)}" for kind in RESIZABLE)]
-        )
+        examples = [f"{kind}-{EXAMPLE_SIZES.get(kind, 224)}" for kind in RESIZABLE]
+        raise unknown_name("views", name, [*TRANSFORM_SETS, *examples])
     return TRANSFORM_SETS[name]
 
 
 def is_resizable(name: str) -> bool:
-    """Whether a family comes in any size."""
+    """Return whether a transform set exists at any size."""
     return name.rpartition("-")[0] in RESIZABLE
 
 
 def change_size(name: str, size: int) -> str:
-    """The name of the same family at another size; raises LongtailError if the family has one size only."""
+    """Return the name of a transform set at another size; raises LongtailError if there is only one size."""
     if is_resizable(name):
         return f"{name.rpartition('-')[0]}-{size}"
-    if get_transform_set(name).size != size:
-        raise LongtailError(
-            f"views '{name}' are for {get_transform_set(name).size} x {get_transform_set(name).size} images; leave --size out"
-        )
+    side = get_transform_set(name).size
+    if side != size:
+        raise LongtailError(f"views '{name}' are for {side} x {side} images; leave --size out")
     return name

@@ -1,7 +1,4 @@
-"""The entry of the command line: finds the command, runs it, and turns errors into one line and an exit code.
-
-Commands are imported when they are called, so that help, completion and errors of typing do not load torch.
-"""
+"""The entry of the command line: runs one command, and turns an error into one line and an exit code."""
 
 import errno
 import io
@@ -19,31 +16,37 @@ from longtail.errors import LongtailError, LostProcess, announce_stop, unknown_n
 from longtail.methods import METHODS, get_options
 from longtail.ranks import get_rank, get_world_size
 
-COMMANDS = {  # import path and help of each
-    "evaluate": ("evaluate:evaluate", "Test a finished run's model again, and print its table; nothing is written."),
+COMMANDS = {  # import path and help
+    "evaluate": ("evaluate:evaluate", "Test the model of a finished run again and print its table; write no file."),
     "predict": ("predict:predict", "Predict the classes of images: files, folders, lists or tables of paths."),
-    "export": ("export:export", "Write a finished run's model as ONNX, compared with PyTorch, or as safetensors."),
-    "report": ("report:report", "Write report.html on a finished run, or on several side by side."),
-    "figure": ("report:figure", "List the figures, or draw one of finished runs, with its numbers beside it."),
-    "inspect": ("inspect:inspect", "Look at a data set without training: counts, faults, duplicates, advice."),
+    "export": (
+        "export:export",
+        "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",
+    ),
+    "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
+    "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
+    "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),
     "methods": ("listings:methods", "List the methods, or show one with its options, defaults and sources."),
     "recipes": ("listings:recipes", "List the recipes, or show one."),
     "reproduce": (
         "reproduce:reproduce_command",
-        "Run the missing cells of a table or figure of the paper, and show it.",
+        "Train the missing runs of a table or figure of the paper, and show it.",
     ),
 }
 
 
 def build_app(tokens: list[str]) -> App:
-    """Return the application; `train` has the flags of the method, data set and recipe that the tokens name."""
+    """Return the application, in which `train` has the flags of the method that the tokens name.
+
+    Raises LongtailError for an unknown command or method.
+    """
     if tokens and not tokens[0].startswith("-") and tokens[0] not in ("train", *COMMANDS):
         raise unknown_name("command", tokens[0], ["train", *COMMANDS])
     app = App(
         name="longtail",
         help="Long-tailed image recognition.",
         version=__version__,
-        console=Console(quiet=get_rank() > 0),  # of several processes only rank 0 prints
+        console=Console(quiet=get_rank() > 0),  # only rank 0 prints
         suppress_keyboard_interrupt=False,
     )
     app.register_install_completion_command(COMPLETION, help="Let the shell complete commands, flags and names on Tab.")
@@ -54,7 +57,7 @@ def build_app(tokens: list[str]) -> App:
 
 
 def format_error(error: Exception) -> str:
-    """Return an error on one line; an unknown flag lists the known ones, and a wrong value names the flag as typed."""
+    """Return an error as one line that names flags as the user types them, and lists the known flags for an unknown one."""
     if isinstance(error, OSError):
         error = LongtailError(f"{str(error.filename)[:60]}... cannot be a path: {(error.strerror or '').lower()}")
     if isinstance(error, UnknownOptionError):
@@ -62,21 +65,21 @@ def format_error(error: Exception) -> str:
         flag = (error.token.keyword or error.token.value).partition("=")[0]
         error = unknown_name("flag", flag, known)
         option = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
-        if owners := [method for method in METHODS if option in get_options(method)]:
-            error = LongtailError(f"{flag} is an option of {', '.join(owners)}, not of the method asked for")
+        if methods := [method for method in METHODS if option in get_options(method)]:
+            error = LongtailError(f"{flag} is an option of {', '.join(methods)}, not of this method")
     return name_flag(" ".join(str(error).split()))
 
 
-def terminate(*_) -> NoReturn:
-    """Answer SIGTERM as Ctrl-C: the run stops and keeps its finished epochs."""
+def terminate(*_: object) -> NoReturn:
+    """Raise KeyboardInterrupt on SIGTERM, so that the run stops as on Ctrl-C and keeps its finished epochs."""
     raise KeyboardInterrupt("SIGTERM")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit.
 
-    Exit codes: 0; 2 for bad input, with one line on standard error; 3 if some images could not be predicted; 130 after
-    Ctrl-C and 143 after SIGTERM.
+    The exit code is 0; 2 for bad input, with one line on standard error; 3 if some images cannot be read; 130 after
+    Ctrl-C; 143 after SIGTERM.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, terminate)
@@ -87,14 +90,14 @@ def main(argv: list[str] | None = None) -> NoReturn:
         code = build_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except (LongtailError, CycloptsError, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
-            raise  # not an error of typing
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun stops the others, whose own lines must come out whole
+            raise  # a bug, not bad input
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun stops the other ranks, which must finish their lines
         if get_rank() == 0 or isinstance(error, LostProcess):
             print(f"longtail: error: {format_error(error)}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt as stop:
         code = 143 if stop.args else 130
-        why = "stopped by torchrun, whose own lines say which process ended" if get_world_size() > 1 else "interrupted"
+        reason = "stopped by torchrun, whose lines say which process ended" if get_world_size() > 1 else "interrupted"
         if get_rank() == 0:
-            announce_stop(why, code)
+            announce_stop(reason, code)
     raise SystemExit(code)

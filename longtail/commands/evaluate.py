@@ -6,7 +6,6 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from longtail import api
 from longtail.commands.console import build_results_table
 from longtail.commands.flags import Device, Selected, Threads
 
@@ -16,17 +15,19 @@ def evaluate(
     /,
     *,
     root: Annotated[
-        str | None, Parameter(help="folder with the data set's files; by default that of the training")
+        str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
     ] = None,
-    data: Annotated[str | None, Parameter(help="where custom data are now, if they were moved")] = None,
+    data: Annotated[str | None, Parameter(help="new path of custom data that were moved")] = None,
     selected: Selected = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Test a finished run's model again, and print its table; nothing is written."""
+    """Test the model of a finished run again and print its table; write no file."""
+    from longtail import api
+
     model = api.load(run, selected=selected, device=device, threads=threads)
     recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
     results = model.evaluate(model.run.load_data(root, recipe)).results(model.train_counts)
     with model.run.folder.report_damage("results.json"):
-        kept = model.results
-        Console().print(build_results_table(kept | results, kept["selected"]["epoch"] if selected else None))
+        trained = model.results
+        Console().print(build_results_table(trained | results, trained["selected"]["epoch"] if selected else None))

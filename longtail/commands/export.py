@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from longtail import api
 from longtail.commands.flags import Selected
 from longtail.errors import LongtailError
 
@@ -13,12 +12,16 @@ def export(
     run: str,
     /,
     *,
-    format: Annotated[Literal["onnx", "safetensors"], Parameter(help="of the file")] = "onnx",
-    expert: Annotated[str, Parameter(help="a number from 1, or ensemble for the mean of all")] = "ensemble",
-    out: Annotated[str | None, Parameter(help="new file; RUN/export.FORMAT if left out")] = None,
+    format: Annotated[Literal["onnx", "safetensors"], Parameter(help="file format")] = "onnx",
+    expert: Annotated[
+        str, Parameter(help="number of one expert, from 1, or ensemble for the mean of all")
+    ] = "ensemble",
+    out: Annotated[str | None, Parameter(help="new file; by default RUN/export.FORMAT")] = None,
     selected: Selected = False,
 ) -> None:
-    """Write a finished run's model as ONNX, compared with PyTorch through ONNX Runtime, or as safetensors."""
+    """Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors."""
+    from longtail import api
+
     model = api.load(run, selected=selected, device="cpu")
     experts = len(model.results["plain"]["experts"])
     if expert != "ensemble" and expert not in map(str, range(1, experts + 1)):
@@ -27,4 +30,4 @@ def export(
     print(f"{path}: {expert if expert == 'ensemble' else f'expert {expert}'}, {len(model.classes)} classes")
     if format == "onnx":
         print("inputs: images (N, 3, H, W) uint8 RGB, log_prior (C,) float32; outputs: logits, probabilities (N, C)")
-        print(f"largest difference from PyTorch's logits, through ONNX Runtime: {difference:.1e}")
+        print(f"largest difference of a logit between ONNX Runtime and PyTorch: {difference:.1e}")

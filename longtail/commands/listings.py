@@ -2,8 +2,7 @@
 
 import ast
 import inspect
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.resources import files
 from typing import get_args
 
 from rich.console import Console
@@ -28,12 +27,12 @@ def methods(name: str | None = None, /) -> None:
             table.add_row(key, f"package {escape(package)}", "", "plug-in", "")
         console.print(table)
         return
-    options, head = get_options(name), name
+    options, title = get_options(name), name
     if name in METHODS:
         entry = METHODS[name]
-        head = f"{name}: {entry.paper} {entry.year or ''}."
-    console.print(f"[bold]{escape(head)}[/] {escape(read_method_docstring(name))}", highlight=False)
-    table = Table("option", "default", "what it is (source)")
+        title = f"{name}: {entry.paper} {entry.year or ''}."
+    console.print(f"[bold]{escape(title)}[/] {escape(read_method_docstring(name))}", highlight=False)
+    table = Table("option", "default", "meaning (source)")
     for option in options.values():
         choices = " or ".join(map(str, get_args(option.type)))
         text = f"{option.help}: {choices}" if choices else option.help
@@ -42,21 +41,19 @@ def methods(name: str | None = None, /) -> None:
 
 
 def read_method_docstring(name: str) -> str:
-    """Return the docstring of a method's class; of a built-in method without loading torch."""
+    """Return the docstring of the class of a method; for a built-in method, without loading torch."""
     if name not in METHODS:
         return inspect.getdoc(get_method_class(name)) or ""
     module, _, class_name = METHODS[name].path.partition(":")
-    origin = find_spec("longtail.methods").origin
-    tree = ast.parse(Path(origin).with_name(f"{module}.py").read_text(encoding="utf-8"))
-    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
-    return ast.get_docstring(found) or ""
+    nodes = ast.parse((files("longtail.methods") / f"{module}.py").read_text(encoding="utf-8")).body
+    return next(ast.get_docstring(n) or "" for n in nodes if isinstance(n, ast.ClassDef) and n.name == class_name)
 
 
 def recipes(name: str | None = None, /) -> None:
     """List the recipes, or show one."""
     console = Console()
     if name is None:
-        table = Table("recipe", "default for", "what it is")
+        table = Table("recipe", "default for", "meaning")
         for key, module in RECIPES.items():
             data = [data for data, recipe in DEFAULT.items() if recipe == key]
             table.add_row(key, ", ".join(data) or "custom data" * (key == "custom"), inspect.getdoc(module))
@@ -66,7 +63,7 @@ def recipes(name: str | None = None, /) -> None:
         raise unknown_name("recipe", name, RECIPES)
     values = default_fields(None, name, "ecl")
     console.print(f"[bold]{name}[/]: {escape(inspect.getdoc(RECIPES[name]) or '')}", highlight=False)
-    table = Table("field", "value", "what it is")
+    table = Table("field", "value", "meaning")
     for field, (_, text, *_) in describe_fields().items():
         if field in values and field not in ("data", "method", "options"):
             value = values[field]

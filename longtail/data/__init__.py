@@ -1,4 +1,4 @@
-"""Data: long-tailed profiles and draws, the class table, sources of images, samplers, and the loader."""
+"""Data sets: long-tailed profiles and draws, the class table, sources of images, samplers, and the loaders."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The names of the known data sets, and how data are named by a path; loads no torch."""
+"""Names of the known data sets, suffixes of list files, and names for display; this module does not load torch."""
 
 import os
 from pathlib import Path
@@ -12,12 +12,12 @@ SUFFIXES = (*TABLES, *LISTS, ".parquet")
 
 
 def is_path(data: str) -> bool:
-    """Return whether data is meant as a path, not as the name of a known set."""
+    """Return whether the user means a path, not the name of a known set."""
     return data not in SOURCES and (os.sep in data or os.path.exists(data))
 
 
 def format_data_name(data: str) -> str:
-    """Return a short name of a data set for display: of a path its last component, with dashes for blanks."""
+    """Return a short name of a data set for display: a path gives its last component, with dashes for blanks."""
     if not is_path(data):
         return data
     path = Path(os.path.abspath(data))
@@ -25,5 +25,5 @@ def format_data_name(data: str) -> str:
 
 
 def make_printable(name: str) -> str:
-    """Return a name that can be written as UTF-8, whatever bytes the file system holds."""
+    """Return a name that can be written as UTF-8; other bytes of the file system are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()

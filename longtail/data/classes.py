@@ -1,4 +1,4 @@
-"""Classes are names: matched between the parts of a data set, and put in their natural order."""
+"""Class names: listed with the images, matched between subsets, and put in natural order."""
 
 import os
 import re
@@ -18,7 +18,10 @@ from longtail.errors import LongtailError
 
 @dataclass(frozen=True)
 class RawSplit:
-    """One part as it was found: places, a code for each image (N,), and the class name of each code, images or not."""
+    """One subset before its classes are aligned: N images, a code for each (N,), and the class name of each code.
+
+    A class without images has a name too.
+    """
 
     index: ImageIndex
     codes: np.ndarray
@@ -26,20 +29,23 @@ class RawSplit:
 
 
 class RawSplitBuilder:
-    """A part whose images are found one by one: their paths end to end, no Python object for each."""
+    """A subset whose images are added one by one.
+
+    All paths are kept in one buffer: a Python object for each of millions of images would fill the memory.
+    """
 
     def __init__(self, names: Iterable[str] = ()):
         self.letters, self.ends, self.codes = bytearray(), array("q", [0]), array("q")
         self.names = {name: code for code, name in enumerate(names)}
 
     def add(self, path: str, name: str) -> None:
-        """An image of the named class."""
+        """Add an image of the named class."""
         self.letters += os.fsencode(path)
         self.ends.append(len(self.letters))
         self.codes.append(self.names.setdefault(name, len(self.names)))
 
-    def part(self, folder: str | Path) -> RawSplit:
-        """All of them, their paths below the folder unless absolute."""
+    def build(self, folder: str | Path) -> RawSplit:
+        """Build the subset; paths are below `folder` unless they are absolute."""
         import pyarrow as pa
 
         buffers = [None, pa.py_buffer(self.ends), pa.py_buffer(self.letters)]
@@ -48,56 +54,60 @@ class RawSplitBuilder:
 
 
 def natural_key(name: str) -> tuple:
-    """The sort key by which class 10 comes after class 9."""
+    """Return the sort key that puts class 9 before class 10."""
     pieces = re.split(r"([0-9]+)", name)
+    # digits are at odd places after the split, so numbers are compared with numbers and text with text
     return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], name
 
 
-def align_classes(parts: dict[str, RawSplit]) -> tuple[list[str], dict[str, LazyImages], list[str]]:
-    """The class names of the training part in natural order, every part with labels in that order, and notes.
+def align_classes(raw_splits: dict[str, RawSplit]) -> tuple[list[str], dict[str, LazyImages], list[str]]:
+    """Return the class names of "train" in natural order, every subset with labels in that order, and notes.
 
-    Names are compared in Unicode's composed form (NFC). Raises LongtailError naming the classes that training lacks.
+    Names are compared in Unicode's composed form (NFC). Raises LongtailError that names classes which train lacks.
     """
-    spelled = {part: [normalize_class_name(name) for name in found.names] for part, found in parts.items()}
+    spelled = {subset: [normalize_class_name(name) for name in raw.names] for subset, raw in raw_splits.items()}
     names = sorted(set(spelled["train"]), key=natural_key)
-    place = {name: label for label, name in enumerate(names)}
-    files = {}
-    for part, found in parts.items():
-        label_of = np.array([place.get(name, -1) for name in spelled[part]], dtype=np.int64)
-        unknown = [spelled[part][code] for code in np.unique(found.codes) if label_of[code] < 0]
+    label_by_name = {name: label for label, name in enumerate(names)}
+    aligned = {}
+    for subset, raw in raw_splits.items():
+        label_by_code = np.array([label_by_name.get(name, -1) for name in spelled[subset]], dtype=np.int64)
+        # a class without images may be missing from train: a table of names may list more than a data set holds
+        unknown = [spelled[subset][code] for code in np.unique(raw.codes) if label_by_code[code] < 0]
         if unknown:
-            raise unknown_classes_error(part, unknown, names)
-        files[part] = LazyImages(found.index, torch.from_numpy(label_of[found.codes]))
-    return names, files, note_lookalikes(names, parts["train"].names)
+            raise unknown_classes_error(subset, unknown, names)
+        aligned[subset] = LazyImages(raw.index, torch.from_numpy(label_by_code[raw.codes]))
+    return names, aligned, note_similar_names(names, raw_splits["train"].names)
 
 
 def normalize_class_name(name: str) -> str:
-    """A class name as it is shown and compared."""
+    """Return a class name as it is shown and compared."""
+    # macOS stores accents decomposed, other systems composed
     return unicodedata.normalize("NFC", make_printable(name))
 
 
-def unknown_classes_error(part: str, unknown: list[str], names: list[str]) -> LongtailError:
-    """The error for classes of another part that training has not; the nearest are offered."""
+def unknown_classes_error(subset: str, unknown: list[str], names: list[str]) -> LongtailError:
+    """Return the error for classes that train lacks; it offers the nearest names."""
     shown = []
     for name in unknown[:10]:
         near = get_close_matches(name, names, n=1, cutoff=0.5)
         shown.append(f"'{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
     more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
     return LongtailError(
-        f"the {part} part has {len(unknown)} classes that the train part has not: {', '.join(shown)}{more}; "
-        "rename them, or give each a place in train, which may be empty"
+        f"the {subset} subset has {len(unknown)} classes that the train subset lacks: {', '.join(shown)}{more}; "
+        "rename them, or add each to train, with or without images"
     )
 
 
-def note_lookalikes(names: list[str], spelled: list[str]) -> list[str]:
-    """Notes on classes that are the same but for case, and on names taken together for being the same but for accents' form."""
-    notes, seen = [], {}
+def note_similar_names(names: list[str], spelled: list[str]) -> list[str]:
+    """Return notes on class names that differ by case only, and on names merged because only their accents' form differs."""
+    by_lower_case: dict[str, list[str]] = {}
     for name in names:
-        seen.setdefault(name.casefold(), []).append(name)
-    twins = [" and ".join(f"'{name}'" for name in group) for group in seen.values() if len(group) > 1]
-    if twins:
-        notes.append(f"classes that differ by case only are kept apart: {', '.join(twins[:5])}")
+        by_lower_case.setdefault(name.casefold(), []).append(name)
+    groups = [" and ".join(f"'{name}'" for name in group) for group in by_lower_case.values() if len(group) > 1]
+    notes = []
+    if groups:
+        notes.append(f"classes that differ by case only are kept apart: {', '.join(groups[:5])}")
     merged = len(set(spelled)) - len(names)
     if merged:
-        notes.append(f"{merged} class names that differ only in how Unicode composes their letters were taken together")
+        notes.append(f"{merged} class names that differ only in the Unicode form of their letters were merged")
     return notes

@@ -1,4 +1,4 @@
-"""Any image file as RGB: every mode and depth that Pillow reads, its first frame, turned as EXIF says, on white."""
+"""Decoding of image files to RGB: every mode and depth that Pillow reads, the first frame, upright, on white."""
 
 import io
 import os
@@ -13,11 +13,12 @@ from PIL import Image, ImageOps
 
 from longtail.errors import LongtailError
 
-Source = str | bytes  # the path of a file, or what is in it
+TAIL = 64  # bytes searched for an end marker; cameras and editors append a few
+Source = str | bytes  # the path of a file, or its content
 
 
 class BadImage(LongtailError):
-    """An image that cannot be used: where it is, and why."""
+    """The error for an image that cannot be used: its location and the reason."""
 
     def __init__(self, where: str, reason: str):
         super().__init__(f"{where}: {reason}")
@@ -26,7 +27,7 @@ class BadImage(LongtailError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the header of an image says: width and height in pixels, Pillow's mode ("RGB", "P", ...), format ("JPEG", ...)."""
+    """The header of an image: width and height in pixels, Pillow's mode ("RGB", "P", ...) and format ("JPEG", ...)."""
 
     width: int
     height: int
@@ -35,9 +36,9 @@ class ImageHeader:
 
 
 def read_image(source: Source, where: str, min_side: int | None = None) -> Image.Image:
-    """Decode to RGB; a JPEG whose sides are over twice `min_side` pixels at a reduced scale, which is faster.
+    """Decode an image to RGB; a JPEG with sides over twice `min_side` pixels is read at a reduced scale, which is faster.
 
-    Raises BadImage, naming `where`, for whatever cannot be decoded to its end.
+    Raises BadImage, naming `where`, for an image that cannot be decoded to its end.
     """
     with open_image(source, where) as image:
         if min_side:
@@ -47,26 +48,26 @@ def read_image(source: Source, where: str, min_side: int | None = None) -> Image
 
 
 def to_upright_rgb(image: Image.Image) -> Image.Image:
-    """Somebody's open image as RGB, turned as EXIF says; it is left as it is."""
+    """Convert an open image to RGB, upright as EXIF says; the image itself is not changed."""
     return to_rgb(ImageOps.exif_transpose(image))
 
 
 def read_header(source: Source, where: str, whole: bool = False) -> ImageHeader:
-    """Read the header, and decode the rest if `whole` is asked or the end of the file looks cut; raises BadImage."""
+    """Read the header of an image, and decode the rest if `whole` or if the end of the file is missing; raises BadImage."""
     with open_image(source, where) as image:
-        found = ImageHeader(*image.size, image.mode, image.format or "")
-        if whole or not has_end_marker(source, found.format):
+        header = ImageHeader(*image.size, image.mode, image.format or "")
+        if whole or not has_end_marker(source, header.format):
             image.load()
-    return found
+    return header
 
 
 def fit_square(image: Image.Image, size: int) -> np.ndarray:
-    """Resize the shorter side to `size` and cut the center, antialiased: RGB of any size -> (size, size, 3) uint8."""
+    """Resize the shorter side to `size`, antialiased, and cut the center: RGB of any size -> (size, size, 3) uint8."""
     return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode; 16-bit and floating-point gray is scaled, what is transparent becomes white."""
+    """Convert an image of any mode to RGB; 16-bit and floating-point gray is scaled, transparent pixels become white."""
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(scale_gray(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
     if image.has_transparency_data:
@@ -76,7 +77,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def scale_gray(values: np.ndarray, mode: str) -> np.ndarray:
-    """Scale (H, W) numbers to uint8: from 16 bits, or for "I" and "F" from the smallest usual range that holds them."""
+    """Scale (H, W) numbers to uint8, from 16 bits, or for "I" and "F" from the smallest usual range that holds them."""
+    # files of mode "I" or "F" do not tell their range: 0-1, 0-255 and 0-65535 are all in use
     values = np.nan_to_num(values, posinf=0, neginf=0)
     low, high = min(values.min(), 0.0), values.max()
     if mode.startswith("I;16"):
@@ -89,7 +91,7 @@ def scale_gray(values: np.ndarray, mode: str) -> np.ndarray:
 
 @contextmanager
 def open_image(source: Source, where: str) -> Iterator[Image.Image]:
-    """An image to be decoded; whatever goes wrong with it meanwhile is a BadImage."""
+    """Open an image to be decoded inside the context; any error in the context becomes a BadImage."""
     try:
         if isinstance(source, str) and not stat.S_ISREG(os.stat(source).st_mode):
             raise BadImage(where, "not a regular file")
@@ -102,7 +104,7 @@ def open_image(source: Source, where: str) -> Iterator[Image.Image]:
 
 
 def explain_failure(error: Exception, source: Source) -> str:
-    """Why an image cannot be read, in a few words."""
+    """Return in a few words why an image cannot be read."""
     if isinstance(source, str) and "\0" in source:
         return "no such file"
     if isinstance(error, FileNotFoundError):
@@ -119,7 +121,7 @@ def explain_failure(error: Exception, source: Source) -> str:
 
 
 def has_end_marker(source: Source, kind: str) -> bool:
-    """Whether a JPEG or PNG has its end marker, so that it was not cut; other formats tell nothing cheaply."""
+    """Return whether a JPEG or PNG has its end marker, so that the file is complete; False for other formats."""
     marker = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
     if kind not in marker:
         return False
@@ -130,14 +132,11 @@ def has_end_marker(source: Source, kind: str) -> bool:
         return marker[kind] in file.read()
 
 
-TAIL = 64  # bytes; cameras and editors append a few
-
-
 @contextmanager
 def suppress_pillow_warnings() -> Iterator[None]:
-    """While many images are read: no warnings about odd metadata, and huge images refused, not warned about.
+    """Silence warnings about odd metadata inside the context, and refuse huge images instead of warning about them.
 
-    Warnings belong to the process, so this is entered once around a pool of threads, not by each image.
+    Warning filters belong to the process, so enter the context once around a pool of threads, not for each image.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""How an image is seen where nothing is random: the one place that memory, streaming, tests and prediction ask."""
+"""The transform of images where nothing is random: memory, streaming, evaluation and prediction all use this one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,23 @@ from longtail.data.decode import Source, fit_square, read_image
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """From a PIL image of any size to (S, S, 3) uint8, and the side that `decode.read` is told."""
+    """A function from a PIL image of any size to (S, S, 3) uint8, and the `min_side` for `decode.read_image`."""
 
-    view: Callable[[Image.Image], np.ndarray]
+    transform: Callable[[Image.Image], np.ndarray]
     min_side: int | None = None
 
     def read(self, source: Source, where: str) -> np.ndarray:
-        """An image file as it is tested: (S, S, 3) uint8. Raises BadImage, naming `where`."""
-        return self.view(read_image(source, where, self.min_side))
+        """Read an image file and transform it to (S, S, 3) uint8; raises BadImage, naming `where`."""
+        return self.transform(read_image(source, where, self.min_side))
 
 
 def build_square_transform(size: int) -> EvalTransform:
-    """The shorter side resized, the center cut; a large JPEG is read at a reduced scale."""
+    """Build the transform that resizes the shorter side and cuts the center; a large JPEG is read at a reduced scale."""
     return EvalTransform(partial(fit_square, size=size), size)
 
 
-def build_eval_transform(family: TransformSet) -> EvalTransform:
-    """The test view of families that have one, else a square."""
-    return EvalTransform(family.eval_transform) if family.eval_transform else build_square_transform(family.size)
+def build_eval_transform(transform_set: TransformSet) -> EvalTransform:
+    """Build the evaluation transform of a transform set; a set that has none takes squares."""
+    if transform_set.eval_transform:
+        return EvalTransform(transform_set.eval_transform)
+    return build_square_transform(transform_set.size)

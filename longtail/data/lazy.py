@@ -1,22 +1,22 @@
-"""Images that stay where they are: N paths, or rows of parquet files, in bounded memory, each read when it is asked for.
+"""Images that stay in their files and are read on demand: N paths, or rows of parquet files, in bounded memory.
 
-`Files` stands wherever `Images` does in a `Split` if a set is too large for memory, or its views are cut from whole
-photographs. A loader needs of it
+`LazyImages` stands for `TensorImages` in a `Split` if a set is too large for memory, or if its views are cut from whole
+photographs. A loader uses
 
-    files = split.train            # Files: len(files), files.labels (N,) int64
-    image = files.read(i)          # PIL image, RGB, of its own size; raises BadImage with the path
-    files.take(rows)               # Files of some of them, for a shard or a subset
-    files.name(i)                  # its path, or file and row, for a message
+    images = split.train           # LazyImages: len(images), images.labels (N,) int64
+    image = images.read(i)         # PIL image, RGB, of any size; raises BadImage with the path
+    images.take(rows)              # LazyImages of some rows, for a shard or a subset
+    images.name(i)                 # the path, or file and row, for a message
 
-It pickles and forks cheaply (one pyarrow array of paths, about as many bytes as they have letters; no Python object for
-each), so it can be handed to worker processes. `memory.load` turns it into `Images`.
+Worker processes receive a `LazyImages` cheaply: all paths are one pyarrow array, without a Python object for each.
+`memory.load_into_memory` reads a split of `LazyImages` into `TensorImages`.
 """
 
 import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -26,24 +26,27 @@ from torch import Tensor
 from longtail.data import decode
 from longtail.data.catalog import make_printable
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 class ImageIndex(Protocol):
-    """Where N images are."""
+    """The locations of N images."""
 
     def __len__(self) -> int: ...
     def name(self, i: int) -> str: ...  # for a message
-    def key(self, i: int) -> bytes: ...  # what stays the same where the whole set is moved
+    def key(self, i: int) -> bytes: ...  # stays the same if the whole set is moved
     def source(self, i: int) -> decode.Source: ...
-    def size(self, i: int) -> int: ...  # bytes; -1 if it is not there
+    def size(self, i: int) -> int: ...  # bytes; -1 if the image is missing
     def take(self, rows: np.ndarray) -> "ImageIndex": ...
 
 
 @dataclass(frozen=True)
 class PathIndex:
-    """Paths below a folder (or absolute), as bytes of any encoding in one pyarrow array."""
+    """N paths below a folder (or absolute), as bytes of any encoding in one pyarrow array."""
 
     folder: str
-    array: object  # pa.LargeBinaryArray
+    array: "pa.LargeBinaryArray"
 
     def __len__(self) -> int:
         return len(self.array)
@@ -69,7 +72,7 @@ class PathIndex:
 
 @dataclass(frozen=True)
 class LazyImages:
-    """Places of N images, their labels (N,) int64, and how many processes decode them (None: as many as there are cores)."""
+    """The index of N images, their labels (N,) int64, and the number of processes that decode (None: one for each core)."""
 
     index: ImageIndex
     labels: Tensor
@@ -79,25 +82,25 @@ class LazyImages:
         return len(self.labels)
 
     def name(self, i: int) -> str:
-        """Where the i-th image is."""
+        """Return the location of the i-th image for a message."""
         return self.index.name(i)
 
     def read(self, i: int, min_side: int | None = None) -> Image.Image:
-        """The i-th image, RGB; see `decode.read`. Raises BadImage."""
+        """Read the i-th image as RGB, as `decode.read_image` does; raises BadImage."""
         return decode.read_image(self.index.source(i), self.name(i), min_side)
 
-    def look(self, i: int, whole: bool = False) -> decode.ImageHeader:
-        """What its header says; see `decode.look`. Raises BadImage."""
+    def read_header(self, i: int, whole: bool = False) -> decode.ImageHeader:
+        """Read the header of the i-th image, as `decode.read_header` does; raises BadImage."""
         return decode.read_header(self.index.source(i), self.name(i), whole)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "LazyImages":
-        """Some of them, in the order asked for."""
+        """Return some of the images, in the order of `rows`."""
         rows = np.asarray(rows, dtype=np.int64)
         return replace(self, index=self.index.take(rows), labels=self.labels[torch.from_numpy(rows)])
 
     def digest(self) -> str:
-        """Sha256 of the labels, the paths as listed, and the sizes in bytes; no image is read."""
-        sha = hashlib.sha256(np.ascontiguousarray(self.labels.numpy(), dtype="<i8"))
+        """Compute the sha256 of the labels, the paths as listed, and the sizes in bytes; no image is read."""
+        sha = hashlib.sha256(self.labels.numpy().astype("<i8").tobytes())
         for i in range(len(self)):
             sha.update(b"%b\0%d\0" % (self.index.key(i), self.index.size(i)))
         return sha.hexdigest()

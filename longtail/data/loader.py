@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.augment.transform import Compose, select_rows
+from longtail.augment.transform import Compose, Draw, select_rows
+from longtail.data.lazy import LazyImages
 from longtail.data.samplers import SAMPLERS, Sampler
 from longtail.data.seeding import derive_seed
 from longtail.data.split import Split, TensorImages
 from longtail.errors import LongtailError
+
+EpochPlan = tuple[Tensor, list[list[Draw]]]  # positions of this rank's images, and the draws of each view for them
 
 
 @dataclass
@@ -23,13 +26,13 @@ class Batch:
     progress: Tensor
 
     def __getitem__(self, rows: slice) -> "Batch":
-        """Some of its images."""
+        """Return a batch of some of the images."""
         return Batch([view[rows] for view in self.views], self.y[rows], self.index[rows], self.progress)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Augmented uint8 views of some whole batches; `batch(i)` is the i-th."""
+    """Augmented uint8 views of some whole batches."""
 
     views: list[Tensor]
     y: Tensor
@@ -40,27 +43,43 @@ class Chunk:
         return len(self.y) // self.batch_size
 
     def batch(self, i: int, progress: Tensor) -> Batch:
-        """The i-th batch, views still uint8."""
+        """Return the i-th batch, views still uint8."""
         rows = slice(i * self.batch_size, (i + 1) * self.batch_size)
         return Batch([view[rows] for view in self.views], self.y[rows], self.index[rows], progress)
 
 
-class Loader:
-    """Chunks of an epoch, the same for the same seed, stage and epoch, whatever the device and the chunk size.
+@dataclass(frozen=True)
+class StreamedChunk:
+    """A chunk that keeps no batches: call `batch` once for each batch, in order."""
 
-    A last batch that would not be full is left out; the images of it change with every epoch. Of `ranks` processes each
-    draws order and augmentation of whole batches and computes its own equal part of every one. Raises LongtailError if the
-    batch is larger than the training set.
+    batches: Iterator[Batch]
+    steps: int
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def batch(self, i: int, progress: Tensor) -> Batch:
+        """Return the next batch, views still uint8."""
+        batch = next(self.batches)
+        return Batch(batch.views, batch.y, batch.index, progress)
+
+
+class Loader:
+    """A loader of the chunks of an epoch; the same seed, stage and epoch give the same chunks on every device.
+
+    A last batch that is not full is left out; its images change with every epoch. Every rank draws order and augmentation
+    of whole batches and computes its equal share of each batch. Raises LongtailError if the batch is larger than the
+    training set.
     """
 
     def __init__(
         self,
         split: Split,
-        views: Sequence[Compose],
+        transforms: Sequence[Compose],
         batch_size: int,
         seed: int,
         device: torch.device,
-        chunk: int,
+        chunk_size: int,
         rank: int = 0,
         world_size: int = 1,
     ):
@@ -71,36 +90,43 @@ class Loader:
             )
         self.counts, self.labels = split.classes.counts, split.train.labels
         self.y = split.train.labels.to(device)
-        self.views, self.batch_size, self.seed, self.device = list(views), batch_size // world_size, seed, device
+        self.transforms, self.batch_size = list(transforms), batch_size // world_size
+        self.seed, self.device = seed, device
         self.world_size, self.steps = world_size, len(split.train) // batch_size
-        self.own = torch.arange(self.steps * batch_size).view(self.steps, world_size, -1)[:, rank].flatten()
+        # places of this rank's images in the epoch: its share of batch 0, of batch 1, ...
+        self.places = torch.arange(self.steps * batch_size).view(self.steps, world_size, -1)[:, rank].flatten()
         self.hold(split.train)
-        self.chunk = max(chunk // self.batch_size, 1) * self.batch_size
+        self.chunk_size = max(chunk_size // self.batch_size, 1) * self.batch_size
 
-    def hold(self, train: TensorImages) -> None:
-        """Put the images where batches are made of them."""
-        self.images, self.size = train.images.to(self.device), tuple(train.images.shape[-2:])
+    def hold(self, train: TensorImages | LazyImages) -> None:
+        """Put the training images on the device."""
+        assert isinstance(train, TensorImages)
+        self.images, self.size = train.images.to(self.device), (train.images.shape[-2], train.images.shape[-1])
 
     def epoch(
         self, epoch: int, stage: int = 0, samplers: Sequence[str | Sampler] = ("instance",)
-    ) -> Iterator[tuple[Chunk, ...]]:
-        """The epoch's chunks, a tuple with one chunk for each sampler."""
-        plans = [self._plan(name, (self.seed, stage, epoch, place)) for place, name in enumerate(samplers)]
-        for start in range(0, len(self.own), self.chunk):
-            rows = slice(start, min(start + self.chunk, len(self.own)))
-            yield tuple(self._chunk(order, draws, rows) for order, draws in plans)
+    ) -> Iterator[tuple[Chunk | StreamedChunk, ...]]:
+        """Yield the epoch's chunks, a tuple with one chunk for each sampler."""
+        plans = [self.plan_epoch(name, (self.seed, stage, epoch, i)) for i, name in enumerate(samplers)]
+        for start in range(0, len(self.places), self.chunk_size):
+            rows = slice(start, min(start + self.chunk_size, len(self.places)))
+            yield tuple(self.build_chunk(order, draws, rows) for order, draws in plans)
 
-    def _plan(self, sampler: str | Sampler, key: tuple[int, ...]) -> tuple[Tensor, list]:
+    def plan_epoch(self, sampler: str | Sampler, key: tuple[int, ...]) -> EpochPlan:
+        """Draw the order and the augmentation of an epoch from a key, and keep this rank's share."""
         generator = torch.Generator().manual_seed(derive_seed(*key))
-        order, total = (
-            (sampler if callable(sampler) else SAMPLERS[sampler])(self.labels, self.counts, generator),
-            len(self.own) * self.world_size,
-        )
-        draws = [view.draw(total, self.size, generator) for view in self.views]
-        return order[self.own], [select_rows(draw, self.own) for draw in draws]
+        sample = sampler if callable(sampler) else SAMPLERS[sampler]
+        order, total = sample(self.labels, self.counts, generator), len(self.places) * self.world_size
+        # drawn for the whole epoch at once and for all ranks: neither chunk size nor world size changes a number
+        draws = [transform.draw(total, self.size, generator) for transform in self.transforms]
+        return order[self.places], [select_rows(draw, self.places) for draw in draws]
 
-    def _chunk(self, order: Tensor, draws: list, rows: slice) -> Chunk:
+    def build_chunk(self, order: Tensor, draws: list[list[Draw]], rows: slice) -> Chunk:
+        """Augment the images at some rows of the plan, one view for each transform."""
         index = order[rows].to(self.device)
         images = self.images[index]
-        views = [view.apply(images, select_rows(draw, rows)) for view, draw in zip(self.views, draws, strict=True)]
+        views = [
+            transform.apply(images, select_rows(draw, rows))
+            for transform, draw in zip(self.transforms, draws, strict=True)
+        ]
         return Chunk(views, self.y[index], index, self.batch_size)

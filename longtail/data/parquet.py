@@ -1,84 +1,200 @@
-"""Images in parquet files of the Hugging Face layout: an `image` struct of bytes and path, and an integer `label`."""
+"""Images and labels in parquet files of the Hugging Face layout: a struct of bytes and path, and a label, in each row."""
 
-import io
 import json
+import os
+import threading
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from longtail.data.classes import RawSplit
 from longtail.errors import LongtailError
 
-
-@dataclass(frozen=True)
-class ParquetImages:
-    """Encoded images of one file, their labels (N,) int64 and the class names."""
-
-    path: Path
-    encoded: list[bytes]
-    labels: np.ndarray
-    names: list[str]
-
-
-def read_parquet(path: Path, classes: int) -> ParquetImages:
-    """Read the encoded images of one file; raises LongtailError if it is missing, broken or of another layout."""
+if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.exists():
-        raise LongtailError(f"{path} is missing; the folder must hold train.parquet and test.parquet")
+IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "fine_label")
+READ_LOCK = threading.Lock()  # a parquet reader serves one thread at a time
+
+
+@dataclass(frozen=True)
+class ParquetIndex:
+    """N images as rows of parquet files, numbered across the files.
+
+    A group of rows is read at a time and the last few groups are kept, so ascending rows are read fastest.
+    """
+
+    files: tuple[str, ...]
+    ends: tuple[int, ...]  # rows up to the end of each file
+    rows: np.ndarray  # (N,) int64
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def locate(self, i: int) -> tuple[str, int]:
+        """Return the file of the i-th image, and its row there."""
+        file, row = find_block(self.ends, int(self.rows[i]))
+        return self.files[file], row
+
+    def key(self, i: int) -> bytes:
+        path, row = self.locate(i)
+        return f"{os.path.basename(path)}:{row}".encode()
+
+    def name(self, i: int) -> str:
+        return "{}, row {}".format(*self.locate(i))
+
+    def source(self, i: int) -> bytes | str:
+        path, row = self.locate(i)
+        with READ_LOCK:
+            group, row = find_block(open_shard(path).ends, row)
+            contents, paths = read_image_group(path, group)
+        if content := contents[row].as_py():
+            return content
+        # without bytes, the path names a file beside the parquet file
+        relative = paths[row].as_py() if paths is not None else None
+        return os.path.join(os.path.dirname(path), relative) if relative else b""
+
+    def size(self, i: int) -> int:
+        return len(self.source(i))
+
+    def take(self, rows: np.ndarray) -> "ParquetIndex":
+        return ParquetIndex(self.files, self.ends, self.rows[rows])
+
+
+def find_block(ends: tuple[int, ...], row: int) -> tuple[int, int]:
+    """Return the number of the block that holds a row, and the row within the block; `ends` are rows up to each end."""
+    block = bisect_right(ends, row)
+    return block, row - (ends[block - 1] if block else 0)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """An open parquet file: its reader, the names of its two columns, and the rows up to the end of each group."""
+
+    reader: "pq.ParquetFile"
+    image: str
+    label: str
+    ends: tuple[int, ...]
+
+
+@lru_cache(maxsize=64)
+def open_shard(path: str) -> Shard:
+    """Open a parquet file; raises LongtailError if it is missing, broken or of another layout."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        table = pq.read_table(path)
-        image = "image" if "image" in table.column_names else "img"
-        label = next(name for name in ("label", "fine_label") if name in table.column_names)
-        encoded = table[image].combine_chunks().field("bytes").to_pylist()
-        if table[label].null_count or not pa.types.is_integer(table[label].type):
-            raise TypeError(f"the labels are {table[label].type} with {table[label].null_count} missing")
-        labels = np.asarray(table[label].to_numpy(), dtype=np.int64)
-    except (pa.ArrowException, OSError, KeyError, StopIteration, TypeError, ValueError, AttributeError) as error:
+        reader = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable_error(path, error) from error
+    names = reader.schema_arrow.names
+    image, label = (next((name for name in known if name in names), None) for known in (IMAGE_COLUMNS, LABEL_COLUMNS))
+    if image is None or label is None:
+        raise LongtailError(f"{path} needs the columns image and label; it has {', '.join(names)}")
+    kind = reader.schema_arrow.field(image).type
+    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0) and not is_binary(kind):
+        raise LongtailError(f"{path}: column {image} is {kind}; it must be a struct with bytes, or binary")
+    sizes = (reader.metadata.row_group(g).num_rows for g in range(reader.num_row_groups))
+    return Shard(reader, image, label, tuple(accumulate(sizes)))
+
+
+def is_binary(kind: "pa.DataType") -> bool:
+    """Return whether a pyarrow type is bytes."""
+    import pyarrow as pa
+
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+@lru_cache(maxsize=4)
+def read_image_group(path: str, group: int) -> tuple["pa.Array", "pa.Array | None"]:
+    """Read the bytes of the images in a group of rows, and their paths if the file has any."""
+    column = read_column(path, open_shard(path).image, group)
+    if is_binary(column.type):
+        return column, None
+    fields = dict(zip((field.name for field in column.type), column.flatten(), strict=True))
+    return fields["bytes"], fields.get("path")
+
+
+def read_column(path: str, name: str, group: int | None = None) -> "pa.Array":
+    """Read one column of a parquet file, or of a group of its rows; raises LongtailError if it is damaged."""
+    import pyarrow as pa
+
+    reader = open_shard(path).reader
+    try:
+        table = reader.read([name]) if group is None else reader.read_row_group(group, [name])
+        return pa.concat_arrays(table.column(0).chunks) if table.num_rows else table.column(0).combine_chunks()
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable_error(path, error) from error
+
+
+def clear_caches() -> None:
+    """Close all open parquet files and drop the groups of rows that are kept."""
+    read_image_group.cache_clear()
+    open_shard.cache_clear()
+
+
+def unreadable_error(path: str, error: Exception) -> LongtailError:
+    """Return the error for a file that is not parquet, or is damaged."""
+    return LongtailError(f"{path} is not a readable parquet file: {' '.join(str(error).split())[:160]}")
+
+
+def read_raw_split(files: Sequence[Path]) -> RawSplit:
+    """List all rows of parquet files; classes take their names from the schema, or else from the labels themselves.
+
+    Raises LongtailError for a file that cannot be read, and for labels that are missing or have no name.
+    """
+    clear_caches()  # a file may have changed since it was last opened
+    codes: list[np.ndarray] = []
+    code_by_name: dict[str, int] = {}
+    for path in map(str, files):
+        labels = read_column(path, open_shard(path).label)
+        declared = read_class_names(path)
+        for name in declared or ():
+            code_by_name.setdefault(name, len(code_by_name))
+        encoded = encode_labels(path, labels)
+        names = [get_class_name(path, value, declared) for value in encoded.dictionary.to_pylist()]
+        table = np.array([code_by_name.setdefault(name, len(code_by_name)) for name in names], dtype=np.int64)
+        codes.append(table[encoded.indices.to_numpy(zero_copy_only=False)])
+    ends = tuple(accumulate(map(len, codes)))
+    index = ParquetIndex(tuple(map(str, files)), ends, np.arange(ends[-1]))
+    return RawSplit(index, np.concatenate(codes), list(code_by_name))
+
+
+def encode_labels(path: str, labels: "pa.Array") -> "pa.DictionaryArray":
+    """Encode labels as a dictionary array; raises LongtailError unless all are whole numbers or text."""
+    import pyarrow as pa
+
+    kind = labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if labels.null_count or not (is_text or pa.types.is_integer(kind)):
         raise LongtailError(
-            f"{path} is not a readable parquet file with columns image (struct with bytes) and label: {_line(error)}"
-        ) from error
-    if len(labels) == 0 or labels.min() < 0 or labels.max() >= classes:
-        raise LongtailError(f"{path} must hold labels 0 to {classes - 1}; found {_range(labels)}")
-    return ParquetImages(path, encoded, labels, _class_names(table.schema, label, classes))
+            f"{path}: the labels are {kind} with {labels.null_count} missing; "
+            "they must be whole numbers or names, for every row"
+        )
+    return labels if pa.types.is_dictionary(labels.type) else labels.dictionary_encode()
 
 
-def decode(file: ParquetImages, rows: Sequence[int], size: tuple[int, int]) -> Tensor:
-    """Decode chosen rows to RGB (N, 3, H, W) uint8; raises LongtailError naming the row that cannot be or has another size."""
-    from PIL import Image
-
-    out = np.empty((len(rows), *size, 3), dtype=np.uint8)
-    for place, row in enumerate(rows):
-        try:
-            with Image.open(io.BytesIO(file.encoded[row])) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except (OSError, TypeError, ValueError, SyntaxError) as error:
-            raise LongtailError(f"{file.path}, row {row}: not a readable image ({_line(error)})") from error
-        if pixels.shape[:2] != size:
-            found, asked = (" x ".join(map(str, s)) for s in (pixels.shape[:2], size))
-            raise LongtailError(f"{file.path}, row {row}: the image is {found}, expected {asked}")
-        out[place] = pixels
-    return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
+def get_class_name(path: str, value: int | str, declared: list[str] | None) -> str:
+    """Return the class name of a label; raises LongtailError for a number that the schema gives no name."""
+    if declared is None or isinstance(value, str):
+        return str(value)
+    if not 0 <= value < len(declared):
+        raise LongtailError(f"{path}: label {value} has no name; the schema names {len(declared)} classes, from 0")
+    return declared[value]
 
 
-def _class_names(schema, label: str, classes: int) -> list[str]:
+def read_class_names(path: str) -> list[str] | None:
+    """Return the class names in Hugging Face's metadata, or None if there are none."""
+    shard = open_shard(path)
     try:
-        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-        names = features[label]["names"]
+        metadata = json.loads(shard.reader.schema_arrow.metadata[b"huggingface"])
+        return list(metadata["info"]["features"][shard.label]["names"])
     except (KeyError, TypeError, ValueError):
-        return [str(c) for c in range(classes)]
-    if len(names) != classes:
-        raise LongtailError(f"the parquet file names {len(names)} classes, expected {classes}; is it the other CIFAR?")
-    return list(names)
-
-
-def _range(labels: np.ndarray) -> str:
-    return f"{labels.min()} to {labels.max()}" if len(labels) else "no rows"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+        return None

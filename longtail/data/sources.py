@@ -1,4 +1,4 @@
-"""Data sets by name or by path, ready as splits."""
+"""Loading of data sets by name or by path: digits-lt, CIFAR-LT, the published lists and custom data become splits."""
 
 import os
 from dataclasses import replace
@@ -17,17 +17,18 @@ from longtail.data.published import LISTS, list_published_data
 from longtail.data.split import ClassTable, Split, TensorImages
 from longtail.errors import LongtailError, expand_path, unknown_name
 
-DIGITS_TEST, DIGITS_LARGEST = 70, 104  # a class; the rarest digit has 174 images
+DIGITS_TEST, DIGITS_LARGEST = 70, 104  # images per class; the rarest digit has 174
 CIFAR_IMAGES = 50_000
 
 
 def load_split(
     data: str, imbalance: float | None, root: str | None = None, reading: ReadOptions = ReadOptions()
 ) -> Split:
-    """The named data set, or one's own at a path; its draws are the same every time (seed 0), whatever the training seed.
+    """Load a known data set by name, or custom data by path; draws use seed 0, whatever the training seed.
 
-    An imbalance of None leaves a set as it is. What fits in memory is read, every image brought to `reading.size`; the
-    rest stays `Files`. Raises LongtailError for an unknown name, and for files that are missing, broken or too few.
+    An imbalance of None leaves a set as it is. A set that fits in memory is read and its images are brought to
+    `reading.size`; a larger one becomes `LazyImages`. Raises LongtailError for an unknown name, and for files that are
+    missing, broken or too few.
     """
     if not isinstance(root, str | os.PathLike | None):
         raise LongtailError(f"root is {root!r}; it takes the path of a folder")
@@ -48,26 +49,28 @@ def load_split(
 
 
 def average_pixels(split: Split, size: int | None) -> Split:
-    """The images of a known set averaged in squares of pixels to a side of `size`; None leaves them as they are.
+    """Average the images of a known set in squares of pixels to (N, 3, size, size); None leaves the images as they are.
 
-    Raises LongtailError where `size` does not divide their side.
+    Raises LongtailError if `size` does not divide their side.
     """
-    side = split.train.images.shape[-1]
-    if size in (None, side):
+    train, test = split.train, split.test
+    assert isinstance(train, TensorImages) and isinstance(test, TensorImages)
+    side = train.images.shape[-1]
+    if size is None or size == side:
         return split
     if side % size:
         raise LongtailError(
-            f"{split.name} has images of {side} x {side}; the views are for {size} x {size}, which does not divide them"
+            f"{split.name} has images of {side} x {side}; the views are for {size} x {size}, and {size} does not divide {side}"
         )
 
-    def shrunk(part: TensorImages) -> TensorImages:
-        return TensorImages(avg_pool2d(part.images.float(), side // size).round().byte(), part.labels)
+    def average(subset: TensorImages) -> TensorImages:
+        return TensorImages(avg_pool2d(subset.images.float(), side // size).round().byte(), subset.labels)
 
-    return replace(split, train=shrunk(split.train), test=shrunk(split.test))
+    return replace(split, train=average(train), test=average(test))
 
 
 def list_data(data: str, root: str | None, reading: ReadOptions) -> Listing:
-    """What is listed of one's own data or of published lists, before any image is read."""
+    """List custom data or published lists before any image is read; raises LongtailError for an unknown name."""
     if data in LISTS:
         refuse_custom_subsets(data, reading)
         return list_published_data(data, root)
@@ -77,49 +80,50 @@ def list_data(data: str, root: str | None, reading: ReadOptions) -> Listing:
 
 
 def refuse_custom_subsets(data: str, reading: ReadOptions) -> None:
-    """Raise LongtailError for parts of one's own beside a known set."""
+    """Raise LongtailError if options name or hold out a subset that a known set has already."""
     for flag in ("val", "test", "test_share"):
         if getattr(reading, flag):
-            raise LongtailError(f"{data} has its own test part; leave --{flag.replace('_', '-')} out")
+            raise LongtailError(f"{data} has a test subset already; leave --{flag.replace('_', '-')} out")
 
 
 def load_digits_lt(imbalance: float, root: str | None = None) -> Split:
-    """Scikit-learn's 1,797 handwritten digits of 8 x 8: a balanced test part of 70 a class, a training part of at most 104."""
+    """Load scikit-learn's 1,797 handwritten digits of 8 x 8, with 70 test images and at most 104 training images per class."""
     from sklearn.datasets import load_digits
 
     if root is not None:
         raise LongtailError("digits-lt comes with scikit-learn and reads no files; leave --root out")
-    found = load_digits()
-    gray = torch.from_numpy((found.images * (255 / 16)).round().astype(np.uint8))
-    images, labels = gray[:, None].repeat(1, 3, 1, 1), torch.from_numpy(found.target.astype(np.int64))
+    digits = load_digits()
+    gray = torch.from_numpy((digits.images * (255 / 16)).round().astype(np.uint8))
+    images, labels = gray[:, None].repeat(1, 3, 1, 1), torch.from_numpy(digits.target.astype(np.int64))
     counts = exponential_counts(10, DIGITS_LARGEST, imbalance)
-    pools = np.reshape(long_tailed_indices(labels, [DIGITS_TEST + DIGITS_LARGEST] * 10), (10, -1))
+    # test images come first in each pool, so they are the same for every imbalance
+    pools = np.array(long_tailed_indices(labels, [DIGITS_TEST + DIGITS_LARGEST] * 10)).reshape(10, -1)
     test = pools[:, :DIGITS_TEST].ravel()
     train = np.concatenate([pool[DIGITS_TEST : DIGITS_TEST + n] for pool, n in zip(pools, counts, strict=True)])
     names = [str(digit) for digit in range(10)]
-    part = {"train": TensorImages(images[train], labels[train]), "test": TensorImages(images[test], labels[test])}
-    return Split("digits-lt", ClassTable.from_labels(names, part["train"].labels), **part)
+    every = TensorImages(images, labels)
+    return Split("digits-lt", ClassTable.from_labels(names, labels[train]), every.take(train), every.take(test))
 
 
 def load_cifar_lt(name: str, imbalance: float, root: str | None) -> Split:
-    """CIFAR-10-LT or CIFAR-100-LT with the exponential profile of the literature (Cui et al. 2019; Cao et al. 2019).
+    """Load CIFAR-10-LT or CIFAR-100-LT with the exponential profile of the literature (Cui et al. 2019; Cao et al. 2019).
 
-    A full pool of equal classes is drawn from with seed 0; one that is long-tailed already is taken as drawn, in its order.
+    A balanced pool is drawn from with seed 0. A pool that is long-tailed already gives the first images of each class, in
+    its order.
     """
     pool = load_cifar_pool(name.removesuffix("-lt"), expand_path(root) if root else None)
     classes = len(pool.names)
     counts = exponential_counts(classes, CIFAR_IMAGES // classes, imbalance)
     positions = [np.flatnonzero(pool.train_labels == c) for c in range(classes)]
-    full = len({len(p) for p in positions}) == 1
-    if full:
+    is_balanced = len({len(p) for p in positions}) == 1
+    if is_balanced:
         kept = long_tailed_indices(pool.train_labels, counts)
     else:
         pairs = zip(positions, counts, pool.names, strict=True)
         kept = np.concatenate([take_first(p, n, label) for p, n, label in pairs]).tolist()
     train = TensorImages(pool.train_images(kept), torch.tensor(pool.train_labels[kept]))
-    notes = (
-        [] if full else ["the training pool is long-tailed already: the first images of each class were taken as drawn"]
-    )
+    note = "the training pool is long-tailed already: the first images of each class were taken in its order"
+    notes = [] if is_balanced else [note]
     return Split(name, ClassTable.from_labels(pool.names, train.labels), train, pool.test(), notes)
 
 

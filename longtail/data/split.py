@@ -1,7 +1,7 @@
-"""A data set: images in memory or left in their files, labels, and the one class table that all else reads.
+"""A data set: its images in memory or in their files, their labels, and the one class table that everything else reads.
 
-A part of a `Split` is `Images` (uint8 tensors of one size) or, where a set is too large for memory, `Files` (see
-files.py). Both have `labels`, a length, `take(rows)` and `digest()`; only `Images` has pixels.
+A subset of a `Split` is `TensorImages` (uint8 tensors of one size) or, for a set too large for memory, `LazyImages` (see
+lazy.py). Both have `labels`, a length, `take(rows)` and `digest()`; only `TensorImages` has pixels.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ class ClassTable:
 
     @classmethod
     def from_labels(cls, names: list[str], labels: Tensor) -> "ClassTable":
-        """The table of a training split, (N,) labels."""
+        """Count the training labels (N,) of each class."""
         return cls(tuple(names), tuple(torch.bincount(labels, minlength=len(names)).tolist()))
 
     def __len__(self) -> int:
         return len(self.names)
 
     def notes(self) -> list[str]:
-        """What a user should know of it."""
+        """Return a note on classes without training images, if there are any."""
         unseen = [name for name, count in zip(self.names, self.counts, strict=True) if not count]
         return [f"no training images of {len(unseen)} classes: {', '.join(unseen[:10])}"] if unseen else []
 
     @property
     def groups(self) -> list[str]:
-        """many, medium or few, a class."""
+        """Return "many", "medium" or "few" for each class."""
         return [shot_group(n) for n in self.counts]
 
 
@@ -53,20 +53,20 @@ class TensorImages:
         return len(self.labels)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "TensorImages":
-        """Some of them, in the order asked for."""
-        rows = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-        return TensorImages(self.images[rows], self.labels[rows])
+        """Return some of the images, in the order of `rows`."""
+        index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
+        return TensorImages(self.images[index], self.labels[index])
 
     def digest(self) -> str:
-        """Sha256 of the labels and pixels."""
-        sha = hashlib.sha256(np.ascontiguousarray(self.labels.numpy(), dtype="<i8"))
-        sha.update(np.ascontiguousarray(self.images.numpy()))
+        """Compute the sha256 of the labels and pixels."""
+        sha = hashlib.sha256(self.labels.numpy().astype("<i8").tobytes())
+        sha.update(np.ascontiguousarray(self.images.numpy()).data)
         return sha.hexdigest()
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training, test and perhaps validation images with the class table of training; notes are what the run tells its user."""
+    """Training, test and perhaps validation images with the class table of training; a run shows its user the notes."""
 
     name: str
     classes: ClassTable
@@ -77,17 +77,17 @@ class Split:
 
     @property
     def subsets(self) -> dict[str, TensorImages | LazyImages]:
-        """Those that there are, by name."""
-        found = {"train": self.train, "val": self.val, "test": self.test}
-        return {name: part for name, part in found.items() if part is not None}
+        """Return the subsets by name, "val" only if there is one."""
+        every = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: images for name, images in every.items() if images is not None}
 
     def describe(self) -> dict:
-        """What `split.json` holds: the class table and hashes of what was trained and tested on."""
+        """Return the content of `split.json`: the class table, and the size and hash of each subset."""
         table = {"data": self.name, "classes": list(self.classes.names), "train_counts": list(self.classes.counts)}
-        sizes = {f"{name}_images": len(part) for name, part in self.subsets.items()}
+        sizes = {f"{name}_images": len(images) for name, images in self.subsets.items()}
         shape = None if isinstance(self.train, LazyImages) else list(self.train.images.shape[1:])
         return table | sizes | {"image_shape": shape} | {f"{name}_sha256": self.digest(name) for name in self.subsets}
 
-    def digest(self, part: str) -> str | None:
-        """Sha256 of the "train", "val" or "test" part; see there."""
-        return self.subsets[part].digest() if part in self.subsets else None
+    def digest(self, subset: str) -> str | None:
+        """Return the sha256 of a subset, or None if there is none of that name."""
+        return self.subsets[subset].digest() if subset in self.subsets else None

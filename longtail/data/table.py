@@ -1,4 +1,4 @@
-"""Tables and lists of paths: CSV and TSV with a header `path,label[,split]`, and the field's `path label` lists."""
+"""Tables and lists of paths: CSV and TSV with a header `path,label[,split]`, and lists of `path label` lines."""
 
 import csv
 from collections.abc import Iterator
@@ -10,34 +10,34 @@ from longtail.data.folder import SUBSET_NAMES
 from longtail.errors import LongtailError, unknown_name
 
 
-def read_table(file: Path, part: str, root: Path | None = None) -> dict[str, RawSplit]:
-    """The parts that a table's column `split` names, or all of it as `part`; paths are below `root` or the file's folder.
+def read_table(file: Path, subset: str, root: Path | None = None) -> dict[str, RawSplit]:
+    """Read the subsets that a table's column `split` names; rows without that column belong to `subset`.
 
-    Raises LongtailError with the line of whatever is wrong.
+    Paths are below `root`, or else the file's folder. Raises LongtailError that names the line of a fault.
     """
-    found: dict[str, RawSplitBuilder] = {}
+    builders: dict[str, RawSplitBuilder] = {}
     rows = read_list_rows(file) if file.suffix.lower() in LISTS else read_table_rows(file)
     try:
         for path, label, named in rows:
-            found.setdefault(named or part, RawSplitBuilder()).add(path, label)
+            builders.setdefault(named or subset, RawSplitBuilder()).add(path, label)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LongtailError(f"{file} cannot be read as a text file in UTF-8: {error}") from error
-    if not found:
+    if not builders:
         raise LongtailError(f"{file} lists no images")
-    return {name: grown.part(root or file.parent) for name, grown in found.items()}
+    return {name: builder.build(root or file.parent) for name, builder in builders.items()}
 
 
 def read_lines(file: Path) -> Iterator[str]:
-    """The lines of a text file in UTF-8; raises LongtailError where zero bytes tell that it is none."""
+    """Yield the lines of a text file in UTF-8; raises LongtailError for zero bytes, which UTF-16 has."""
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         for line in lines:
             if "\0" in line:
-                raise LongtailError(f"{file} holds zero bytes, so it is no text in UTF-8; save it anew as UTF-8")
+                raise LongtailError(f"{file} holds zero bytes, so it is not text in UTF-8; save it again as UTF-8")
             yield line
 
 
 def read_list_rows(file: Path) -> Iterator[tuple[str, str, None]]:
-    """Path and label of each line; the label is what follows the last blank, so paths may have blanks."""
+    """Yield path and label of each line; the label follows the last blank, so paths may have blanks."""
     for number, line in enumerate(read_lines(file), 1):
         if not line.strip():
             continue
@@ -48,7 +48,7 @@ def read_list_rows(file: Path) -> Iterator[tuple[str, str, None]]:
 
 
 def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
-    """Path, label and part (None without that column) of each line below the header."""
+    """Yield path, label and subset of each line below the header; the subset is None without a column `split`."""
     reader = csv.reader(read_lines(file), delimiter=detect_delimiter(file))
     header = [name.strip().lower() for name in next(reader, [])]
     if missing := [name for name in ("path", "label") if name not in header]:
@@ -70,14 +70,15 @@ def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
 
 
 def detect_delimiter(file: Path) -> str:
-    """A tab in .tsv; in .csv whichever of , ; and tab the header has most of, as spreadsheets differ by country."""
+    """Return a tab for .tsv, and for .csv the most frequent of , ; and tab in the header."""
+    # spreadsheets write , or ; into .csv, depending on the country
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         header = lines.readline()
     return "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
 
 
 def parse_subset_name(text: str, where: str) -> str:
-    """The part that a cell of the column `split` means; raises LongtailError for another word."""
+    """Return the subset that a cell of the column `split` names; raises LongtailError for any other word."""
     try:
         return SUBSET_NAMES[text.strip().lower()]
     except KeyError:

@@ -1,16 +1,17 @@
-"""Processes that decode image files while the device computes; what comes back is the same for any number of them."""
+"""Worker processes that decode image files while the device computes; results do not depend on their number."""
 
 import multiprocessing
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from longtail.augment import TransformSet
 from longtail.data.decode import BadImage, suppress_pillow_warnings
@@ -19,106 +20,114 @@ from longtail.data.lazy import LazyImages
 from longtail.data.seeding import derive_seed, preserve_random_state, seed_everything
 from longtail.errors import LongtailError
 
+T = TypeVar("T")
+
 MAX_WORKERS = 16
 
 
 def count_workers(asked: int | None) -> int:
-    """Processes that decode: as asked, else a core each but for the one that trains; none where none may be started.
+    """Return the number of processes that decode: as asked, else one for each core except the one that trains.
 
-    Raises LongtailError for a number below 0.
+    A daemonic process may start none and returns 0. Raises LongtailError for a number below 0.
     """
     if asked is not None and (type(asked) is not int or asked < 0):
-        raise LongtailError(f"workers is {asked!r}; it is a number of processes, or 0 for none")
+        raise LongtailError(f"workers is {asked!r}; it must be a number of processes, or 0 for none")
     if multiprocessing.current_process().daemon:
         return 0
     if asked is not None:
         return asked
+    # a container or a batch system may allow fewer cores than the machine has, and ranks share them
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(max(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1, 0), MAX_WORKERS)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Images to decode: their positions, and the seed of each one's views if those are random."""
+    """Images to decode: their positions, and a seed for the random views of each."""
 
     rows: list[int]
     seeds: list[int]
 
 
 @dataclass(frozen=True)
-class Decoder:
-    """What a worker does: each view of each image of some jobs, -> for each job its views (N, 3, S, S) uint8.
+class Decoder(Dataset):
+    """The data set that workers index with a list of jobs: -> for each job its views (N, 3, S, S) uint8.
 
-    An image that cannot be read is returned as the message, as an exception would lose its type on the way.
+    An unreadable image gives its message instead, since the error would lose its type on the way between processes.
     """
 
-    files: LazyImages
-    views: Sequence[Callable[[Image.Image], np.ndarray]]
-    min_side: int | None  # see `decode.read`
+    images: LazyImages
+    transforms: Sequence[Callable[[Image.Image], np.ndarray]]
+    min_side: int | None  # for `decode.read_image`
 
     def __getitem__(self, jobs: list[Job]) -> list[list[Tensor]] | str:
         try:
+            # without workers this runs in the caller's process, whose random state must stay as it is
             with suppress_pillow_warnings(), preserve_random_state():
                 return [self.decode(job) for job in jobs]
         except BadImage as error:
             return str(error)
 
     def decode(self, job: Job) -> list[Tensor]:
-        """One job's views."""
-        found = [[] for _ in self.views]
+        """Decode the images of one job, one view (N, 3, S, S) for each transform."""
+        views: list[list[np.ndarray]] = [[] for _ in self.transforms]
         for row, seed in zip(job.rows, job.seeds, strict=True):
-            image = self.files.read(row, self.min_side)
-            for number, view in enumerate(self.views):
+            image = self.images.read(row, self.min_side)
+            for number, transform in enumerate(self.transforms):
                 seed_everything(derive_seed(seed, number))
-                found[number].append(view(image).transpose(2, 0, 1))
-        return [torch.from_numpy(np.stack(images)) for images in found]
+                views[number].append(transform(image).transpose(2, 0, 1))
+        return [torch.from_numpy(np.stack(pixels)) for pixels in views]
 
 
 def decode_jobs(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[list[list[Tensor]]]:
-    """Each entry of jobs decoded, in order, at most two ahead for every worker.
+    """Yield each entry of jobs decoded, in order, at most two ahead for every worker.
 
     Raises LongtailError with the path of an image that cannot be read, and if a worker is killed.
     """
-    workers = count_workers(decoder.files.workers)
-    with warnings.catch_warnings():  # about more workers than cores, which is the user's choice
+    workers = count_workers(decoder.images.workers)
+    with warnings.catch_warnings():  # torch warns of more workers than cores, which is the user's choice
         warnings.simplefilter("ignore")
-        loader = DataLoader(
+        loader: DataLoader = DataLoader(
             decoder,
             batch_size=None,
             sampler=jobs,
             num_workers=workers,
-            collate_fn=identity,
+            collate_fn=return_unchanged,
             pin_memory=pin,
-            generator=torch.Generator(),  # its draw is not to be torch's own
+            generator=torch.Generator(),  # DataLoader draws a seed, which must not come from torch's global generator
         )
     try:
-        for found in loader:
-            if isinstance(found, str):
+        for decoded in loader:
+            if isinstance(decoded, str):
                 raise LongtailError(
-                    f"{found}; mend or remove that image, or train anew with --skip-bad, which leaves such out"
+                    f"{decoded}; repair or remove that image, or train again with --skip-bad, which leaves it out"
                 )
-            yield found
+            yield decoded
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise LongtailError(
-            f"one of the {workers} processes that decode images was killed, as happens where memory (or /dev/shm) runs out; "
+            f"one of the {workers} processes that decode images was killed, as happens when memory (or /dev/shm) runs out; "
             "ask for fewer --workers, or --workers 0"
         ) from error
 
 
-def identity(found: object) -> object:
-    """What the decoder returns is a batch already."""
-    return found
+def return_unchanged(decoded: T) -> T:
+    """Return the decoder's output, which is a batch already; workers need a function that can be pickled."""
+    return decoded
 
 
-def iterate_pixels(files: LazyImages, family: TransformSet, batch: int) -> Iterator[Tensor]:
-    """All images in their order as they are tested: (N, 3, S, S) uint8, `batch` at a time; of none, one batch of none."""
-    if not len(files):
-        yield torch.empty((0, 3, family.size, family.size), dtype=torch.uint8)
+def iterate_pixels(images: LazyImages, transform_set: TransformSet, batch_size: int) -> Iterator[Tensor]:
+    """Yield all images in order as they are evaluated, (N, 3, S, S) uint8, `batch_size` at a time.
+
+    An empty set yields one empty batch, so that callers always have a shape.
+    """
+    if not len(images):
+        yield torch.empty((0, 3, transform_set.size, transform_set.size), dtype=torch.uint8)
         return
-    sight = build_eval_transform(family)
-    starts = range(0, len(files), batch)
-    jobs = [[Job(list(rows), [0] * len(rows))] for rows in (range(s, min(s + batch, len(files))) for s in starts)]
-    for ((images,),) in decode_jobs(Decoder(files, [sight.view], sight.min_side), jobs, pin=False):
-        yield images
+    evaluation = build_eval_transform(transform_set)
+    batches = (range(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size))
+    jobs = [[Job(list(rows), [0] * len(rows))] for rows in batches]
+    decoder = Decoder(images, [evaluation.transform], evaluation.min_side)
+    for ((pixels,),) in decode_jobs(decoder, jobs, pin=False):
+        yield pixels

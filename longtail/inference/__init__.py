@@ -1,1 +1,1 @@
-"""Using a trained model: images from anywhere, predictions, a target class prior, export."""
+"""A trained model in use: images from files and arrays, predictions, a target class prior, export."""

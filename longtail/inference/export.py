@@ -1,4 +1,4 @@
-"""A trained model for use without this package: ONNX, checked against PyTorch, or safetensors."""
+"""Export of a trained model for use without this package: as ONNX, checked against PyTorch, or as safetensors."""
 
 import json
 import warnings
@@ -19,21 +19,26 @@ from longtail.runs.files import atomic_path
 from longtail.runs.finished import FinishedRun
 
 KINDS = ("onnx", "safetensors")
-TOLERANCE = 1e-3  # of logits, between PyTorch and ONNX Runtime
+TOLERANCE = 1e-3  # largest difference of a logit between PyTorch and ONNX Runtime
 
 
 class ExportedModel(nn.Module):
-    """What is exported: uint8 RGB (N, 3, H, W) and the log class prior (C,) of where it is used -> logits, probabilities.
+    """The exported network: uint8 RGB images (N, 3, H, W) and a log class prior (C,) -> logits and probabilities (N, C).
 
-    With the prior that the logits assume they are those of training; another one moves them (ECL, Eq. 2 and 4).
+    The prior is that of the images in use. The prior that the logits assume leaves them as trained; another one moves
+    them (ECL, Eq. 2 and 4).
     """
+
+    scale: Tensor
+    shift: Tensor
+    assumed: Tensor
 
     def __init__(self, method: Method, mean: list[float], std: list[float], expert: int | None):
         super().__init__()
         self.method, self.expert = deepcopy(method).cpu().float().eval(), expert
-        for part in self.method.modules():
-            if isinstance(part, Encoder):
-                part.half = False
+        for module in self.method.modules():
+            if isinstance(module, Encoder):
+                module.half = False
         normalize = Normalize(mean, std)
         self.register_buffer("scale", normalize.scale)
         self.register_buffer("shift", normalize.shift)
@@ -57,9 +62,10 @@ def export(
     *,
     selected: bool = False,
 ) -> tuple[Path, float]:
-    """Write the ensemble or expert k (from 0) of a finished run; -> the new file, and how far its logits are from PyTorch's.
+    """Write the ensemble or one expert (from 0) of a finished run; return the new file and its largest logit difference.
 
-    Raises LongtailError if it is there already, an extra package is missing, or the logits differ by more than a thousandth.
+    Raises LongtailError if the file exists, an extra package is missing, or a logit of ONNX Runtime differs from that of
+    PyTorch by more than a thousandth.
     """
     if kind not in KINDS:
         raise unknown_name("format", str(kind), KINDS)
@@ -68,71 +74,73 @@ def export(
     check_parent_folder(path)
     if path.exists():
         raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
-    described = run.model | {"data": run.recipe.data}
-    described |= {"expert": expert, "selected": selected}
+    metadata = run.model | {"data": run.recipe.data, "expert": expert, "selected": selected}
     with run.folder.report_damage("model.json"):
-        model = ExportedModel(method, described["transform"]["mean"], described["transform"]["std"], expert)
-        size = described["transform"]["size"]
-    described["log_prior_as_trained"] = model.assumed.tolist()
+        transform = metadata["transform"]
+        model, size = ExportedModel(method, transform["mean"], transform["std"], expert), transform["size"]
+    metadata["log_prior_as_trained"] = model.assumed.tolist()
     with atomic_path(path) as temporary:
         if kind == "onnx":
-            return path, write_onnx(model, size, described, temporary)
-        facts = {key: json.dumps(value) for key, value in described.items()}
-        temporary.write_bytes(save(select_tensors(method, expert), facts))
+            return path, write_onnx(model, size, metadata, temporary)
+        texts = {key: json.dumps(value) for key, value in metadata.items()}
+        temporary.write_bytes(save(select_tensors(method, expert), texts))
         return path, 0.0
 
 
 def select_tensors(method: Method, expert: int | None) -> dict[str, Tensor]:
-    """The tensors that logits need, of all experts or of one, named as in a model with one.
+    """Return the tensors that logits need: of all experts, or of one under the names of a model with one expert.
 
-    Raises LongtailError if the experts of the method share more than their images.
+    Raises LongtailError if the experts of the method share layers.
     """
     state = {name: value.cpu().contiguous() for name, value in method.inference_state().items()}
     if expert is None:
         return state
-    own, count = (
-        f"encoders.experts.{expert}.",
-        len({n.split(".")[2] for n in state if n.startswith("encoders.experts.")}),
-    )
-    found = {n.replace(own, "encoders.experts.0.", 1): v for n, v in state.items() if n.startswith(own)}
-    heads = {n: v for n, v in state.items() if not n.startswith("encoders.experts.")}
-    if not found or any(v.dim() == 0 or len(v) != count for v in heads.values()):
+    prefix = f"encoders.experts.{expert}."
+    experts = len({name.split(".")[2] for name in state if name.startswith("encoders.experts.")})
+    encoder = {n.replace(prefix, "encoders.experts.0.", 1): value for n, value in state.items() if n.startswith(prefix)}
+    heads = {name: value for name, value in state.items() if not name.startswith("encoders.experts.")}
+    if not encoder or any(value.dim() == 0 or len(value) != experts for value in heads.values()):
         raise LongtailError(f"the experts of {type(method).__name__} share layers; export the ensemble, or one as onnx")
-    return found | {name: value[expert : expert + 1].contiguous() for name, value in heads.items()}
+    return encoder | {name: value[expert : expert + 1].contiguous() for name, value in heads.items()}
 
 
-def write_onnx(model: ExportedModel, size: list[int], described: dict, path: Path) -> float:
-    """Export with a free number of images, and compare through ONNX Runtime; -> the largest difference of a logit."""
+def write_onnx(model: ExportedModel, size: list[int], metadata: dict, path: Path) -> float:
+    """Write a model as ONNX for any number of images; return the largest logit difference of ONNX Runtime from PyTorch."""
     with require_export_packages():
         import onnx
         import onnxruntime
         import onnxscript  # noqa: F401  torch needs it
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8, generator=generator)
-    names = {"input_names": ["images", "log_prior"], "output_names": ["logits", "probabilities"]}
     with warnings.catch_warnings(action="ignore"):
-        free = {"images": {0: torch.export.Dim("batch")}, "log_prior": None}
         program = torch.onnx.export(
-            model, (images, torch.zeros_like(model.assumed)), dynamo=True, dynamic_shapes=free, verbose=False, **names
+            model,
+            (images, torch.zeros_like(model.assumed)),
+            input_names=["images", "log_prior"],
+            output_names=["logits", "probabilities"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}, "log_prior": None},
+            dynamo=True,
+            verbose=False,
         )
-    props = {f"longtail.{key}": json.dumps(value) for key, value in described.items()}
-    proto = program.model_proto  # made anew each time
+    assert program is not None  # dynamo=True returns a program
+    props = {f"longtail.{key}": json.dumps(value) for key, value in metadata.items()}
+    proto = program.model_proto  # a new object at each access
     onnx.helper.set_model_props(proto, props)
     path.write_bytes(proto.SerializeToString())
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    images = torch.randint(0, 256, (7, 3, *size), dtype=torch.uint8, generator=generator)  # another number of them
+    images = torch.randint(0, 256, (7, 3, *size), dtype=torch.uint8, generator=generator)  # another batch size
     log_prior = torch.randn(len(model.assumed), generator=generator).log_softmax(-1)
-    found = session.run(["logits"], {"images": images.numpy(), "log_prior": log_prior.numpy()})[0]
+    (logits,) = session.run(["logits"], {"images": images.numpy(), "log_prior": log_prior.numpy()})
     with torch.no_grad():
-        difference = (torch.from_numpy(found) - model(images, log_prior)[0]).abs().max().item()
-    if not difference <= TOLERANCE:
-        raise LongtailError(f"the ONNX model's logits are {difference:.2g} from PyTorch's; it was not kept")
+        difference = (torch.from_numpy(logits) - model(images, log_prior)[0]).abs().max().item()
+    if not difference <= TOLERANCE:  # also true of nan
+        raise LongtailError(f"a logit of the ONNX model differs from PyTorch by {difference:.2g}; no file was written")
     return difference
 
 
 @contextmanager
 def require_export_packages() -> Iterator[None]:
-    """Say how to get the packages of the extra `export` where one is missing."""
+    """Raise LongtailError with the pip command if a package of the extra `export` is missing."""
     try:
         yield
     except ImportError as error:

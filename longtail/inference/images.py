@@ -1,4 +1,4 @@
-"""Images from wherever a user has them, a batch at a time, as a model is tested on them: (N, 3, S, S) uint8 RGB."""
+"""Images to predict, from files, arrays or tensors, transformed as for evaluation: (N, 3, S, S) uint8 RGB."""
 
 import csv
 import itertools
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,119 +25,123 @@ from longtail.errors import LongtailError, expand_path
 BATCH = 512  # images decoded and predicted at a time
 
 
-def find_images(given: Iterable[str], aside: list[str]) -> Iterator[str]:
-    """The images meant by files, folders (all below), and lists or tables of paths, one at a time.
+def find_images(names: Iterable[str], skipped: list[str]) -> Iterator[str]:
+    """Yield the image paths that files, folders (with all folders below), and lists or tables of paths name.
 
-    What a folder holds beside images is added to `aside`.
-    Raises LongtailError for what is not there, and for a folder or list without images.
+    Other files of a folder are appended to `skipped`. Raises LongtailError for a path that does not exist, and for a
+    folder or list without images.
     """
-    for word in given:
-        path = expand_path(word)
+    for name in names:
+        path = expand_path(name)
         if path.is_dir():
-            found = find_images_below(path, aside)
+            images = find_images_below(path, skipped)
         elif path.suffix.lower() in (*LISTS, *TABLES):
-            found = read_path_list(path)
+            images = read_path_list(path)
         elif path.exists() or path.is_symlink():
-            found = iter([str(path)])
+            images = iter([str(path)])
         else:
-            raise LongtailError(f"{word} is not there; images are files, folders, or lists of paths")
-        first = next(found, None)
+            raise LongtailError(f"{name} is not there; images are files, folders, or lists of paths")
+        first = next(images, None)
         if first is None:
-            raise LongtailError(f"{word} holds no images")
+            raise LongtailError(f"{name} holds no images")
         yield first
-        yield from found
+        yield from images
 
 
-def find_images_below(folder: Path, aside: list[str]) -> Iterator[str]:
-    """All images at any depth but hidden ones, in natural order; other files are added to `aside`."""
+def find_images_below(folder: Path, skipped: list[str]) -> Iterator[str]:
+    """Yield the paths of all images at any depth, without hidden ones, in natural order; append other files to `skipped`."""
     for name, is_folder in sorted(list_folder(folder), key=lambda entry: natural_key(entry[0])):
         for path in walk_files(folder, name) if is_folder else [name]:
             if is_image(folder / path):
                 yield str(folder / path)
             else:
-                aside.append(str(folder / path))
+                skipped.append(str(folder / path))
 
 
 def read_path_list(path: Path) -> Iterator[str]:
-    """The paths of a list (a line each, a label behind it is left out) or of a table's column `path`, from its folder."""
+    """Yield the paths in a list (a path per line, a label after the path is dropped) or in column `path` of a table.
+
+    Relative paths start at the folder of the file. Raises LongtailError for an unreadable file or a missing column.
+    """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             if path.suffix.lower() in LISTS:
-                words = (strip_label(line.strip(), path.parent) for line in file if line.strip())
+                entries = (strip_label(line.strip(), path.parent) for line in file if line.strip())
             else:
                 rows = csv.DictReader(file, delimiter=detect_delimiter(path))
                 column = next((name for name in rows.fieldnames or [] if name.strip().lower() == "path"), None)
                 if column is None:
                     raise LongtailError(f"{path} has no column path")
-                words = (row[column] for row in rows if row[column])
-            for word in words:
-                yield str(path.parent / word)
+                entries = (row[column] for row in rows if row[column])
+            for entry in entries:
+                yield str(path.parent / entry)
     except (OSError, csv.Error) as error:
         raise LongtailError(f"{path} cannot be read as a list of paths: {error}") from error
 
 
 def strip_label(line: str, folder: Path) -> str:
-    """The path of a line `path` or `path label`."""
+    """Return the path of a line `path` or `path label`; a line that is a file name with blanks stays whole."""
     path, *label = line.rsplit(maxsplit=1)
     return path if label and os.path.lexists(folder / path) and not os.path.lexists(folder / line) else line
 
 
-def decode_batches(paths: Iterable[str], family: TransformSet) -> Iterator[tuple[list[str], Tensor, list[BadImage]]]:
-    """Of every few hundred paths those that can be read, their images, and why the others cannot."""
-    sight = build_eval_transform(family)
+def decode_batches(
+    paths: Iterable[str], transform_set: TransformSet
+) -> Iterator[tuple[list[str], Tensor, list[BadImage]]]:
+    """Yield batches of images: the paths that can be read, their images (N, 3, S, S), and an error for every other path."""
+    eval_transform = build_eval_transform(transform_set)
 
-    def decoded(path: str) -> np.ndarray | BadImage:
+    def decode(path: str) -> np.ndarray | BadImage:
         try:
-            return sight.read(path, path)
+            return eval_transform.read(path, path)
         except BadImage as error:
             return error
 
     paths = iter(paths)
     with ThreadPoolExecutor(os.cpu_count()) as pool, suppress_pillow_warnings():
-        while some := list(itertools.islice(paths, BATCH)):
-            found = list(pool.map(decoded, some))
-            good = [
-                (path, pixels) for path, pixels in zip(some, found, strict=True) if not isinstance(pixels, BadImage)
-            ]
-            bad = [error for error in found if isinstance(error, BadImage)]
-            yield [path for path, _ in good], stack_images([pixels for _, pixels in good], family.size), bad
+        while batch := list(itertools.islice(paths, BATCH)):
+            results = list(zip(batch, pool.map(decode, batch), strict=True))
+            good = [(path, pixels) for path, pixels in results if not isinstance(pixels, BadImage)]
+            bad = [error for _, error in results if isinstance(error, BadImage)]
+            yield [path for path, _ in good], stack_images([pixels for _, pixels in good], transform_set.size), bad
 
 
 def stack_images(pixels: Sequence[np.ndarray], side: int) -> Tensor:
-    """(side, side, 3) uint8 arrays -> (N, 3, side, side)."""
-    whole = np.stack(pixels) if pixels else np.empty((0, side, side, 3), dtype=np.uint8)
-    return torch.from_numpy(whole).permute(0, 3, 1, 2).contiguous()
+    """Stack images into a tensor: N arrays (S, S, 3) uint8 -> (N, 3, S, S)."""
+    stacked = np.stack(pixels) if pixels else np.empty((0, side, side, 3), dtype=np.uint8)
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()
 
 
-def to_image_tensor(given: object, family: TransformSet) -> Tensor:
-    """Paths, PIL images, uint8 arrays (H, W, 3) or (N, H, W, 3), uint8 tensors (3, H, W) or (N, 3, H, W), lists of these.
+def to_image_tensor(images: object, transform_set: TransformSet) -> Tensor:
+    """Transform one or several images of any kind as for evaluation; return (N, 3, S, S) uint8.
 
-    -> (N, 3, S, S) uint8, each seen as the family's test images are. Raises LongtailError.
+    An image is a path, a PIL image, a uint8 array (H, W, 3) or (N, H, W, 3), or a uint8 tensor (3, H, W) or
+    (N, 3, H, W); a list may mix these. Raises LongtailError for anything else, and for an image that cannot be decoded.
     """
-    return stack_images(to_arrays(given, build_eval_transform(family)), family.size)
+    return stack_images(to_arrays(images, build_eval_transform(transform_set)), transform_set.size)
 
 
-def to_arrays(given: object, sight: EvalTransform) -> list[np.ndarray]:
-    """The images of what `as_images` takes, N of (S, S, 3) uint8."""
-    if isinstance(given, list | tuple):
-        return [pixels for one in given for pixels in to_arrays(one, sight)]
-    if isinstance(given, str | os.PathLike):
-        return [sight.read(str(given), str(given))]
-    if isinstance(given, Image.Image):
+def to_arrays(images: Any, eval_transform: EvalTransform) -> list[np.ndarray]:
+    """Transform the images that `to_image_tensor` takes; return N arrays (S, S, 3) uint8."""
+    if isinstance(images, list | tuple):
+        return [pixels for image in images for pixels in to_arrays(image, eval_transform)]
+    if isinstance(images, str | os.PathLike):
+        return [eval_transform.read(str(images), str(images))]
+    if isinstance(images, Image.Image):
         try:
-            return [sight.view(to_upright_rgb(given))]
+            return [transform.transform(to_upright_rgb(images))]
         except (OSError, ValueError) as error:
-            raise LongtailError(f"a {type(given).__name__} of {given.size} cannot be decoded: {error}") from error
-    shape = tuple(getattr(given, "shape", ()))
+            raise LongtailError(f"a {type(images).__name__} of {images.size} cannot be decoded: {error}") from error
+    shape = tuple(getattr(images, "shape", ()))
     if 0 in shape[-3:]:
         raise LongtailError(f"an image of shape {shape} has no pixels")
-    if isinstance(given, Tensor) and given.dtype == torch.uint8 and len(shape) in (3, 4) and shape[-3] == 3:
-        arrays = given.cpu().reshape(-1, *shape[-3:]).permute(0, 2, 3, 1).numpy()
-    elif isinstance(given, np.ndarray) and given.dtype == np.uint8 and len(shape) in (3, 4) and shape[-1] == 3:
-        arrays = given.reshape(-1, *shape[-3:])
+    if isinstance(images, Tensor) and images.dtype == torch.uint8 and len(shape) in (3, 4) and shape[-3] == 3:
+        arrays = images.cpu().reshape(-1, *shape[-3:]).permute(0, 2, 3, 1).numpy()
+    elif isinstance(images, np.ndarray) and images.dtype == np.uint8 and len(shape) in (3, 4) and shape[-1] == 3:
+        arrays = images.reshape(-1, *shape[-3:])
     else:
         raise LongtailError(
-            f"{type(given).__name__} {getattr(given, 'dtype', '')} {shape or ''} is no image: a path, a PIL image, a uint8 "
+            f"{type(images).__name__} {getattr(images, 'dtype', '')} {shape or ''} is no image: a path, a PIL image, a uint8 "
             "array (H, W, 3) or (N, H, W, 3), a uint8 tensor (3, H, W) or (N, 3, H, W), or a list of these"
         )
-    return [sight.view(Image.fromarray(np.ascontiguousarray(array))) for array in arrays]
+    return [transform.transform(Image.fromarray(np.ascontiguousarray(array))) for array in arrays]

@@ -1,4 +1,4 @@
-"""From images to classes: the most probable ones, and what each expert would say."""
+"""Predictions: the most probable classes of an image, the choice of each expert, and tables of these."""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ KINDS = (".csv", ".parquet")
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most probable classes of an image with their probabilities, and the choice of each of K experts."""
+    """The most probable classes of an image, their probabilities, and the class that each of K experts chooses."""
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
@@ -27,43 +27,46 @@ class Prediction:
 
     @property
     def label(self) -> str:
-        """The most probable class."""
+        """Return the most probable class."""
         return self.classes[0]
 
     def row(self, path: str, prior: str) -> dict[str, str | float]:
-        """As the row of a table, with the image's path and the name of the class prior."""
-        best = zip(self.classes, self.probabilities, strict=True)
-        pairs = [{f"class_{i}": name, f"probability_{i}": share} for i, (name, share) in enumerate(best, 1)]
-        row = {"path": path} | {key: value for pair in pairs for key, value in pair.items()}
+        """Return the row of a table, with the path of the image and the name of the class prior."""
+        row: dict[str, str | float] = {"path": path}
+        for rank, (name, probability) in enumerate(zip(self.classes, self.probabilities, strict=True), 1):
+            row |= {f"class_{rank}": name, f"probability_{rank}": probability}
         return row | {f"expert_{k}": name for k, name in enumerate(self.votes, 1)} | {"prior": prior}
 
 
 def build_predictions(logits: Tensor, classes: list[str], top: int) -> list[Prediction]:
-    """(K, N, C) logits -> N predictions; the ensemble is the softmax of the mean of the experts' logits."""
+    """Turn logits (K, N, C) into N predictions of `top` classes by the softmax of the mean over experts."""
     if type(top) is not int or top < 1:
         raise LongtailError(f"top is {top!r}; it is a number of classes, at least 1")
     best = logits.mean(0).softmax(-1).topk(min(top, len(classes)))
     votes = logits.argmax(-1).T.tolist()
     return [
-        Prediction(tuple(classes[c] for c in chosen), tuple(shares), tuple(classes[c] for c in own))
-        for chosen, shares, own in zip(best.indices.tolist(), best.values.tolist(), votes, strict=True)
+        Prediction(tuple(classes[c] for c in chosen), tuple(probabilities), tuple(classes[c] for c in vote))
+        for chosen, probabilities, vote in zip(best.indices.tolist(), best.values.tolist(), votes, strict=True)
     ]
 
 
 def predict_files(
-    paths: Iterable[str], family: TransformSet, predict: Callable[[Tensor], list[Prediction]], bad: list[BadImage]
+    paths: Iterable[str],
+    transform_set: TransformSet,
+    predict: Callable[[Tensor], list[Prediction]],
+    bad: list[BadImage],
 ) -> Iterator[tuple[str, Prediction]]:
-    """Path and prediction of each image that can be read, a batch in memory at a time; the others are added to `bad`."""
-    for names, images, errors in decode_batches(paths, family):
+    """Yield path and prediction of every readable image, with one batch in memory; append the other images to `bad`."""
+    for names, images, errors in decode_batches(paths, transform_set):
         bad += errors
         yield from zip(names, predict(images), strict=True)
 
 
 @contextmanager
 def open_table(out: Path, note: str) -> Iterator[Callable[[dict], None]]:
-    """A new CSV or parquet file that rows are given to one by one; it appears whole at the end, or not at all.
+    """Yield a function that appends a row to a new CSV or parquet file; the file appears whole at the end, or not at all.
 
-    Raises LongtailError if it is there already, is of another kind, or cannot be written.
+    Raises LongtailError if the file exists, has another suffix, or cannot be written.
     """
     if out.suffix.lower() not in KINDS:
         raise LongtailError(f"{out} must end in {' or '.join(KINDS)}")
@@ -77,7 +80,7 @@ def open_table(out: Path, note: str) -> Iterator[Callable[[dict], None]]:
 
 @contextmanager
 def open_csv(path: Path, note: str) -> Iterator[Callable[[dict], None]]:
-    """Rows as CSV."""
+    """Yield a function that writes a row as CSV, after a header."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
 
@@ -91,7 +94,7 @@ def open_csv(path: Path, note: str) -> Iterator[Callable[[dict], None]]:
 
 @contextmanager
 def open_parquet(path: Path, note: str) -> Iterator[Callable[[dict], None]]:
-    """Rows as parquet, a few thousand at a time; the note is in its metadata."""
+    """Yield a function that writes a row as parquet, 4096 rows at a time; the metadata of the file hold the note."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -119,5 +122,5 @@ def open_parquet(path: Path, note: str) -> Iterator[Callable[[dict], None]]:
 
 
 def to_utf8(value: str | float) -> str | float:
-    """What can be written as UTF-8, whatever bytes a path holds."""
+    """Escape the bytes of a path that are not UTF-8; return numbers unchanged."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,10 +1,11 @@
-"""The class prior that a model is used under: where classes are not as frequent as in training (ECL, Eq. 2 and 4)."""
+"""The target class prior: class frequencies where a model is used, if they differ from training (ECL, Eq. 2 and 4)."""
 
 import csv
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from torch import Tensor
@@ -16,22 +17,22 @@ from longtail.methods import Method
 
 
 def describe_prior(method: Method, target: str | None) -> str:
-    """What a table says of the prior: the one asked for, or what the logits assume as trained."""
+    """Return the name of the class prior for a table: the target, or the prior that the logits assume as trained."""
     if target is not None:
         return str(target)
     assumed = method.assumed_log_prior()
     if assumed is None:
         return "as trained"
     known = {"uniform": torch.zeros_like(assumed), "train": method.log_prior}
-    same = [name for name, log in known.items() if torch.allclose(assumed.softmax(-1), log.softmax(-1), atol=1e-6)]
-    return f"as trained ({same[0]})" if same else "as trained (between uniform and train)"
+    names = [name for name, log in known.items() if torch.allclose(assumed.softmax(-1), log.softmax(-1), atol=1e-6)]
+    return f"as trained ({names[0]})" if names else "as trained (between uniform and train)"
 
 
 def parse_target_prior(text: str, classes: Sequence[str], counts: Sequence[int]) -> Tensor:
-    """Log prior (C,) float32 of "uniform", of "train" (an unseen class counts once), or of a file's numbers by class name.
+    """Return the log prior (C,) float32 that a text names: "uniform", "train" (an unseen class counts once), or a file.
 
-    The file is JSON, {class: number}, or CSV with columns class and count or probability. Raises LongtailError for one that
-    does not give every class a number from 0 up.
+    The file is JSON, {class: number}, or CSV with columns class and count or probability. Raises LongtailError for a file
+    that does not give every class a number of at least 0.
     """
     if text == "uniform":
         weights = [1.0] * len(classes)
@@ -44,11 +45,11 @@ def parse_target_prior(text: str, classes: Sequence[str], counts: Sequence[int])
 
 
 def read_prior_file(path: Path, classes: Sequence[str]) -> list[float]:
-    """A number for each class."""
+    """Read the number of each class from a JSON or CSV file, in the order of `classes`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            found = json.load(file) if path.suffix.lower() == ".json" else dict(read_prior_rows(file, path))
-        numbers = {normalize_class_name(str(name)): float(value) for name, value in found.items()}
+            entries = json.load(file) if path.suffix.lower() == ".json" else dict(read_prior_rows(file, path))
+        numbers = {normalize_class_name(str(name)): float(value) for name, value in entries.items()}
     except FileNotFoundError:
         raise LongtailError(f"target prior '{path}' is neither uniform nor train nor a file") from None
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -65,8 +66,8 @@ def read_prior_file(path: Path, classes: Sequence[str]) -> list[float]:
     return [numbers[name] for name in classes]
 
 
-def read_prior_rows(file, path: Path) -> list[tuple[str, str]]:
-    """Class and number of each row."""
+def read_prior_rows(file: TextIO, path: Path) -> list[tuple[str, str]]:
+    """Return class and number of each row of an open CSV file; raises LongtailError if a column is missing."""
     rows = csv.DictReader(file)
     names = [name.strip().lower() for name in rows.fieldnames or []]
     number = next((name for name in ("probability", "count", "train_images") if name in names), None)
@@ -77,16 +78,16 @@ def read_prior_rows(file, path: Path) -> list[tuple[str, str]]:
 
 
 def move_to_prior(logits: Tensor, method: Method, log_target: Tensor | None) -> Tensor:
-    """(..., N, C) logits under another class prior; None leaves them as trained (Eq. 4).
+    """Move logits (..., N, C) to another class prior (Eq. 4); None leaves them as trained.
 
-    Raises LongtailError for a method whose logits assume no prior that could be told.
+    Raises LongtailError for a method that does not know which prior its logits assume.
     """
     if log_target is None:
         return logits
     assumed = method.assumed_log_prior()
     if assumed is None:
         raise LongtailError(
-            f"which class prior the logits of {type(method).__name__} assume is not known, so they cannot be moved to another; "
+            f"the class prior that the logits of {type(method).__name__} assume is not known, so they cannot move to another; "
             "leave --target-prior out"
         )
     return adjust_logits(logits, assumed.cpu(), 1.0, log_target)

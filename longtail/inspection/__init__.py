@@ -1,1 +1,1 @@
-"""`longtail inspect DATA`: what a data set holds and what is wrong with it, in seconds and without training."""
+"""`longtail inspect DATA`: counts, faults and duplicates of a data set, without training."""

@@ -1,4 +1,4 @@
-"""inspect.html: one file with no scripts and no links outside, in light and dark."""
+"""The page of `longtail inspect`: one HTML file for light and dark, without scripts and external links."""
 
 import hashlib
 import math
@@ -10,9 +10,9 @@ from longtail.inspection.facts import Facts
 from longtail.inspection.summary import build_overview, list_faults
 from longtail.metrics.names import GROUPS
 
-PAGE = "<!-- written by longtail inspect"  # by which a page of ours is known
+PAGE = "<!-- written by longtail inspect"  # marks a file that may be replaced
 WIDTH, HEIGHT, MARGIN = 640, 180, 52
-MAX_CLASSES = 2000  # rows of the class table, the smallest classes first
+MAX_CLASSES = 2000  # rows of the class table, which begins with the smallest classes
 
 TEMPLATE = """<!doctype html>
 {{ mark }}
@@ -36,9 +36,9 @@ th, td { text-align: left; padding: .15rem 1.5rem .15rem 0; border-bottom: 1px s
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { overflow-wrap: anywhere; font-size: .9rem }
 </style></head><body><main>
 <h1>{{ facts.name }}</h1><p class="quiet list">{{ facts.data }}</p>
-<table>{% for what, value in overview %}<tr><th scope="row">{{ what }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
+<table>{% for name, value in overview %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
 <h2>Training images of each class</h2>
-<figure>{{ histogram }}<figcaption>Classes from the largest to the smallest, logarithmic scale.
+<figure>{{ histogram }}<figcaption>Classes sorted by training images, on a logarithmic scale.
 <b class="key many"></b> many (over 100), <b class="key medium"></b> medium (20 to 100),
 <b class="key few"></b> few (below 20).</figcaption></figure>
 <h2>Advice</h2><ul>{% for line in advice %}<li>
@@ -46,12 +46,12 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { ove
 </li>{% endfor %}</ul>
 {% for title, total, lines in faults %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
 <ul class="list">{% for line in lines %}<li>{{ line }}</li>{% endfor %}</ul>
-{% if total > lines | length %}<p class="quiet">The first {{ lines | length }} are shown.</p>{% endif %}{% endfor %}
+{% if total > lines | length %}<p class="quiet">The list shows the first {{ lines | length }}.</p>{% endif %}{% endfor %}
 <h2>Classes</h2>
-{% if shown < facts.classes | length %}<p class="quiet">The {{ shown }} smallest are shown.</p>{% endif %}
+{% if shown < facts.classes | length %}<p class="quiet">The table shows the {{ shown }} smallest classes.</p>{% endif %}
 <div class="scroll" tabindex="0" role="region" aria-label="Classes">
 <table><thead><tr><th scope="col">class</th><th scope="col">group</th>
-{% for part in facts.counts %}<th scope="col" class="n">{{ part }}</th>{% endfor %}</tr></thead><tbody>
+{% for subset in facts.counts %}<th scope="col" class="n">{{ subset }}</th>{% endfor %}</tr></thead><tbody>
 {% for name, group, counts in classes %}<tr><td>{{ name }}</td><td>{{ group }}</td>
 {% for count in counts %}<td class="n">{{ "{:,}".format(count) if count else "n/a" }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
@@ -60,13 +60,13 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { ove
 
 
 def format_page_mark(data: str) -> str:
-    """What says inside a page which data it is of, a name or a path from anywhere, in letters that no markup minds."""
+    """Return the comment that identifies the data of a page by a hash of the name or absolute path."""
     name = os.path.realpath(data) if is_path(data) else data
     return f"{PAGE}, data {hashlib.sha256(os.fsencode(name)).hexdigest()[:16]} -->"
 
 
 def render_page(facts: Facts, advice: list[str]) -> str:
-    """The whole page; everything that comes from the data is escaped."""
+    """Render the page; every text that comes from the data is escaped."""
     from jinja2 import Environment
     from markupsafe import Markup
 
@@ -87,17 +87,18 @@ def render_page(facts: Facts, advice: list[str]) -> str:
 
 
 def draw_histogram(counts: Sequence[int], groups: Sequence[str]) -> str:
-    """Sorted training counts as an inline SVG, a path for each group; a class without images leaves a gap."""
+    """Draw sorted training counts as an inline SVG, a path for each group; a class without images leaves a gap."""
     pairs = sorted(zip(counts, groups, strict=True), reverse=True)
-    top = math.log10(max(max(counts), 1) * 2)  # a bar of one image has a height, too
-    wide, gap = WIDTH / len(pairs), 0.15 if len(pairs) <= 200 else 0
+    top = math.log10(max(max(counts), 1) * 2)  # twice the counts, so that the bar of one image has a height
+    width, gap = WIDTH / len(pairs), 0.15 if len(pairs) <= 200 else 0
 
-    def bar(place: int, count: int) -> str:
-        high = HEIGHT * math.log10(2 * count) / top if count else 0
-        return f"M{place * wide:.2f} {HEIGHT}v-{high:.2f}h{wide * (1 - gap):.2f}v{high:.2f}z"
+    def draw_bar(rank: int, count: int) -> str:
+        height = HEIGHT * math.log10(2 * count) / top if count else 0
+        return f"M{rank * width:.2f} {HEIGHT}v-{height:.2f}h{width * (1 - gap):.2f}v{height:.2f}z"
 
     paths = {
-        group: "".join(bar(place, count) for place, (count, of) in enumerate(pairs) if of == group) for group in GROUPS
+        group: "".join(draw_bar(rank, count) for rank, (count, name) in enumerate(pairs) if name == group)
+        for group in GROUPS
     }
     ticks = [10**power for power in range(int(math.log10(max(max(counts), 1))) + 1)]
     lines = "".join(

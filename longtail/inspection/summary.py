@@ -1,4 +1,4 @@
-"""The facts as rows of text, the same in the terminal and on the page."""
+"""The facts as rows of text for the terminal and the page."""
 
 from collections.abc import Iterable
 
@@ -8,53 +8,55 @@ from longtail.inspection.facts import Facts
 
 
 def build_overview(facts: Facts) -> list[tuple[str, str]]:
-    """What and how much, a row each."""
+    """Return name and value of each row of the overview."""
     groups = facts.classes.groups
     rows = [
-        ("images", ", ".join(f"{part} {len(images):,}" for part, images in facts.subsets.items())),
+        ("images", ", ".join(f"{subset} {len(images):,}" for subset, images in facts.subsets.items())),
         ("classes", f"{len(groups):,}: {', '.join(f'{groups.count(g):,} {g}' for g in ('many', 'medium', 'few'))}"),
         ("imbalance", f"{facts.imbalance:.3g}, Gini {facts.gini:.2f}" if facts.imbalance else "n/a"),
-        ("smallest classes", join_first(f"{name} ({count:,})" for name, count in facts.smallest())),
+        ("smallest classes", join_first(f"{name} ({count:,})" for name, count in facts.find_smallest_classes())),
     ]
-    for part in facts.counts:
-        if gone := facts.absent(part):
-            rows.append((f"not in {part}", f"{len(gone):,}: {join_first(gone, 5)}"))
+    for subset in facts.counts:
+        if missing := facts.find_empty_classes(subset):
+            rows.append((f"classes not in {subset}", f"{len(missing):,}: {join_first(missing, 5)}"))
     return rows + describe_images(facts)
 
 
 def describe_images(facts: Facts) -> list[tuple[str, str]]:
-    """Sizes, kinds, what is unreadable and what is there twice."""
-    sides, duplicates = facts.looks.sides, facts.duplicates
+    """Return the rows on sizes, kinds, unreadable images, duplicates and notes."""
+    headers, duplicates = facts.headers, facts.duplicates
     rows = []
-    if len(sides):
-        (low, middle, high) = (np.percentile(sides, q, axis=0, method="nearest").astype(int) for q in (0, 50, 100))
+    if len(headers.sides):
+        quantiles = [np.percentile(headers.sides, q, axis=0, method="nearest").astype(int) for q in (0, 50, 100)]
+        low, middle, high = quantiles
         width, height = (f"{low[i]} to {high[i]}, median {middle[i]}" for i in (0, 1))
         rows.append(("pixels", f"width {width}; height {height}"))
-        rows.append(("kinds", join_first(f"{kind} {times:,}" for kind, times in facts.looks.kinds.most_common(6))))
-    how = "decoded" if facts.looks.whole else "headers only; --every decodes all"
-    rows.append(("unreadable", f"{len(facts.looks.bad):,} ({how})"))
-    within = ", ".join(f"{part} {duplicates.within(part):,}" for part in facts.subsets)
-    leaks = ", ".join(f"{part} {len(duplicates.leaks(part)):,}" for part in facts.subsets if part != "train")
+        rows.append(("kinds", join_first(f"{kind} {number:,}" for kind, number in headers.kinds.most_common(6))))
+    check = "all images decoded" if headers.is_decoded else "only headers read; --every decodes all images"
+    rows.append(("unreadable", f"{len(headers.bad):,} ({check})"))
+    within = ", ".join(f"{name} {duplicates.count_within(name):,}" for name in facts.subsets)
+    leaks = ", ".join(f"{name} {len(duplicates.find_leaks(name)):,}" for name in facts.subsets if name != "train")
     rows.append(("duplicates", f"within {within}" + (f"; also in train: {leaks}" if leaks else "")))
     return rows + [("note", note) for note in facts.notes]
 
 
 def list_faults(facts: Facts, most: int) -> list[tuple[str, int, list[str]]]:
-    """Lists of what is wrong: title, how many, and the first of them."""
-    duplicates, found = facts.duplicates, []
-    bad = facts.looks.bad
-    found.append(("Unreadable images", len(bad), [str(error) for error in bad.first[:most]]))
-    for part in facts.subsets:
-        if part != "train":
-            leaks = duplicates.leaks(part)
-            lines = [f"{facts.place(i)} = {facts.place(duplicates.twin(i))}" for i in leaks[:most]]
-            found.append((f"In {part} and in train", len(leaks), lines))
-    conflicts = duplicates.conflicts()
-    found.append(("The same image under several classes", len(conflicts), [facts.place(i) for i in conflicts[:most]]))
-    return [entry for entry in found if entry[1]]
+    """Return title, number and the first lines of each list of faults."""
+    duplicates, bad = facts.duplicates, facts.headers.bad
+    faults = [("Unreadable images", len(bad), [str(error) for error in bad.first[:most]])]
+    for subset in facts.subsets:
+        if subset != "train":
+            leaks = duplicates.find_leaks(subset)
+            copies = [(i, duplicates.find_train_copy(i)) for i in leaks[:most]]
+            lines = [f"{facts.describe_image(i)} = {facts.describe_image(copy)}" for i, copy in copies]
+            faults.append((f"Images in both {subset} and train", len(leaks), lines))
+    conflicts = duplicates.find_conflicts()
+    lines = [facts.describe_image(i) for i in conflicts[:most]]
+    faults.append(("Images with several classes", len(conflicts), lines))
+    return [fault for fault in faults if fault[1]]
 
 
 def join_first(names: Iterable[str], most: int = 10) -> str:
-    """Names in a row, the first few of many."""
+    """Join the first names with commas, and count the names left out."""
     names = list(names)
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors; they take any leading axes, so K experts need no loop."""
+"""Losses as pure functions of tensors; all take any leading axes, so K experts need no loop."""
 
 from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy, one_hot
 from longtail.losses.contrastive import balanced_contrastive, info_nce, parametric_contrastive

@@ -1,4 +1,4 @@
-"""Table of contents: every method, one file and one line each; this module loads no torch."""
+"""Table of contents: every method, with one file and one entry each; this module loads no torch."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +24,7 @@ GROUP = "longtail.methods"  # entry points by which other packages declare metho
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a method is, and what a table of methods says about it."""
+    """A row of the table of methods: MODULE:CLASS in this package, paper, year, kind of method and cost of training."""
 
     path: str
     paper: str
@@ -47,7 +47,7 @@ METHODS = {
     "ltr_wd": Entry("ltr_wd:WeightBalancing", "Alshammari et al., Weight Balancing, CVPR", 2022, "loss", "1 network"),
     "crt": Entry("crt:ClassifierRetraining", "Kang et al., Decoupling, ICLR", 2020, "decoupled", "1 network"),
     "lws": Entry("lws:LearnableWeightScaling", "Kang et al., Decoupling, ICLR", 2020, "decoupled", "1 network"),
-    "tau_norm": Entry("tau_norm:TauNormalised", "Kang et al., Decoupling, ICLR", 2020, "decoupled", "1 network"),
+    "tau_norm": Entry("tau_norm:TauNormalized", "Kang et al., Decoupling, ICLR", 2020, "decoupled", "1 network"),
     "ncm": Entry("ncm:NearestClassMean", "Kang et al., Decoupling, ICLR", 2020, "decoupled", "1 network"),
     "mislas": Entry("mislas:MiSLAS", "Zhong et al., MiSLAS, CVPR", 2021, "decoupled", "1 network"),
     "disalign": Entry(
@@ -119,11 +119,14 @@ METHODS = {
 }
 
 
-_CLASSES: dict[str, type["Method"]] = {}  # passed to this process as classes, by their name
+_CLASSES: dict[str, type["Method"]] = {}  # classes that the caller passed to this process, by MODULE:CLASS
 
 
 def name_method(method: "str | type[Method]") -> str:
-    """Return the name of a method: the given one, or MODULE:CLASS of a class, which this process remembers."""
+    """Return the name of a method: a name as it is, or MODULE:CLASS for a class, which this process remembers.
+
+    Raises LongtailError for anything else.
+    """
     if isinstance(method, str):
         return method
     from longtail.methods.base import Method
@@ -136,7 +139,7 @@ def name_method(method: "str | type[Method]") -> str:
 
 
 def get_method_class(name: str) -> type["Method"]:
-    """Return the class of a method: built in, of another package, or MODULE:CLASS.
+    """Return the class of a method by its name: built-in, declared by another package, or MODULE:CLASS.
 
     Raises LongtailError for an unknown name, and for a package or module that does not load.
     """
@@ -146,14 +149,17 @@ def get_method_class(name: str) -> type["Method"]:
     if name in _CLASSES:
         return _CLASSES[name]
     if plugin := find_plugins().get(name):
-        return _load(name, plugin.value, f" of package {plugin.dist.name if plugin.dist else 'unknown'}")
+        return _load_class(name, plugin.value, f" of package {plugin.dist.name if plugin.dist else 'unknown'}")
     if ":" in name:
-        return _load(name, name)
+        return _load_class(name, name)
     raise unknown_name("method", name, [*METHODS, *find_plugins()])
 
 
 def get_options(name: str) -> dict[str, Option]:
-    """Return the options of a method in the order of its signature; of a built-in method without loading torch."""
+    """Return the options of a method in the order of its signature; built-in methods load no torch.
+
+    Raises LongtailError for an unknown method, and for a class whose arguments are not annotated as options.
+    """
     if not isinstance(name, str):
         raise LongtailError(f"method is {name!r}; it takes str")
     return _read_built_in(name) if name in METHODS else read_signature(get_method_class(name))
@@ -167,34 +173,34 @@ def _read_built_in(name: str) -> dict[str, Option]:
 
 @cache
 def find_plugins() -> dict[str, EntryPoint]:
-    """Return the methods that other installed packages declare, by name; built-in names win over them."""
+    """Return the entry points of methods in other installed packages, by name; built-in names take precedence."""
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in METHODS}
 
 
 def describe_package(name: str) -> dict:
-    """Return what `environment.json` says about the package of a method that is not built in."""
+    """Return the name and version of a plug-in method's package for `environment.json`, or {}."""
     plugin = None if name in METHODS or name in _CLASSES else find_plugins().get(name)
     if plugin is None or plugin.dist is None:
         return {}
     return {"method_package": {"name": plugin.dist.name, "version": plugin.dist.version}}
 
 
-def _load(name: str, path: str, source: str = "") -> type["Method"]:
+def _load_class(name: str, path: str, source: str = "") -> type["Method"]:
     from longtail.methods.base import Method
 
-    module, _, attribute = path.partition(":")
+    module, _, qualified_name = path.partition(":")
     try:
-        found = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+        loaded: object = import_module(module)
+        for attribute in qualified_name.split("."):
+            loaded = getattr(loaded, attribute)
     except Exception as error:  # another package's code may raise anything
         why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise LongtailError(
-            f"method '{name}'{source} does not load ({why}); install its package, or pass its class as method="
+            f"method '{name}'{source} does not load ({why}); install its package, or put its module on PYTHONPATH"
         ) from error
-    if not (isinstance(found, type) and issubclass(found, Method)):
+    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise LongtailError(f"method '{name}'{source} is no subclass of longtail.methods.Method")
-    return found
+    return loaded
 
 
 __all__ = [

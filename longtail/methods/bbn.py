@@ -1,4 +1,4 @@
-"""Bilateral-Branch Network (Zhou et al., CVPR 2020): from learning images as they come to learning rare classes."""
+"""Bilateral-Branch Network (Zhou et al., CVPR 2020): training that moves from all images to rare classes."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,17 @@ from longtail.nets import Net
 
 
 class BBN(BranchedClassifier):
-    """Two branches on one trunk, that of images as they come and that of reversed frequency, mixed by a falling alpha.
+    """Two branches on one trunk: one sees images at their natural frequency, one mostly rare classes; alpha mixes their logits.
 
-    Expert 1 is the conventional branch, expert 2 the re-balancing one, and their mean is the paper's test at alpha = .5.
-    alpha falls with every step, in the authors' code with every epoch; the learning rate falls as the recipe says.
+    alpha falls from 1 to 0 during training. Expert 1 is the conventional branch and expert 2 the re-balancing branch. Their
+    mean is the paper's prediction, at alpha = 0.5. Here alpha falls with every step, in the authors' code with every
+    epoch. The learning rate follows the recipe.
     """
 
     def __init__(self, counts: Sequence[int], net: Net):
-        super().__init__(counts, net, 2, "last block")  # one block each, all before it shared (Sec. 4.2)
+        super().__init__(
+            counts, net, 2, "last block"
+        )  # a branch is one block; all earlier blocks are shared (Sec. 4.2)
 
     def stages(self) -> list[Stage]:
         return [Stage("train", samplers=("instance", "reversed"))]
@@ -29,7 +32,7 @@ class BBN(BranchedClassifier):
         v = torch.stack([self.encoders(batch.views[0], branch) for branch, batch in enumerate(batches)])
         z_c, z_r = self.cls(v)
         alpha = 1 - conventional.progress**2  # Eq. 5
-        z = alpha * z_c + (1 - alpha) * z_r  # Eq. 1; the authors' code doubles it, which the head can do itself
+        z = alpha * z_c + (1 - alpha) * z_r  # Eq. 1; the authors' code doubles z, which the head can learn
         return {  # Eq. 3
             "conventional": alpha * cross_entropy(z, conventional.y).mean(),
             "rebalancing": (1 - alpha) * cross_entropy(z, rebalancing.y).mean(),

@@ -13,7 +13,10 @@ from longtail.validation import Range
 
 
 class BalancedClassifier(Classifier):
-    """Cross-entropy of logits shifted by the log class prior, averaged over K independent networks."""
+    """Cross-entropy of logits plus the log class prior, averaged over K independent networks.
+
+    The prior is added in training only, so the finished model favors no class. ECL calls this balanced classification.
+    """
 
     def __init__(
         self,

@@ -16,11 +16,14 @@ from longtail.validation import Range
 
 
 class BCL(Classifier):
-    """Logit compensation on the first view, balanced contrast of the other two with prototypes made from the class vectors.
+    """Balanced cross-entropy on one view, and on two others a contrast in which every class counts once in the denominator.
 
-    Defaults are those of CIFAR-LT. All three views go through network and projection, and the batch norm of both, together,
-    as in the authors' code. The contrasted views are the family's "moco", which also blurs.
+    The paper calls the first logit compensation. The contrast also compares images with class prototypes, which a projection
+    makes from the class vectors. Defaults are the paper's for CIFAR-LT. As in the authors' code, all three views pass
+    network, projection and their batch norm together. The contrasted views are the "moco" transform, which also blurs.
     """
+
+    cls: CosineHeads
 
     assumes = "uniform"
     views = ("strong", "moco", "moco")
@@ -34,7 +37,7 @@ class BCL(Classifier):
         temperature: Annotated[float, "temperature of the contrast (Sec. 4)", Range(1e-3)] = 0.1,
         hidden: Annotated[int, "width inside both projections (Sec. 4)", Range(1)] = 512,
         projection: Annotated[int, "width of the contrastive space (Sec. 4)", Range(1)] = 128,
-        scale: Annotated[float, "of the cosine classifier (authors' code)", Range(1e-3)] = 30.0,
+        scale: Annotated[float, "scale of the cosine classifier (authors' code)", Range(1e-3)] = 30.0,
     ):
         super().__init__(counts, net, heads=partial(CosineHeads, scale=scale))
         self.classification, self.contrast, self.temperature = classification, contrast, temperature

@@ -18,11 +18,13 @@ from longtail.validation import Range
 
 
 class CausalHeads(nn.Module):
-    """K multi-head normalized heads, tau / M times the sum over M parts of x / |x| . w / (|w| + gamma) (Eq. 7), no bias.
+    """K multi-head normalized classifiers: tau / M times the sum over M heads of x / |x| . w / (|w| + gamma), no bias (Eq. 7).
 
-    `effect` takes the part along the mean feature of training away, alpha times: x / |x| less alpha cos(x, mean) mean / |mean|
-    of each part (Eq. 8).
+    A head sees its slice x of the features, d / M wide. `compute_effect` first subtracts alpha cos(x, m) m / |m| from
+    x / |x|, where m is the mean feature of training (Eq. 8).
     """
+
+    mean: Tensor
 
     def __init__(self, experts: int, inputs: int, outputs: int, parts: int, tau: float, gamma: float, alpha: float):
         super().__init__()
@@ -34,47 +36,49 @@ class CausalHeads(nn.Module):
     def forward(self, v: Tensor) -> Tensor:
         return self.score(normalize(self.split(v), dim=-1))
 
-    def effect(self, v: Tensor) -> Tensor:
-        """(K, N, d) -> (K, N, C)."""
+    def compute_effect(self, v: Tensor) -> Tensor:
+        """Compute the total direct effect (Eq. 8): (K, N, d) -> (K, N, C)."""
         x, mean = (normalize(self.split(u), dim=-1) for u in (v, self.mean))
         return self.score(x - self.alpha * (x * mean).sum(-1, keepdim=True) * mean)
 
     def score(self, x: Tensor) -> Tensor:
-        """(K, N, M, d / M) -> (K, N, C)."""
+        """Compute the logits of normalized slices (Eq. 7): (K, N, M, d / M) -> (K, N, C)."""
         w = self.split(self.weight)
         w = w / (w.norm(dim=-1, keepdim=True) + self.gamma)
         return self.tau / self.parts * x.flatten(-2) @ w.flatten(-2).transpose(1, 2)
 
     def split(self, u: Tensor) -> Tensor:
-        """(K, N, d) -> (K, N, M, d / M)."""
+        """Slice features for the M heads: (K, N, d) -> (K, N, M, d / M)."""
         return u.unflatten(-1, (self.parts, -1))
 
     @torch.no_grad()
     def update(self, v: Tensor, momentum: float) -> None:
-        """Add a batch to the moving sum of features, whose direction alone matters."""
+        """Add the mean of a batch to the moving sum of features, (K, N, d); only its direction matters."""
         self.mean.mul_(momentum).add_(v.mean(1, keepdim=True))
 
 
 class CausalNorm(Classifier):
-    """Cross-entropy of multi-head normalized logits; tested without what points along the mean feature of training.
+    """Cross-entropy of multi-head normalized logits; the test subtracts the direction of the mean feature of training.
 
-    The mean's momentum is constant, as in the authors' code for CIFAR; for other data it rises there to 1 as the learning
-    rate falls below .02.
+    That direction leans to the frequent classes, so without it their advantage shrinks. The mean's momentum is constant, as
+    in the authors' code for CIFAR. For other data their momentum rises to 1 while the learning rate falls below 0.02.
     """
+
+    cls: CausalHeads
 
     def __init__(
         self,
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        parts: Annotated[int, "heads that features are split for (Tang et al. 2020, Eq. 5)", Range(1)] = 2,
+        parts: Annotated[int, "M, heads that share the features (Tang et al. 2020, Eq. 5)", Range(1)] = 2,
         tau: Annotated[float, "scale of the logits (Tang et al. 2020, Eq. 7)", Range(1e-3)] = 16.0,
         gamma: Annotated[float, "added to the norm of the weights (Tang et al. 2020, Eq. 7)", Range(0)] = 1 / 32,
         alpha: Annotated[
-            float, "how much of it is taken away (Eq. 8; authors: CIFAR-10 1, CIFAR-100 1.5, ImageNet-LT 3)", Range(0)
+            float, "strength of the subtraction (Eq. 8; authors: CIFAR-10 1, CIFAR-100 1.5, ImageNet-LT 3)", Range(0)
         ] = 1.0,
         mean_momentum: Annotated[
-            float, "of the mean feature, as that of SGD (Tang et al. 2020, Assumption 1)", Range(0, 1)
+            float, "momentum of the mean feature, that of SGD (Tang et al. 2020, Assumption 1)", Range(0, 1)
         ] = 0.9,
     ):
         if net.feature_dim % parts:
@@ -89,4 +93,4 @@ class CausalNorm(Classifier):
         return {"ce": cross_entropy(self.cls(v), batch.y).mean()}
 
     def logits(self, x: Tensor) -> Tensor:
-        return self.cls.effect(self.features(x))
+        return self.cls.compute_effect(self.features(x))

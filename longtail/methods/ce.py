@@ -13,7 +13,7 @@ from longtail.validation import Range
 
 
 class CrossEntropy(Classifier):
-    """Cross-entropy without any balancing, averaged over K independent networks."""
+    """Cross-entropy without any balancing, averaged over K independent networks: the baseline."""
 
     assumes = "train"
 

@@ -14,10 +14,12 @@ from longtail.validation import Range
 
 
 class ClassBalanced(Classifier):
-    """Cross-entropy or focal loss of each sample weighted by (1 - beta) / (1 - beta^n) of its class.
+    """Cross-entropy or focal loss, each image weighted by (1 - beta) / (1 - beta^n) for the n images of its class.
 
-    The focal loss is that of the softmax, as in `focal`; the paper's is a sum over the classes, a sigmoid each.
+    The focal loss uses a softmax, as `focal` does. The paper's focal loss sums sigmoid losses over the classes.
     """
+
+    weight: Tensor
 
     def __init__(
         self,
@@ -25,10 +27,10 @@ class ClassBalanced(Classifier):
         net: Net,
         experts: ExpertCount = 1,
         beta: Annotated[
-            float, "0 weights no class, 1 by the inverse of its images (Cui et al. 2019)", Range(0, 1)
+            float, "0 weights all classes equally, 1 by inverse frequency (Cui et al. 2019)", Range(0, 1)
         ] = 0.9999,
-        loss: Annotated[Literal["ce", "focal"], "what is weighted: cross-entropy or focal loss"] = "ce",
-        gamma: Annotated[float, "power of the focal loss, where that is chosen (Cui et al. 2019)", Range(0)] = 1.0,
+        loss: Annotated[Literal["ce", "focal"], "weighted loss: cross-entropy or focal"] = "ce",
+        gamma: Annotated[float, "power of the focal loss, with loss = focal (Cui et al. 2019)", Range(0)] = 1.0,
     ):
         super().__init__(counts, net, experts)
         self.loss, self.gamma = loss, gamma
@@ -40,4 +42,6 @@ class ClassBalanced(Classifier):
         return {"balanced": (self.weight[y] * loss).mean()}
 
     def assumed_log_prior(self) -> Tensor | None:
-        return self.log_prior + self.weight.log() if self.loss == "ce" else None  # weights act as more or fewer images
+        return (
+            self.log_prior + self.weight.log() if self.loss == "ce" else None
+        )  # a weight acts like more or fewer images

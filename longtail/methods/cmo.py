@@ -16,21 +16,23 @@ from longtail.validation import Range
 
 
 class CMO(Classifier):
-    """Patches of images drawn for the rare classes, pasted over images as they come (CutMix), against both labels by area."""
+    """CutMix with patches from rare classes on images at their natural frequency; both labels count by their area.
+
+    The authors weight classes by 1 / n for each *image*, which makes the classes equally likely; so do the defaults here.
+    Their comparison with the pause is strict, so that they start one epoch later.
+    """
 
     def __init__(
         self,
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        # the paper's weight 1 / n (r = 1) is an image's in the authors' code, which makes the classes equally likely
         patches: Annotated[
             Literal["balanced", "reversed"],
-            "classes of the patches: equally likely, or as 1 / n (r = 1, 2 in the code)",
+            "classes of the patches: equally likely, or by 1 / n (r = 1, 2 in the code)",
         ] = "balanced",
         tau: Annotated[float, "prior in the loss: 0 for the paper's CE, 1 for its balanced softmax", Range(0)] = 0.0,
-        probability: Annotated[float, "of mixing a batch (authors' code)", Range(0, 1)] = 0.5,
-        # by a strict comparison the authors' code waits a fourth epoch at the start
+        probability: Annotated[float, "probability of mixing a batch (authors' code)", Range(0, 1)] = 0.5,
         pause: Annotated[float, "share of training at each end without mixing: 3 of 200 epochs", Range(0, 0.5)] = 0.015,
     ):
         super().__init__(counts, net, experts)
@@ -41,10 +43,11 @@ class CMO(Classifier):
 
     def forward(self, batch: Batch, patches: Batch) -> dict[str, Tensor]:
         x, y, device = batch.views[0], batch.y, batch.y.device
+        # tensors instead of branches, so that a CUDA graph can hold the step
         mixing = (batch.progress >= self.pause) & (batch.progress <= 1 - self.pause)
         mixing = mixing & (torch.rand((), device=device) < self.probability)
         share = torch.where(mixing, sample_beta(1.0, (), device), 1.0)
         x, share = cutmix(x, patches.views[0], share)
         z = self.logits(x)
-        own, pasted = (balanced_cross_entropy(z, labels, self.log_prior, self.tau) for labels in (y, patches.y))
-        return {"cutmix": (share * own + (1 - share) * pasted).mean()}
+        base, pasted = (balanced_cross_entropy(z, labels, self.log_prior, self.tau) for labels in (y, patches.y))
+        return {"cutmix": (share * base + (1 - share) * pasted).mean()}

@@ -12,22 +12,23 @@ from longtail.nets import Heads, Net
 
 
 class ClassifierRetraining(Classifier):
-    """Cross-entropy on the images as they come; then a new head, over frozen features, on class-balanced batches.
+    """Cross-entropy on all images; then a new head on frozen features, trained on class-balanced batches.
 
-    The authors' code leaves the frozen network's batch norm in training mode; the paper keeps all of it fixed, as here.
+    The frozen network's batch norm is in evaluation mode, as the paper's text has it. The authors' code leaves it in
+    training mode.
     """
 
-    assumes = "uniform"  # by the head's balanced batches
+    assumes = "uniform"  # the head sees balanced batches
 
     def __init__(
         self,
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        head_share: HeadShare = 0.1,  # 10 epochs after 90
+        head_share: HeadShare = 0.1,  # 10 of 100 epochs
     ):
         super().__init__(counts, net, experts)
-        self.head_share, self.fresh = head_share, (experts, net.feature_dim, self.classes)
+        self.head_share, self.head_shape = head_share, (experts, net.feature_dim, self.classes)
 
     def stages(self) -> list[Stage]:
         return [
@@ -38,7 +39,7 @@ class ClassifierRetraining(Classifier):
     def begin_stage(self, stage: Stage, split: Split) -> None:
         super().begin_stage(stage, split)
         if stage.name == "head":
-            self.cls.load_state_dict(Heads(*self.fresh).state_dict())
+            self.cls.load_state_dict(Heads(*self.head_shape).state_dict())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return {"ce": cross_entropy(self.logits(batch.views[0]), batch.y).mean()}

@@ -15,10 +15,9 @@ from longtail.validation import Range
 
 
 class Calibration(nn.Module):
-    """s (a z + b) + (1 - s) z, the confidence s being a sigmoid of a linear function of the features; at first z itself.
+    """Calibrated logits s (a z + b) + (1 - s) z with a confidence s in (0, 1): (K, N, C), (K, N, d) -> (K, N, C).
 
-    (K, N, C), (K, N, d) -> (K, N, C). As printed; the authors' code for images has (1 + s a) z + s b, which starts from
-    other logits than the first stage learnt, and every weight of the linear function at .1.
+    s is the sigmoid of a linear function of the features. With a = 1 and b = 0, as at first, the logits are z.
     """
 
     def __init__(self, experts: int, width: int, classes: int):
@@ -32,10 +31,14 @@ class Calibration(nn.Module):
 
 
 class DisAlign(Classifier):
-    """Cross-entropy; then, all of that frozen, a calibration of the logits by cross-entropy with weights 1 / n^rho.
+    """Cross-entropy; then the network is frozen, and a calibration of its logits learns with weights 1 / n^rho.
 
-    The authors' code leaves the frozen network's batch norm in training mode; here it is frozen too.
+    The calibration is s (a z + b) + (1 - s) z with a confidence s for each image, as printed. The authors' code for images
+    has (1 + s a) z + s b, which does not start from the logits of the first stage. The weights of their confidence start
+    at 0.1. Their frozen batch norm stays in training mode; here it is in evaluation mode.
     """
+
+    weight: Tensor
 
     inference = ("encoders", "cls", "calibration")
 
@@ -45,9 +48,9 @@ class DisAlign(Classifier):
         net: Net,
         experts: ExpertCount = 1,
         rho: Annotated[
-            float, "power of the generalized re-weight (authors' ImageNet-LT configuration)", Range(0)
+            float, "power of the generalized re-weighting (authors' ImageNet-LT configuration)", Range(0)
         ] = 1.2,
-        head_share: HeadShare = 0.1,  # 10 epochs after 90
+        head_share: HeadShare = 0.1,  # 10 of 100 epochs
     ):
         super().__init__(counts, net, experts)
         self.head_share, self.calibration = head_share, Calibration(experts, net.feature_dim, self.classes)

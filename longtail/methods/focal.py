@@ -14,14 +14,17 @@ from longtail.validation import Range
 
 
 class Focal(Classifier):
-    """Cross-entropy that counts easy samples less (Eq. 4, here of a softmax), averaged over K independent networks."""
+    """Cross-entropy in which well-classified images count less (Eq. 4), averaged over K independent networks.
+
+    An image counts (1 - p)^gamma for the probability p of its label. p is a softmax here, and a sigmoid in the paper.
+    """
 
     def __init__(
         self,
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        gamma: Annotated[float, "how much less: 0 is cross-entropy (Lin et al. 2017, Eq. 4)", Range(0)] = 2.0,
+        gamma: Annotated[float, "focusing power; 0 is cross-entropy (Lin et al. 2017, Eq. 4)", Range(0)] = 2.0,
     ):
         super().__init__(counts, net, experts)
         self.gamma = gamma

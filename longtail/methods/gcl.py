@@ -15,21 +15,23 @@ from longtail.validation import Range
 
 
 class GCL(Classifier):
-    """Cross-entropy of scaled cosines lowered at random, the rarer the class the more; then the head again on balanced batches.
+    """Cross-entropy of scaled cosines with random noise subtracted, more for rarer classes; then the head on balanced batches.
 
-    The second stage draws by effective number, as in the paper; in the authors' code by default as often from each class.
-    Their code mixes images (mixup) in both stages, and has a margin of .1, a scale of 20 and a focal power of 1 in the
-    second; ours mixes none, to show the loss by itself, and goes on with the loss of the first.
+    The second stage samples by effective number, as in the paper; the authors' code by default samples classes equally.
+    Their code uses mixup in both stages, and in the second a margin of 0.1, a scale of 20 and a focal power of 1. This
+    version uses no mixup, which shows the loss alone, and keeps the loss of the first stage.
     """
+
+    cloud: Tensor
 
     def __init__(
         self,
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        scale: Annotated[float, "s, of the cosines (Li et al. 2022)", Range(1e-3)] = 30.0,
+        scale: Annotated[float, "s, scale of the cosines (Li et al. 2022)", Range(1e-3)] = 30.0,
         cloud: Annotated[float, "size of the rarest class's cloud, as a cosine (authors' code)", Range(0)] = 0.5,
-        head_share: HeadShare = 0.13,  # 30 epochs after 200
+        head_share: HeadShare = 0.13,  # 30 of 230 epochs
     ):
         super().__init__(counts, net, experts, partial(CosineHeads, scale=scale))
         self.head_share = head_share

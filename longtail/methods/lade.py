@@ -14,12 +14,12 @@ from longtail.validation import Range
 
 
 class LADE(Classifier):
-    """Cross-entropy under the training prior, and logits pulled to log p(x | c) / p(x) under equal classes (LADER).
+    """Balanced cross-entropy, and a regularizer (LADER) that pulls the logits to log p(x | c) / p(x) for equally likely classes.
 
-    alpha and lambda are those of the authors' command for CIFAR-100-LT at imbalance 100; it has .05 and .5 for ImageNet-LT.
+    alpha and lambda are the authors' for CIFAR-100-LT at imbalance 100; for ImageNet-LT they use 0.05 and 0.5.
     """
 
-    assumes = "uniform"  # as in the paper, whose test adds the log of the target prior
+    assumes = "uniform"  # the paper adds the log of the target prior at test time
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class LADE(Classifier):
         experts: ExpertCount = 1,
         alpha: Annotated[float, "weight of the regularizer (authors' command, CIFAR-100-LT)", Range(0)] = 0.1,
         penalty: Annotated[
-            float, "lambda, of its squared log-partition term (authors' command, CIFAR-100-LT)", Range(0)
+            float, "lambda, weight of the squared log-partition (authors' command, CIFAR-100-LT)", Range(0)
         ] = 0.01,
     ):
         super().__init__(counts, net, experts)

@@ -16,10 +16,13 @@ from longtail.validation import Range
 
 
 class LDAM(Classifier):
-    """Cross-entropy of scaled cosines with a margin that grows as n^(-1/4) (Eq. 13), late in training weighted by class.
+    """Cross-entropy of scaled cosines with a margin that grows as n^(-1/4) (Eq. 13), and class weights late in training.
 
-    The learning rate falls along the recipe's cosine; in the paper it falls in steps, at one of which the weights begin.
+    The learning rate follows the recipe's cosine. In the paper it falls in steps, and the weights begin at one of them.
     """
+
+    margin: Tensor
+    weight: Tensor
 
     def __init__(
         self,
@@ -27,9 +30,9 @@ class LDAM(Classifier):
         net: Net,
         experts: ExpertCount = 1,
         margin: Annotated[float, "margin of the rarest class, as a cosine (Cao et al. 2019)", Range(0)] = 0.5,
-        scale: Annotated[float, "s, of the cosines (Cao et al. 2019)", Range(1e-3)] = 30.0,
+        scale: Annotated[float, "s, scale of the cosines (Cao et al. 2019)", Range(1e-3)] = 30.0,
         defer: Annotated[float, "share of training before the weights: epoch 160 of 200", Range(0, 1)] = 0.8,
-        beta: Annotated[float, "of the effective number in the weights (authors' code)", Range(0, 1)] = 0.9999,
+        beta: Annotated[float, "beta of the effective number in the weights (authors' code)", Range(0, 1)] = 0.9999,
     ):
         super().__init__(counts, net, experts, partial(CosineHeads, scale=scale))
         self.defer = defer
@@ -40,4 +43,4 @@ class LDAM(Classifier):
         y = batch.y
         loss = cross_entropy(subtract_margin(self.logits(batch.views[0]), y, self.margin), y)
         w = torch.where(batch.progress < self.defer, 1.0, self.weight[y])
-        return {"ldam": weighted_mean(loss, w).mean()}  # over the batch's own weights, as in the authors' code
+        return {"ldam": weighted_mean(loss, w).mean()}  # divided by the weights of the batch, as in the authors' code

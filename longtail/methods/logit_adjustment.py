@@ -14,7 +14,10 @@ from longtail.validation import Range
 
 
 class LogitAdjustment(Classifier):
-    """Trained by plain cross-entropy; the finished model's logits are z - tau log prior (Eq. 9)."""
+    """Plain cross-entropy in training; the finished model subtracts tau log prior from its logits (Eq. 9).
+
+    The paper's other form, with the prior in the training loss (Eq. 10), is the method `bc`.
+    """
 
     def __init__(
         self,
@@ -33,4 +36,4 @@ class LogitAdjustment(Classifier):
         return adjust_logits(super().logits(x), self.log_prior, self.tau)
 
     def assumed_log_prior(self) -> Tensor:
-        return (1 - self.tau) * self.log_prior  # what the adjustment leaves of cross-entropy's (Eq. 9)
+        return (1 - self.tau) * self.log_prior  # the adjustment removes tau of it (Eq. 9)

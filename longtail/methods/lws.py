@@ -12,21 +12,22 @@ from longtail.nets import ClassScales, Net
 
 
 class LearnableWeightScaling(Classifier):
-    """Cross-entropy on the images as they come; then one factor for each class's logit, on class-balanced batches.
+    """Cross-entropy on all images; then one learned factor for the logit of each class, on class-balanced batches.
 
-    The factor scales the bias too, as in the authors' code; batch norm is frozen as in `crt`.
+    The factor scales the bias too, as in the authors' code. The frozen network's batch norm is in evaluation mode, as in
+    `crt`; the authors' code leaves it in training mode.
     """
 
     inference = ("encoders", "cls", "scale")
 
-    assumes = "uniform"  # by the balanced batches of the scales
+    assumes = "uniform"  # the factors see balanced batches
 
     def __init__(
         self,
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        head_share: HeadShare = 0.1,  # 10 epochs after 90; 5 in the authors' code
+        head_share: HeadShare = 0.1,  # 10 of 100 epochs; the authors' code trains 5
     ):
         super().__init__(counts, net, experts)
         self.head_share, self.scale = head_share, ClassScales(experts, self.classes)

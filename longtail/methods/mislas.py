@@ -17,13 +17,15 @@ from longtail.validation import Range
 
 
 class MiSLAS(Classifier):
-    """Features by mixup; then the head and a factor for each class on balanced batches, frequent classes smoothed more.
+    """Mixup; then the head and a factor for each class learn on balanced batches, with more label smoothing for frequent classes.
 
-    In the second stage the features' weights are frozen but their batch norm follows the balanced batches (shift learning).
-    Smoothing falls from head to tail along a sine, the paper's concave form. In the second stage the head learns at a
-    fifth of the factors' learning rate, as the authors have it for CIFAR-100-LT (for CIFAR-10-LT half, and without shift
-    learning at imbalance 100).
+    In the second stage the encoder's weights are frozen, but its batch norm follows the balanced batches (shift learning).
+    Smoothing falls from frequent to rare classes along a sine, the paper's concave form. The head learns at a fifth of
+    the factors' learning rate, as in the authors' code for CIFAR-100-LT. For CIFAR-10-LT they take a half, and at
+    imbalance 100 no shift learning.
     """
+
+    smoothing: Tensor
 
     inference = ("encoders", "cls", "scale")
 
@@ -32,7 +34,7 @@ class MiSLAS(Classifier):
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        alpha: Annotated[float, "of mixup's Beta(alpha, alpha) (Zhong et al. 2021)", Range(1e-3)] = 1.0,
+        alpha: Annotated[float, "parameter of mixup's Beta(alpha, alpha) (Zhong et al. 2021)", Range(1e-3)] = 1.0,
         smooth_head: Annotated[
             float, "smoothing of the largest class (CIFAR-100-LT, imbalance 100)", Range(0, 1)
         ] = 0.4,
@@ -40,14 +42,14 @@ class MiSLAS(Classifier):
             float, "smoothing of the smallest class (CIFAR-100-LT, imbalance 100)", Range(0, 1)
         ] = 0.1,
         head_lr: Annotated[
-            float, "learning rate of the head in the second stage, over that of the factors (authors' code)", Range(0)
+            float, "learning rate of the head over that of the factors, second stage (authors' code)", Range(0)
         ] = 0.2,
-        head_share: HeadShare = 0.05,  # 10 epochs after 200
+        head_share: HeadShare = 0.05,  # 10 of 210 epochs
     ):
         super().__init__(counts, net, experts)
         self.alpha, self.head_lr, self.head_share = alpha, head_lr, head_share
         self.scale = ClassScales(experts, self.classes)
-        smoothing = label_aware_smoothing(counts, smooth_head, smooth_tail)
+        smoothing = compute_smoothing(counts, smooth_head, smooth_tail)
         self.register_buffer("smoothing", smoothing, persistent=False)
 
     def stages(self) -> list[Stage]:
@@ -73,7 +75,10 @@ class MiSLAS(Classifier):
         return self.scale(super().logits(x))
 
 
-def label_aware_smoothing(counts: Sequence[int], head: float, tail: float) -> Tensor:
-    """tail + (head - tail) sin(pi / 2 (n - n_min) / (n_max - n_min)) of each class (Zhong et al. 2021): -> (C,)."""
+def compute_smoothing(counts: Sequence[int], head: float, tail: float) -> Tensor:
+    """Compute each class's label smoothing, tail + (head - tail) sin(pi / 2 (n - n_min) / (n_max - n_min)): -> (C,).
+
+    Label-aware smoothing of Zhong et al. 2021, in the concave form.
+    """
     n = torch.tensor(counts, dtype=torch.float32)
     return tail + (head - tail) * (math.pi / 2 * (n - n.min()) / (n.max() - n.min()).clamp_min(1)).sin()

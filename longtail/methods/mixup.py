@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al., ICLR 2018): the plain augmentation that long-tailed ones are compared with."""
+"""Mixup (Zhang et al., ICLR 2018): the augmentation that long-tailed variants are compared with."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,7 +15,7 @@ from longtail.validation import Range
 
 
 class Mixup(Classifier):
-    """Cross-entropy on images mixed in pairs, against both labels in the same shares; one share a batch."""
+    """Cross-entropy on images mixed in pairs, where both labels count by their share; all pairs of a batch have one share."""
 
     assumes = "train"
 
@@ -24,7 +24,7 @@ class Mixup(Classifier):
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        alpha: Annotated[float, "of Beta(alpha, alpha), the paper's for CIFAR (Zhang et al. 2018)", Range(1e-3)] = 1.0,
+        alpha: Annotated[float, "parameter of Beta(alpha, alpha), for CIFAR (Zhang et al. 2018)", Range(1e-3)] = 1.0,
     ):
         super().__init__(counts, net, experts)
         self.alpha = alpha

@@ -10,17 +10,18 @@ from longtail.data import Batch
 from longtail.losses import cross_entropy, one_hot
 from longtail.methods.base import Classifier, Stage
 from longtail.methods.options import ExpertCount
-from longtail.nets import Net
+from longtail.nets import Heads, Net
 
 
 class NearestClassMean(Classifier):
-    """Trained by cross-entropy; then an image takes the class whose mean feature has the largest cosine with its own.
+    """Cross-entropy; then an image gets the class whose mean feature has the largest cosine with the image's feature.
 
-    Of the two distances that the paper names this is the cosine. The authors' code takes by default the Euclidean one,
-    between features less the mean of all, then normalized, and their means. Here the means become the weights of the head,
-    which leaves the norm of the image's feature in the logits: it is the same for all classes and changes no choice. A
-    class without training images has no mean and a logit of 0.
+    The paper names two distances, and this is the cosine. The authors' default is the Euclidean distance of centered,
+    normalized features. Here the normalized means become the weights of the head. The logits keep the norm of the image's
+    feature, which changes no prediction. A class without training images has no mean, and its logit is 0.
     """
+
+    cls: Heads
 
     def __init__(self, counts: Sequence[int], net: Net, experts: ExpertCount = 1):
         super().__init__(counts, net, experts)
@@ -31,8 +32,9 @@ class NearestClassMean(Classifier):
     def post_hoc(self, stage: Stage, batches: Iterator[Batch]) -> None:
         means = torch.zeros_like(self.cls.weight)
         for batch in batches:
-            is_own = one_hot(batch.y, self.classes).to(means.dtype)
-            means += is_own.T @ self.features(batch.views[0])  # (C, N) @ (K, N, d); a sum has the direction of the mean
+            is_class = one_hot(batch.y, self.classes).to(means.dtype)
+            # (C, N) @ (K, N, d); the sum suffices, since only the direction of the mean is used
+            means += is_class.T @ self.features(batch.views[0])
         self.cls.weight.copy_(normalize(means, dim=-1))
         self.cls.bias.zero_()
 

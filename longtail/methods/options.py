@@ -1,4 +1,4 @@
-"""Options of methods: what a method's `__init__` says about them, read without loading torch where possible."""
+"""Options of methods, read from the signature of a class or, without loading torch, from the source of a built-in method."""
 
 import ast
 import inspect
@@ -12,12 +12,12 @@ from longtail.validation import Range, check_value
 
 ExpertCount = Annotated[int, "K, independent networks", Range(1)]
 HeadShare = Annotated[float, "share of the epochs for the second stage", Range(0.01, 0.99)]
-POSITIONAL = ("self", "counts", "net")  # what every method takes before its options
+POSITIONAL = ("self", "counts", "net")  # arguments of every method, before its options
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a method: its name, type, default, one line of help with its source, and its range."""
+    """An option of a method: name, type, default, one line of help with the source of the default, and range."""
 
     name: str
     type: Any
@@ -31,15 +31,16 @@ def read_signature(method: type) -> dict[str, Option]:
 
     Raises LongtailError for an argument that is not annotated as `Annotated[type, "help", Range(...)]` with a default.
     """
-    signature = inspect.signature(method.__init__, eval_str=True)
-    found = [p for p in signature.parameters.values() if p.name not in POSITIONAL]
-    return {p.name: _build_option(method.__name__, p.name, p.annotation, p.default) for p in found}
+    signature = inspect.signature(method.__init__, eval_str=True)  # type: ignore[misc]  # of the class, no subclass
+    parameters = [p for p in signature.parameters.values() if p.name not in POSITIONAL]
+    return {p.name: _build_option(method.__name__, p.name, p.annotation, p.default) for p in parameters}
 
 
 def read_source(path: Path, class_name: str) -> dict[str, Option]:
-    """Return the options that `read_signature` would, from the source of a built-in method.
+    """Return the same options as `read_signature`, from the source of a built-in method.
 
-    Importing a method loads torch, which takes seconds; help, completion and errors of typing need its options only.
+    To import a method loads torch, which takes seconds. Help, completion and errors about flags need the options only.
+    Annotations may therefore use no names but those below.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
@@ -53,13 +54,13 @@ def read_source(path: Path, class_name: str) -> dict[str, Option]:
     arguments = init.args.args[len(POSITIONAL) :]
     defaults = init.args.defaults[len(init.args.defaults) - len(arguments) :]
     return {
-        argument.arg: _build_option(class_name, argument.arg, evaluate(argument.annotation), evaluate(default))
-        for argument, default in zip(arguments, defaults, strict=True)
+        a.arg: _build_option(class_name, a.arg, evaluate(a.annotation or ast.Constant(None)), evaluate(default))
+        for a, default in zip(arguments, defaults, strict=True)
     }
 
 
 def check_options(name: str, known: dict[str, Option], options: dict) -> None:
-    """Raise LongtailError for an option that the method `name` lacks, or a value of another type or out of range."""
+    """Raise LongtailError for an option that method `name` does not have, and for a value of another type or out of range."""
     for option, value in options.items():
         if option not in known:
             raise unknown_name(f"option of {name}", option, known)

@@ -1,4 +1,4 @@
-"""Parametric Contrastive Learning (Cui et al., ICCV 2021): class centers as keys of a supervised contrast."""
+"""Parametric Contrastive Learning (Cui et al., ICCV 2021): learned class centers among the keys of a contrast."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,16 +10,17 @@ from torch.nn.functional import normalize
 from longtail.data import Batch
 from longtail.losses import parametric_contrastive
 from longtail.methods.base import Classifier
-from longtail.nets import LabelledQueue, MomentumCopy, Net, build_mlp
+from longtail.nets import LabeledQueue, MomentumCopy, Net, build_mlp
 from longtail.validation import Range
 
 
 class PaCo(Classifier):
-    """One loss for classifier and contrast: the classifier's logits, balanced by the log prior, are the centers' similarities.
+    """One supervised contrastive loss whose keys are other images and learned class centers.
 
-    Defaults are those of CIFAR-100-LT at imbalance 100. The authors train for 400 epochs at learning rate .02 with a warm-up
-    of 10, and their "ResNet-32" is twice as wide as the paper of He et al.; here recipe and network are the common ones.
-    Keys that fill the queue at first belong to no class, where the authors' have random labels.
+    The similarities to the centers are the classifier's logits plus the log prior. Defaults are the authors' for
+    CIFAR-100-LT at imbalance 100. They train 400 epochs at learning rate 0.02 with 10 epochs of warm-up, and their
+    "ResNet-32" is twice as wide as that of He et al. Here recipe and network are the common ones. The first keys
+    in the queue belong to no class; the authors give them random labels.
     """
 
     assumes = "uniform"
@@ -29,8 +30,10 @@ class PaCo(Classifier):
         self,
         counts: Sequence[int],
         net: Net,
-        alpha: Annotated[float, "weight of a positive key, a center having 1 (authors' script)", Range(0)] = 0.02,
-        temperature: Annotated[float, "of the similarities of samples (authors' script)", Range(1e-3)] = 0.05,
+        alpha: Annotated[float, "weight of a positive key; a center has 1 (authors' script)", Range(0)] = 0.02,
+        temperature: Annotated[
+            float, "temperature of the similarities of images (authors' script)", Range(1e-3)
+        ] = 0.05,
         queue: Annotated[int, "Q, keys kept with their labels (authors' script)", Range(1)] = 1024,
         projection: Annotated[int, "width of the contrastive space (authors' script)", Range(1)] = 64,
         key_momentum: Annotated[float, "momentum of the key network (He et al. 2020)", Range(0, 1)] = 0.999,
@@ -39,7 +42,7 @@ class PaCo(Classifier):
         self.alpha, self.temperature = alpha, temperature
         self.projector = build_mlp(net.feature_dim, net.feature_dim, projection)
         self.key = MomentumCopy(key_momentum, self.encoders, nn.Flatten(0, 1), self.projector)
-        self.queue = LabelledQueue(1, self.clip_queue_length(queue), projection)
+        self.queue = LabeledQueue(1, self.clip_queue_length(queue), projection)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         (a, b), y = batch.views, batch.y

@@ -15,11 +15,11 @@ from longtail.validation import Range
 
 
 class PriorLT(Classifier):
-    """Mixup in favour of the rare (UniMix), with the class prior in the logits (Bayias, the same as Eq. 3 of ECL).
+    """Mixup that favors rare classes (UniMix), with the log class prior added to the logits in training (Bayias).
 
-    The share of an image of class i mixed with one of class j is a draw of Beta(alpha, alpha) moved by n_j / (n_i + n_j),
-    around the unit interval. The partners are a batch of their own, in which a class is as likely as n^(1 + tau); the
-    authors' code redraws them from the first batch with weights n^tau, which comes to the same in a large one.
+    The share of an image of class i mixed with one of class j is a draw of Beta(alpha, alpha) plus n_j / (n_i + n_j),
+    modulo 1. The partners are a second batch, whose classes have probability n^(1 + tau). The authors' code draws them
+    from the first batch with weights n^tau, which is the same in a large batch. Bayias is Eq. 3 of ECL.
     """
 
     assumes = "uniform"
@@ -29,10 +29,10 @@ class PriorLT(Classifier):
         counts: Sequence[int],
         net: Net,
         experts: ExpertCount = 1,
-        alpha: Annotated[float, "of Beta(alpha, alpha) (authors' CIFAR configurations)", Range(1e-3)] = 0.8,
+        alpha: Annotated[float, "parameter of Beta(alpha, alpha) (authors' CIFAR configurations)", Range(1e-3)] = 0.8,
         partners: Annotated[
             Literal["instance", "square_root", "balanced", "reversed"],
-            "classes of the partners: tau = 0, -.5 (authors' CIFAR-10; CIFAR-100: -.1), -1, -2",
+            "classes of the partners: tau = 0, -0.5 (authors' CIFAR-10; CIFAR-100: -0.1), -1, -2",
         ] = "square_root",
     ):
         super().__init__(counts, net, experts)
@@ -42,12 +42,12 @@ class PriorLT(Classifier):
         return [Stage("train", samplers=("instance", self.partners))]
 
     def forward(self, batch: Batch, partners: Batch) -> dict[str, Tensor]:
-        share = self.shares(batch.y, partners.y)
+        share = self.draw_shares(batch.y, partners.y)
         z = self.logits(blend_images(batch.views[0], partners.views[0], share))
-        own, other = (balanced_cross_entropy(z, labels, self.log_prior) for labels in (batch.y, partners.y))
-        return {"unimix": (share * own + (1 - share) * other).mean()}
+        first, second = (balanced_cross_entropy(z, labels, self.log_prior) for labels in (batch.y, partners.y))
+        return {"unimix": (share * first + (1 - share) * second).mean()}
 
-    def shares(self, own: Tensor, other: Tensor) -> Tensor:
-        """The UniMix factor: (N,), (N,) labels -> (N,)."""
-        favour = (self.log_prior[other] - self.log_prior[own]).sigmoid()  # n_j / (n_i + n_j)
-        return (sample_beta(self.alpha, own.shape, own.device) + favour) % 1
+    def draw_shares(self, i: Tensor, j: Tensor) -> Tensor:
+        """Draw the UniMix factor of every pair from its labels: (N,), (N,) -> (N,)."""
+        shift = (self.log_prior[j] - self.log_prior[i]).sigmoid()  # n_j / (n_i + n_j)
+        return (sample_beta(self.alpha, i.shape, i.device) + shift) % 1

@@ -1,4 +1,4 @@
-"""Self-supervised Aggregation of Diverse Experts (Zhang et al., NeurIPS 2022): an expert each for three class distributions."""
+"""Self-supervised Aggregation of Diverse Experts (Zhang et al., NeurIPS 2022): one expert for each of three class priors."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,11 +14,13 @@ from longtail.methods.base import BranchedClassifier
 from longtail.nets import CosineHeads, Net
 from longtail.validation import Range
 
-SMALLEST = 0.05  # aggregation stops once an expert weighs less (Sec. 4.2)
+SMALLEST = 0.05  # aggregation stops when the weight of an expert falls below (Sec. 4.2)
 
 
 class Aggregation(nn.Module):
-    """Weights of the experts, equal at first: scales logits (K, N, C) so that their mean over K is the weighted sum."""
+    """Weights of the experts, equal at first; they scale logits (K, N, C) so that the mean over K is the weighted sum."""
+
+    scores: Tensor
 
     def __init__(self, experts: int):
         super().__init__()
@@ -29,14 +31,17 @@ class Aggregation(nn.Module):
 
 
 class SADE(BranchedClassifier):
-    """Experts 1, 2 and 3 for test classes as in training, equally frequent, and the other way round; sum of their losses.
+    """Three experts for test images whose class prior is that of training, uniform, or reversed; the sum of their losses.
 
-    With `aggregate` the experts are weighted by how stable the weighted prediction is over two views of the *test* images,
-    without their labels (Sec. 4.2); off by default, since in this package the test images choose nothing. The weights are
-    kept in the model and in `results.json`; an expert's logits are scaled by its own, which changes its ECE, not its choice.
-    The views are the family's "moco" (the authors crop CIFAR with a margin instead, and blur a fifth), the learning rate
-    follows the recipe.
+    With `aggregate`, weights of the experts are learned on the *test* images without labels: two views of an image should
+    get the same prediction (Sec. 4.2). That is off by default, because test images choose nothing in this package. The
+    weights are in the model and in `results.json`. They scale the logits of an expert, which changes its ECE but no
+    prediction. The views are the "moco" transform; the authors crop CIFAR with a margin, and blur a fifth of the images.
+    The learning rate follows the recipe.
     """
+
+    shifts: Tensor
+    aggregation: Aggregation
 
     inference = ("encoders", "cls", "aggregation")
 
@@ -44,9 +49,9 @@ class SADE(BranchedClassifier):
         self,
         counts: Sequence[int],
         net: Net,
-        tau: Annotated[float, "lambda, how far expert 3 is pushed to rare classes (Eq. 3)", Range(0)] = 2.0,
-        scale: Annotated[float, "s, of the cosines (authors' code)", Range(1e-3)] = 30.0,
-        aggregate: Annotated[bool, "weight the experts on unlabelled test images (Eq. 4)"] = False,
+        tau: Annotated[float, "lambda, how strongly expert 3 favors rare classes (Eq. 3)", Range(0)] = 2.0,
+        scale: Annotated[float, "s, scale of the cosines (authors' code)", Range(1e-3)] = 30.0,
+        aggregate: Annotated[bool, "weight the experts on unlabeled test images (Eq. 4)"] = False,
         aggregate_epochs: Annotated[int, "passes over the test images (authors' code)", Range(1)] = 5,
         aggregate_lr: Annotated[float, "learning rate of the weights (authors' code)", Range(1e-6)] = 0.1,
     ):
@@ -55,7 +60,7 @@ class SADE(BranchedClassifier):
         self.test_time_views = ("moco", "moco") if aggregate else ()
         self.aggregation = Aggregation(3)
         p = self.log_prior
-        shifts = torch.stack([torch.zeros_like(p), p, p - tau * reversed_prior(p)])  # Eq. 1-3
+        shifts = torch.stack([torch.zeros_like(p), p, p - tau * reverse_prior(p)])  # Eq. 1-3
         self.register_buffer("shifts", shifts.unsqueeze(1), persistent=False)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -67,16 +72,15 @@ class SADE(BranchedClassifier):
         return dict(zip(("as_trained", "uniform", "reversed"), loss, strict=True))
 
     def adapt(self, images: Callable[[int], Iterator[list[Tensor]]]) -> dict:
-        """Eq. 4: the weights under which two views of an image are predicted alike; stops before an expert is dropped."""
+        """Learn the weights for which two views of an image get the same prediction (Eq. 4); stop once one is below SMALLEST."""
         scores = nn.Parameter(self.aggregation.scores.clone())
-        optimizer = torch.optim.SGD(
-            [scores], self.rate, momentum=0.9, weight_decay=5e-4, nesterov=True
-        )  # authors' code
+        # momentum and weight decay of the authors' code
+        optimizer = torch.optim.SGD([scores], self.rate, momentum=0.9, weight_decay=5e-4, nesterov=True)
         for done in range(1, self.epochs + 1):
             for views in images(done):
                 with torch.no_grad():
                     z = [self.cls(self.encoders(view)) for view in views]
-                p, q = (torch.einsum("k,knc->nc", scores.softmax(0), one).softmax(-1) for one in z)
+                p, q = (torch.einsum("k,knc->nc", scores.softmax(0), view).softmax(-1) for view in z)
                 optimizer.zero_grad()
                 (-cosine_similarity(p, q).mean()).backward()
                 optimizer.step()
@@ -86,7 +90,7 @@ class SADE(BranchedClassifier):
         return {"expert_weights": scores.softmax(0).tolist(), "passes": done}
 
 
-def reversed_prior(log_prior: Tensor) -> Tensor:
-    """The prior of the most frequent class given to the rarest, and so on: (C,) -> (C,)."""
+def reverse_prior(log_prior: Tensor) -> Tensor:
+    """Give the log prior of the most frequent class to the rarest, and so on in order: (C,) -> (C,)."""
     order = log_prior.argsort(stable=True)
     return torch.empty_like(log_prior).scatter(0, order, log_prior[order].flip(0))

@@ -9,16 +9,17 @@ from longtail.data import Batch
 from longtail.losses import cross_entropy
 from longtail.methods.base import Classifier, Stage
 from longtail.methods.options import ExpertCount
-from longtail.nets import Net
+from longtail.nets import Heads, Net
 from longtail.validation import Range
 
 
-class TauNormalised(Classifier):
-    """Trained by cross-entropy; then each class's weights w become w / |w|^tau, without bias.
+class TauNormalized(Classifier):
+    """Cross-entropy; then each class's weights w become w / |w|^tau, and the bias is dropped.
 
-    The paper picks tau on validation images. We have none to spare, and the test images choose nothing: 1 is its own
-    special case of unit norms.
+    The paper chooses tau on validation images. Without them the default is 1, the paper's special case of equal norms.
     """
+
+    cls: Heads
 
     def __init__(
         self,

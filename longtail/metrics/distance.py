@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def feature_distance(a: Tensor, b: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Mean over each class's images of the Euclidean distance between two experts' features; nan without images (ECL, Eq. 12).
+    """Compute each class's mean Euclidean distance between two experts' features; nan without images (ECL, Eq. 12).
 
     (N, d) x 2, (N,) -> (C,) float64
     """

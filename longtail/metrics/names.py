@@ -1,4 +1,4 @@
-"""The names of the seven metrics that every model is reported with, in the order of tables."""
+"""Names of the seven metrics that every model is reported with, in the order of tables, and of the class groups."""
 
 METRICS = ("top1", "balanced", "many", "medium", "few", "worst", "ece")
 GROUPS = ("many", "medium", "few")

@@ -1,4 +1,4 @@
-"""The seven numbers every model is reported with."""
+"""The seven metrics that every model is reported with."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from longtail.metrics.names import METRICS
 
 
 def summarize(logits: Tensor, labels: Tensor, train_counts: Sequence[int]) -> dict[str, float | None]:
-    """Top-1, balanced, group and worst-class accuracy and ECE, in percent; None where nothing is to be measured.
+    """Compute top-1, balanced, group and worst-class accuracy and ECE, in percent; None where nothing can be measured.
 
     (N, C), (N,), C training counts -> a number for each of METRICS. Balanced is the mean of the class accuracies.
     """
@@ -24,4 +24,4 @@ def summarize(logits: Tensor, labels: Tensor, train_counts: Sequence[int]) -> di
         "worst": tested.min().item() if len(tested) else None,
         "ece": expected_calibration_error(logits.double().softmax(-1), labels) if len(labels) else None,
     }
-    return {name: None if shares[name] is None else 100 * shares[name] for name in METRICS}
+    return {name: None if (share := shares[name]) is None else 100 * share for name in METRICS}

@@ -3,7 +3,7 @@
 from longtail.nets.encoder import NETS, Encoder, Net, get_input_config
 from longtail.nets.experts import ClassScales, CosineHeads, Experts, Heads, Projectors, build_mlp
 from longtail.nets.fold import fused_conv_bn
-from longtail.nets.momentum import LabelledQueue, MomentumCopy, Queue
+from longtail.nets.momentum import LabeledQueue, MomentumCopy, Queue
 from longtail.nets.sync import all_gather, convert_sync_batch_norm, shared_batch
 from longtail.nets.timm_backbone import TIMM
 
@@ -15,7 +15,7 @@ __all__ = [
     "Encoder",
     "Experts",
     "Heads",
-    "LabelledQueue",
+    "LabeledQueue",
     "MomentumCopy",
     "Net",
     "Projectors",

@@ -1,12 +1,12 @@
-"""A small network for images of about 8 x 8."""
+"""Conv-4, a small network for images of about 8 x 8 pixels."""
 
 from torch import Tensor, nn
 
 
 class Conv4(nn.Module):
-    """(N, 3, H, W) -> (N, 64): four 3 x 3 convolutions with batch norm and ReLU, halving once, then the mean over pixels.
+    """Four 3 x 3 convolutions with batch norm and ReLU, then the mean over pixels: (N, 3, H, W) -> (N, 64).
 
-    `slim` takes a quarter of the channels from the last two.
+    The third convolution halves the image. `slim` takes a quarter of the channels from the last two.
     """
 
     feature_dim = 64
@@ -25,10 +25,10 @@ class Conv4(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
 
-    def stages_of_blocks(self) -> list[list[nn.Module]]:
-        """Convolutions as blocks; as a ResNet has three stages, the last two make one each."""
-        blocks = [self.layers[i : i + 3] for i in range(0, len(self.layers), 3)]
-        return [blocks[:2], blocks[2:3], blocks[3:]]
+    def list_blocks(self) -> list[list[nn.Module]]:
+        """Return the blocks of each of three stages, as a ResNet has them; a block is a convolution with batch norm."""
+        first, second, third, fourth = (self.layers[i : i + 3] for i in range(0, len(self.layers), 3))
+        return [[first, second], [third], [fourth]]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).mean((2, 3))

@@ -13,24 +13,26 @@ class Experts(nn.Module):
     def __init__(self, build: Callable[[], nn.Module], experts: int):
         super().__init__()
         self.experts = nn.ModuleList(build() for _ in range(experts))
-        self.streams: list[torch.cuda.Stream] = []  # the same for every part of a step, whose memory they then share
+        # one set of streams for all micro-batches of a step, so that they share memory
+        self.streams: list[torch.cuda.Stream] = []
 
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda and torch.cuda.is_current_stream_capturing():
-            return torch.stack(self.side_by_side(x))
+            return torch.stack(self.run_in_parallel(x))
         return torch.stack([expert(x) for expert in self.experts])
 
-    def side_by_side(self, x: Tensor) -> list[Tensor]:
-        """Each expert on a stream of its own, so that a CUDA graph runs them at the same time, backwards too."""
+    def run_in_parallel(self, x: Tensor) -> list[Tensor]:
+        """Run every expert on its stream, so that a CUDA graph computes all at once, in the backward pass too."""
         self.streams = self.streams or [torch.cuda.Stream() for _ in self.experts]
-        here, outputs = torch.cuda.current_stream(), []
+        current, outputs = torch.cuda.current_stream(), []
         for expert, stream in zip(self.experts, self.streams, strict=True):
-            stream.wait_stream(here)
+            stream.wait_stream(current)
             with torch.cuda.stream(stream):
                 outputs.append(expert(x))
         for stream in self.streams:
-            here.wait_stream(stream)
-        self.kept = [v.detach() for v in outputs]  # alive, so that no stream is given memory that another still reads
+            current.wait_stream(stream)
+        # references keep the memory, which the allocator could else give to one stream while another still reads it
+        self.kept = [v.detach() for v in outputs]
         return outputs
 
 
@@ -59,7 +61,7 @@ class CosineHeads(nn.Module):
 
 
 class ClassScales(nn.Module):
-    """A learnt factor for each class's logit, 1 at first: (K, N, C) -> (K, N, C)."""
+    """A learned factor for the logit of each class, 1 at first: (K, N, C) -> (K, N, C)."""
 
     def __init__(self, experts: int, classes: int):
         super().__init__()
@@ -77,5 +79,5 @@ class Projectors(nn.Sequential):
 
 
 def build_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Two layers with batch norm between, the projector of PaCo and BCL (authors' code): (N, inputs) -> (N, outputs)."""
+    """Build two layers with batch norm between, as PaCo and BCL project (authors' code): (N, inputs) -> (N, outputs)."""
     return nn.Sequential(nn.Linear(inputs, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, outputs))

@@ -5,7 +5,7 @@ from torch.nn.functional import pad, relu
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions around an identity; where the size halves, pixels are skipped and new channels are zero."""
+    """Two 3 x 3 convolutions beside shortcut A, which skips pixels where the image halves and pads new channels with zeros."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -16,14 +16,15 @@ class Block(nn.Module):
         self.stride, self.extra = stride, (outputs - inputs) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)), inplace=True)))  # in place spares a pass through memory
+        # operations in place spare a pass through memory each
+        y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)), inplace=True)))
         if self.stride > 1:
             x = pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra, self.extra))
         return relu(y.add_(x), inplace=True)
 
 
 class ResNetCifar(nn.Module):
-    """(N, 3, H, W) -> (N, 64): three stages of (depth - 2) / 6 blocks with 16, 32 and 64 channels, then the mean over pixels.
+    """Three stages of (depth - 2) / 6 blocks with 16, 32 and 64 channels, then the mean over pixels: (N, 3, H, W) -> (N, 64).
 
     `slim` takes a quarter of the channels from the last two stages: 24 and 48 (Wang et al. 2021).
     """
@@ -44,10 +45,10 @@ class ResNetCifar(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
 
-    def stages_of_blocks(self) -> list[list[nn.Module]]:
-        """The residual blocks of each stage, what comes before them being a block of the first."""
-        first, *others = ([*stage] for stage in self.stages)
-        return [[nn.Sequential(self.conv1, self.bn1, nn.ReLU()), *first], *others]
+    def list_blocks(self) -> list[list[nn.Module]]:
+        """Return the residual blocks of each stage; the first convolution counts as a block of the first stage."""
+        first, middle, last = (list(stage.children()) for stage in self.stages)
+        return [[nn.Sequential(self.conv1, self.bn1, nn.ReLU()), *first], middle, last]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.stages(relu(self.bn1(self.conv1(x)), inplace=True)).mean((2, 3))

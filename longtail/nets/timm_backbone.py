@@ -1,10 +1,11 @@
-"""Networks of timm by name, pooled and without their heads; timm is imported when the first is asked for."""
+"""Networks of timm by name, pooled and without their heads; timm is imported at the first call that needs it."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,40 +13,41 @@ from torch import nn
 from longtail.errors import LongtailError
 from longtail.nets.pretrained import load_pretrained, load_weights_file
 
-TIMM = "timm"  # where weights come from if not from a file
+TIMM = "timm"  # value of `weights` for timm's pretrained weights, instead of a file
 
 
 @lru_cache
-def pretrained_config(name: str) -> dict | None:
-    """What timm says of a network (input_size, mean, std, classifier, ...); None if it knows no such network."""
+def pretrained_config(name: str) -> dict[str, Any] | None:
+    """Return timm's configuration of a network (input_size, mean, std, classifier, ...), or None for an unknown name."""
     import timm
 
     try:
-        found = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    except RuntimeError:  # a tag, as in resnet50.a1_in1k, that is not there
+        config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    except RuntimeError:  # an unknown tag, as in resnet50.a1_in1k
         return None
-    return found and found.to_dict()
+    return config.to_dict() if config else None
 
 
 def unknown_net_error(name: str, ours: list[str]) -> LongtailError:
-    """The error for a name that neither we nor timm know: the nearest of both."""
+    """Return the error for a name that neither longtail nor timm knows; it offers the nearest names of both."""
     import timm
 
     near = get_close_matches(name, ours, n=1, cutoff=0.5) + get_close_matches(name, timm.list_models(), n=2, cutoff=0.5)
-    quoted = " or ".join(f"'{found}'" for found in near)
+    quoted = " or ".join(f"'{match}'" for match in near)
     hint = f"; did you mean {quoted}?" if near else "."
     return LongtailError(f"unknown net '{name}'{hint} Known: {', '.join(ours)}, and the networks of timm.list_models()")
 
 
 def build_backbone(name: str, size: int | None, weights: str | None = None) -> nn.Module:
-    """A network for (N, 3, size, size), freshly initialized, or with timm's weights or those of a file.
+    """Build a network for (N, 3, size, size), freshly initialized or with weights: timm's, or those of a file.
 
     Raises LongtailError for weights that are not there or do not fit.
     """
     import timm
 
-    config = pretrained_config(name)
-    shape = {"img_size": size} if size and config["fixed_input_size"] else {}
+    # only networks with a fixed size, such as a ViT, take img_size
+    is_fixed = (pretrained_config(name) or {})["fixed_input_size"]
+    shape: dict[str, Any] = {"img_size": size} if size and is_fixed else {}
     if weights != TIMM:
         body = timm.create_model(name, num_classes=0, **shape)
         if weights:
@@ -54,18 +56,16 @@ def build_backbone(name: str, size: int | None, weights: str | None = None) -> n
     try:
         with quiet_hub():
             return timm.create_model(name, pretrained=True, num_classes=0, **shape)
-    except (
-        Exception
-    ) as error:  # no network, no such file there, no weights of this name: each has an exception of its own
+    except Exception as error:  # no network, no such file, no weights of this name: each raises another type
         why = " ".join(f"{error}".split())[:160]
         raise LongtailError(
-            f"timm could not give weights of {name} ({type(error).__name__}: {why}); --weights FILE takes a file"
+            f"timm could not give weights of {name} ({type(error).__name__}: {why}); --weights takes a local file instead"
         ) from error
 
 
 @contextmanager
 def quiet_hub() -> Iterator[None]:
-    """Without the warnings of the hub's client, which tells of each of its dozen attempts to reach it."""
+    """Silence the warnings of huggingface_hub within the context; it logs each of a dozen attempts to connect."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -77,14 +77,17 @@ def quiet_hub() -> Iterator[None]:
 
 @lru_cache
 def compute_feature_dim(name: str, size: int | None) -> int:
-    """Features d, by a trial without memory; raises LongtailError for a size that the network does not take."""
-    own = pretrained_config(name)["input_size"][-1]
-    size = size or own
+    """Compute the number of features d of a network of timm; raises LongtailError for a size that it does not take.
+
+    The trial runs on the meta device, without memory, and draws no random numbers.
+    """
+    default = (pretrained_config(name) or {})["input_size"][-1]
+    size = size or default
     try:
         with torch.device("meta"), torch.no_grad(), torch.random.fork_rng(devices=[]):
             return build_backbone(name, size).eval()(torch.empty(2, 3, size, size)).shape[1]
-    except Exception as error:  # each network says it in its own way
+    except Exception as error:  # each network raises another type
         why = " ".join(f"{error}".split())[:120]
         raise LongtailError(
-            f"net {name} does not take images of {size} x {size} ({why}); its own --size is {own}"
+            f"net {name} does not take images of {size} x {size} ({why}); its default --size is {default}"
         ) from error

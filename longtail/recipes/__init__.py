@@ -29,7 +29,7 @@ DEFAULT = {
 
 
 def recipe_for(
-    data: str, name: str | None = None, *, size: int | None = None, method: str = "ecl", **changes: Any
+    data: str | os.PathLike, name: str | None = None, *, size: int | None = None, method: str = "ecl", **changes: Any
 ) -> Recipe:
     """Return the recipe for a data set or a path, by default its own, with some fields and method options changed.
 

@@ -1,4 +1,4 @@
-"""Your own images, ours: a ResNet-32 at 64 x 64, which a laptop trains; no paper uses it.
+"""Custom data, our recipe: a ResNet-32 at 64 x 64, which a laptop trains; no paper uses it.
 
 A schedule this short needs lr .1 with weight decay 5e-4: measured on CIFAR-100-LT, where .01 with 5e-3 was 13 points behind.
 ECL's loss is an average over its experts (Eq. 10): three times the rate and a third of the decay move each of three as one
@@ -9,7 +9,7 @@ alone. `longtail train CALTECH101 ecl --net resnet8 --size 48 --epochs 20 --eval
 RECIPE = {
     "imbalance": None,  # as it is
     "net": "resnet32",
-    "views": "own-64",  # --size changes it; own-unmirrored-64 where a mirrored image is another thing, such as a digit
+    "views": "custom-64",  # --size changes it; custom-unmirrored-64 where a mirrored image shows another thing, such as a digit
     "epochs": 60,
     "batch_size": 64,  # at most a quarter of the training images
     "lr": 0.1,

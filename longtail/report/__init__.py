@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained page on a run, or on several side by side."""
+"""`report.html`: one self-contained page about a run, or about several runs side by side."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ GENERATOR = b'<meta name="generator" content="longtail'
 def write_report(
     runs: Sequence[str | Path], out: str | Path | None = None, *, root: str | None = None, figures: str = "fast"
 ) -> Path:
-    """Write the report of finished runs, or of folders made by `--seeds`; returns where it is.
+    """Write the report of finished runs, or of folders made by `--seeds`, and return the path of the report.
 
-    Without `out` that is RUN/report.html, of several runs report-A-B.html beside the first. An earlier report there is
-    replaced, any other file is not. Figures: fast, all (adds those that take minutes, and keeps them in the run), none
-    of single runs. Raises LongtailError for a run that is not finished, runs of different data, and a place that
-    cannot be written.
+    The default path is RUN/report.html, or report-A-B.html beside the first of several runs. Only an earlier report is
+    replaced. `figures` is "fast", "all" (adds figures that take minutes, and keeps them in the run) or "none".
+
+    Raises LongtailError for an unfinished run, runs of different data, and a path that cannot be written.
     """
     if figures not in CHOICES:
         raise unknown_name("choice of figures", figures, CHOICES)
@@ -35,7 +35,7 @@ def write_report(
 
 
 def default_report_path(summaries: list[RunSummary]) -> Path:
-    """In the folder of one run; of several, beside the first."""
+    """Return report.html in the folder of one run, or a file beside the first of several runs."""
     first = summaries[0].path
     if len(summaries) == 1:
         return first / "report.html"
@@ -45,11 +45,11 @@ def default_report_path(summaries: list[RunSummary]) -> Path:
 
 
 def check_target(path: Path) -> None:
-    """Raise LongtailError if something there is not a report of ours, or there is no folder for it."""
+    """Raise LongtailError if the path holds something that is no report, or the folder is missing."""
     check_parent_folder(path)
     if path.is_dir():
-        raise LongtailError(f"{path} is a folder; --out takes the name of a file")
+        raise LongtailError(f"{path} is a folder; name a file with --out")
     if path.exists():
         with path.open("rb") as file:
             if GENERATOR not in file.read(1000):
-                raise LongtailError(f"{path} is there and is not a report of longtail; choose another --out")
+                raise LongtailError(f"{path} exists and is not a report of longtail; choose another --out")

@@ -1,4 +1,4 @@
-"""Which classes are taken for which: pairs by number of images, with the images that were most surely wrong."""
+"""Pairs of confused classes by number of images, with the most confident wrong predictions."""
 
 from dataclasses import dataclass
 
@@ -6,28 +6,28 @@ import numpy as np
 
 from longtail.report.summary import RunSummary
 
-PAIRS, EXAMPLES = 12, 6  # shown
+PAIRS, EXAMPLES = 12, 6  # pairs on a page, and images of a pair
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Images of class `truth` that were taken for class `predicted`: how many of how many, and the surest of them."""
+    """Test images of class `truth` that are predicted as class `predicted`, and the most confident of them."""
 
     truth: int
     predicted: int
     images: int
-    of: int
-    surest: tuple[tuple[int, float], ...]  # position among the test images, confidence
+    tested: int  # test images of the true class
+    examples: tuple[tuple[int, float], ...]  # position among the test images, confidence
 
     @property
     def rate(self) -> float:
-        """Percent of the images of the true class."""
-        return 100 * self.images / self.of
+        """Return the percentage of the true class's test images."""
+        return 100 * self.images / self.tested
 
 
 @dataclass(frozen=True)
 class Misclassified:
-    """The wrong predictions of all seeds, (M,) each: truth, prediction, confidence and position of the image."""
+    """The wrong predictions of all seeds, (M,) each: truth, prediction, confidence, position of the image."""
 
     truth: np.ndarray
     predicted: np.ndarray
@@ -47,31 +47,33 @@ class Misclassified:
         tested = np.bincount(label, minlength=len(summary.classes))
         return cls(label[wrong], predicted[wrong], confidence[wrong], index[wrong], tested)
 
-    def pairs(self) -> list[Pair]:
-        """Every pair that occurs, most images first, then the larger share of its class, then class order; sparse in C."""
+    def count_pairs(self) -> list[Pair]:
+        """Count every pair that occurs; most images first, then the larger rate, then class order."""
         classes = len(self.tested)
+        # unique keys instead of a C x C matrix, which thousands of classes would make large
         keys, inverse, images = np.unique(
             self.truth.astype(np.int64) * classes + self.predicted, return_inverse=True, return_counts=True
         )
         truth, predicted = keys // classes, keys % classes
         order = np.lexsort((keys, -images / self.tested[truth], -images))
-        shown = {key: self._surest(inverse == key) for key in order[:PAIRS]}
+        shown = {key: self.find_most_confident(inverse == key) for key in order[:PAIRS]}
         return [
             Pair(int(truth[k]), int(predicted[k]), int(images[k]), int(self.tested[truth[k]]), shown.get(k, ()))
             for k in order
         ]
 
-    def _surest(self, chosen: np.ndarray) -> tuple[tuple[int, float], ...]:
+    def find_most_confident(self, chosen: np.ndarray) -> tuple[tuple[int, float], ...]:
+        """Return position and confidence of the most confident predictions of a (M,) mask."""
         order = np.lexsort((self.index[chosen], -self.confidence[chosen]))
-        surest: dict[int, float] = {}
-        for at in order:  # an image that several seeds got wrong is shown once
-            surest.setdefault(int(self.index[chosen][at]), float(self.confidence[chosen][at]))
-        return tuple(surest.items())[:EXAMPLES]
+        confidences: dict[int, float] = {}
+        for row in order:  # an image that is wrong for several seeds is shown once
+            confidences.setdefault(int(self.index[chosen][row]), float(self.confidence[chosen][row]))
+        return tuple(confidences.items())[:EXAMPLES]
 
 
 def find_most_frequent(pairs: list[Pair]) -> dict[int, Pair]:
-    """For each class with a wrong prediction, what it is most often taken for."""
-    found: dict[int, Pair] = {}
+    """Return the most frequent pair of each class that has a wrong prediction."""
+    most: dict[int, Pair] = {}
     for pair in pairs:
-        found.setdefault(pair.truth, pair)
-    return found
+        most.setdefault(pair.truth, pair)
+    return most

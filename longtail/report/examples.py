@@ -1,4 +1,4 @@
-"""The most frequent confusions as a page shows them: names, counts, and images small enough to be part of it."""
+"""The most frequent confusions as a page shows them: names, counts, and small embedded images."""
 
 import base64
 import io
@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longtail.augment import TransformSet
 from longtail.data import Split
 from longtail.evaluate import read_pixels
 from longtail.report.confusions import PAIRS, Pair
 from longtail.report.summary import RunSummary
 
-CRISP, LARGEST = 64, 96  # pixels: up to here an image is kept as it is; a larger one is shrunk to that
+CRISP, LARGEST = 64, 96  # pixels: images up to CRISP are kept, larger images shrink to LARGEST
 
 
 @dataclass(frozen=True)
 class Example:
-    """A wrongly classified image as a data URI, its position among the test images, the confidence of the wrong class."""
+    """A misclassified image as a data URI, its position among the test images, the confidence in the wrong class."""
 
     uri: str
     index: int
@@ -25,56 +26,68 @@ class Example:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A pair of classes by name, with their training counts, how often, and examples."""
+    """A pair of classes by name with training counts, the number and rate of confused images, and examples."""
 
     truth: str
     predicted: str
     truth_images: int
     predicted_images: int
     images: int
-    of: int
+    tested: int
     rate: float
     examples: list[Example]
 
 
 @dataclass(frozen=True)
 class Confusions:
-    """The first pairs, a note on how to read them, and whether the images' pixels are shown as squares."""
+    """The most frequent pairs, a note for the reader, and whether pixels are shown as squares."""
 
     pairs: list[Confusion]
     note: str
     crisp: bool
 
 
-def build_confusions(summary: RunSummary, pairs: list[Pair], split: Split | None, why: str) -> Confusions:
-    """The most frequent pairs with the images that were most surely wrong, where the images are at hand."""
-
-    def example(index: int, confidence: float) -> Example:
-        (image,) = read_pixels(split.test, [index], summary.recipe.transform_set)
-        return Example(encode_data_uri(image.numpy()), index, confidence)
+def build_confusions(summary: RunSummary, pairs: list[Pair], split: Split | None, reason: str) -> Confusions:
+    """Build the most frequent pairs with example images; without a split, the note gives the reason."""
 
     classes, shown = summary.classes, pairs[:PAIRS]
-    found = [
+    confusions = [
         Confusion(
-            *(classes.names[c] for c in (p.truth, p.predicted)),
-            *(classes.counts[c] for c in (p.truth, p.predicted)),
-            *(p.images, p.of, p.rate),
-            [example(*surest) for surest in p.surest] if split else [],
+            truth=classes.names[p.truth],
+            predicted=classes.names[p.predicted],
+            truth_images=classes.counts[p.truth],
+            predicted_images=classes.counts[p.predicted],
+            images=p.images,
+            tested=p.tested,
+            rate=p.rate,
+            examples=read_examples(p, split, summary.recipe.transform_set) if split else [],
         )
         for p in shown
     ]
     note = (
-        f"The first {len(shown)} of {len(pairs):,} pairs of classes that occur, by number of images; the percentage is "
-        "the share of the true class."
+        f"The {len(shown)} most frequent of {len(pairs):,} confused pairs. The percentage is the share of the true class's "
+        "test images."
     )
     if len(summary.seeds) > 1:
-        note += f" Counts add up all {len(summary.seeds)} seeds."
-    note += " Under an image: the confidence in the wrong class, the surest first." if split else f" No images: {why}"
-    return Confusions(found, note, summary.recipe.transform_set.size <= CRISP)
+        note += f" Counts are sums over {len(summary.seeds)} seeds."
+    confidences = (
+        " The number under an image is the confidence in the wrong class; the most confident images come first."
+    )
+    note += confidences if split else f" No images: {reason}"
+    return Confusions(confusions, note, summary.recipe.transform_set.size <= CRISP)
+
+
+def read_examples(pair: Pair, split: Split, transform_set: TransformSet) -> list[Example]:
+    """Read the example images of a pair."""
+    examples = []
+    for index, confidence in pair.examples:
+        (image,) = read_pixels(split.test, [index], transform_set)
+        examples.append(Example(encode_data_uri(image.numpy()), index, confidence))
+    return examples
 
 
 def encode_data_uri(pixels: np.ndarray) -> str:
-    """(3, H, W) uint8 -> a small PNG or, for a larger image, a JPEG that fits 96 x 96 pixels, as a data URI."""
+    """Encode (3, H, W) uint8 as the data URI of a PNG, or of a JPEG shrunk to 96 pixels if a side is over 64."""
     from PIL import Image
 
     image, kind = Image.fromarray(np.moveaxis(pixels, 0, -1)), "png"

@@ -1,4 +1,4 @@
-"""The figures of one run: the fast ones drawn, the slow ones taken from where they are kept."""
+"""The figures of one run in a report: fast figures are drawn, slow figures are read from the run folder."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,14 +10,17 @@ from longtail.errors import LongtailError
 from longtail.report import overlay
 from longtail.report.summary import RunSummary
 
-FIRST = ("accuracy", "curves", "reliability", "confusion", "tau")  # then the others, as they are listed
+FIRST = ("accuracy", "curves", "reliability", "confusion", "tau")  # then all others in the order of FIGURES
 CHOICES = ("fast", "all", "none")
-SUSPECT = re.compile(r"<script|<foreignobject|<iframe|javascript:|\son\w+\s*=|href\s*=\s*[\"'](?!#|data:image/)", re.I)
+# what no figure of longtail contains: a changed file could run a script inside the page
+UNSAFE_SVG = re.compile(
+    r"<script|<foreignobject|<iframe|javascript:|\son\w+\s*=|href\s*=\s*[\"'](?!#|data:image/)", re.I
+)
 
 
 @dataclass(frozen=True)
 class ShownFigure:
-    """A figure on the page."""
+    """A figure on the page: title, caption and SVG."""
 
     title: str
     caption: str
@@ -25,29 +28,30 @@ class ShownFigure:
 
     @property
     def width(self) -> int:
-        """Of the picture in points, so that all can be shown at one scale, their letters alike."""
-        found = re.search(r"viewBox=\"0 0 ([\d.]+)", self.svg[:2000])
-        return round(float(found[1])) if found else 480
+        """Return the width of the picture in points, by which the page shows all figures at one scale."""
+        match = re.search(r"viewBox=\"0 0 ([\d.]+)", self.svg[:2000])
+        return round(float(match[1])) if match else 480
 
 
 @dataclass
 class Gallery:
-    """The figures of a run, a note on whose they are, and by reason the titles of those that could not be drawn."""
+    """The figures of a run, a note on their seed, and the titles of missing figures by reason."""
 
     note: str = ""
     figures: list[ShownFigure] = field(default_factory=list)
     missing: dict[str, list[str]] = field(default_factory=dict)
 
 
-def build_gallery(summary: RunSummary, split: Split | None, why: str, which: str) -> Gallery:
-    """Every figure that one run allows; of several seeds, those of the first. One that cannot be drawn says why.
+def build_gallery(summary: RunSummary, split: Split | None, reason: str, which: str) -> Gallery:
+    """Build all figures of one run, or of the first seed; `which` is "fast", "all" or "none".
 
-    Without a split, whose absence `why` explains, only the curves are drawn; kept figures are shown.
+    Without a split, for the given reason, only the curves are drawn, and stored figures are shown. A figure that cannot
+    be drawn is listed in `missing`.
     """
     seeds = summary.seeds
     gallery = Gallery(f"Drawn from seed {seeds[0]}, the first of {len(seeds)}." if len(seeds) > 1 else "")
     if which == "none":
-        return Gallery("Left out, as asked.")
+        return Gallery("This report was written with --figures none.")
     outputs = RunOutputs.load(summary.runs[0], split)
     for name in dict.fromkeys((*FIRST, *FIGURES)):
         figure = FIGURES[name]
@@ -55,7 +59,7 @@ def build_gallery(summary: RunSummary, split: Split | None, why: str, which: str
             continue
         try:
             if split is None and name != "curves" and (figure.cost == "fast" or which == "all"):
-                raise LongtailError(why)
+                raise LongtailError(reason)
             drawing = (
                 render_figure(name, [outputs])
                 if figure.cost == "fast"
@@ -70,21 +74,24 @@ def build_gallery(summary: RunSummary, split: Split | None, why: str, which: str
     return gallery
 
 
-def load_slow_figure(name: str, outputs: RunOutputs, wanted: bool) -> Drawing | None:
-    """The figure that is kept in the run, drawn and kept now if wanted; None if there is none.
+def load_slow_figure(name: str, outputs: RunOutputs, draw: bool) -> Drawing | None:
+    """Return the figure that the run folder stores, or None; `draw` draws and stores the figure first.
 
-    Raises LongtailError for a file that longtail did not write, as it becomes part of the page.
+    Raises LongtailError for a file that longtail did not write, because the SVG becomes part of the page.
     """
-    if wanted:
+    if draw:
         save_figure(name, [outputs], make_figure_folder(outputs.run) / f"{name}.svg")
-    found = load_stored_figure(outputs.run, name)
-    if found and (f'data-of="longtail figure {name}"' not in found.svg or SUSPECT.search(found.svg)):
+    stored = load_stored_figure(outputs.run, name)
+    if stored and (f'data-of="longtail figure {name}"' not in stored.svg or UNSAFE_SVG.search(stored.svg)):
         path = outputs.run.path / "figures" / f"{name}.svg"
-        raise LongtailError(f"{path} is not a figure that longtail wrote; remove it, or draw it again")
-    return found
+        raise LongtailError(f"{path} is not a figure that longtail wrote; remove the file, or draw the figure again")
+    return stored
 
 
 def build_overlay(summaries: list[RunSummary]) -> ShownFigure:
-    """Accuracy by class of several runs in one picture."""
-    caption = "Accuracy of each class, from the most training images to the fewest; of many classes a moving mean."
+    """Draw the accuracy by class of several runs in one picture."""
+    caption = (
+        "Test accuracy of each class. Classes are sorted by training images, the largest first. Lines over more than "
+        f"{overlay.DOTS} classes are moving means."
+    )
     return ShownFigure("Accuracy by class, side by side", caption, overlay.draw_overlay(summaries).svg)

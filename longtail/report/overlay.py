@@ -1,4 +1,4 @@
-"""Accuracy by class of several runs in one picture: a figure like those of `longtail.analysis`, from their tables of classes."""
+"""Accuracy by class of several runs in one picture, a figure module like those of `longtail.analysis`."""
 
 import sys
 
@@ -18,11 +18,14 @@ from longtail.analysis.style import (
 from longtail.report.summary import RunSummary
 
 LAYOUT = Panels(size=(9.4, 3.6))
-DOTS, SMOOTH = 40, 0.08  # classes up to which each has its dot; share of the classes that a moving mean takes in
+DOTS, SMOOTH = 40, 0.08  # most classes with a dot each; share of the classes in the window of a moving mean
 
 
 def compute(summaries: list[RunSummary]) -> dict[str, np.ndarray]:
-    """Classes from the most training images to the fewest: (C,) name, group; (R, C) accuracy a run, nan untested; (R,) label."""
+    """Return name and group of the classes (C,), label of the runs (R,), and accuracy in percent (R, C).
+
+    The class with most training images comes first; accuracy is nan without test images.
+    """
     classes = summaries[0].classes
     order = np.argsort(-np.array(classes.counts), kind="stable")
     accuracy = [[row["plain"] for row in summary.per_class] for summary in summaries]
@@ -35,12 +38,12 @@ def compute(summaries: list[RunSummary]) -> dict[str, np.ndarray]:
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """A line a run: through every class where they are few, a moving mean where they are many."""
+    """Draw a line for each run, through every class or, above 40 classes, through a moving mean."""
     (ax,) = axes
     draw_group_bands(ax, arrays["group"])
     classes = len(arrays["name"])
-    for at, (label, accuracy) in enumerate(zip(arrays["label"], arrays["accuracy"], strict=True)):
-        color = EXPERTS[at % len(EXPERTS)]
+    for i, (label, accuracy) in enumerate(zip(arrays["label"], arrays["accuracy"], strict=True)):
+        color = EXPERTS[i % len(EXPERTS)]
         if classes <= DOTS:
             ax.plot(accuracy, "o-", color=color, markersize=4, linewidth=1.4, label=label, clip_on=False)
             continue
@@ -53,17 +56,17 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
-    """The mean of each group, a run at a time."""
-    found = []
+    """Describe the mean accuracy of each group for each run."""
+    sentences = []
     for label, accuracy in zip(arrays["label"], arrays["accuracy"], strict=True):
         groups = dict.fromkeys(arrays["group"])
         means = ", ".join(f"{g} {format_percent(nanmean(accuracy[arrays['group'] == g]))}" for g in groups)
-        found.append(f"{label}: {means}.")
-    return f"Accuracy of {len(arrays['name']):,} classes by training images. " + " ".join(found)
+        sentences.append(f"{label}: {means}.")
+    return f"Accuracy of {len(arrays['name']):,} classes by training images. " + " ".join(sentences)
 
 
 def draw_overlay(summaries: list[RunSummary]) -> Drawing:
-    """The picture, with its arrays in words."""
+    """Draw the picture and describe its arrays in words."""
     arrays = compute(summaries)
     svg = render_bytes(sys.modules[__name__], {"": arrays}, "svg", "longtail report overlay").decode()
     return Drawing(svg, describe(arrays))

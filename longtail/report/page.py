@@ -1,4 +1,4 @@
-"""From runs to one HTML page: what is on it, and the template filled in."""
+"""The HTML page of a report: the contents, and the template that shows them."""
 
 from pathlib import Path
 
@@ -35,11 +35,11 @@ FILES = Path(__file__).parent
 
 
 def compose_page(summaries: list[RunSummary], root: str | None, figures: str) -> str:
-    """The whole page as HTML: one run in full, several side by side and then each in full."""
-    wrong = [Misclassified.load(summary).pairs() for summary in summaries]
-    split, why = load_images(summaries[0], root)
+    """Compose the page as HTML: one run in full, or a comparison of several runs and then each run in full."""
+    pairs = [Misclassified.load(summary).count_pairs() for summary in summaries]
+    split, reason = load_images(summaries[0], root)
     several = len(summaries) > 1
-    galleries = [build_gallery(summary, split, why, figures) for summary in summaries]
+    galleries = [build_gallery(summary, split, reason, figures) for summary in summaries]
     content = {
         "title": format_title(summaries),
         "lead": format_lead(summaries),
@@ -48,10 +48,10 @@ def compose_page(summaries: list[RunSummary], root: str | None, figures: str) ->
         "groups": build_group_bars(summaries),
         "rows": [build_rows(summary) for summary in summaries],
         "noise": format_noise(summaries),
-        "table": build_comparison_table(summaries) if several else build_class_table(summaries[0], wrong[0]),
+        "table": build_comparison_table(summaries) if several else build_class_table(summaries[0], pairs[0]),
         "sizes": count_groups(summaries[0]),
         "galleries": galleries,
-        "confusions": [build_confusions(s, p, split, why) for s, p in zip(summaries, wrong, strict=True)],
+        "confusions": [build_confusions(s, p, split, reason) for s, p in zip(summaries, pairs, strict=True)],
         "settings": build_settings(summaries),
         "sources": {summary.label: format_source(summary) for summary in summaries},
     }
@@ -65,7 +65,7 @@ def compose_page(summaries: list[RunSummary], root: str | None, figures: str) ->
 
 
 def render_template(content: dict) -> str:
-    """The template with its style and script inlined; every text is escaped."""
+    """Render the template with style and script inlined; every text is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -73,6 +73,7 @@ def render_template(content: dict) -> str:
         loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"percent": format_percent, "signed": format_signed}
+    # the page is one file, so style and script are part of it
     files = {
         name: Markup((FILES / file).read_text()) for name, file in (("style", "style.css"), ("script", "script.js"))
     }
@@ -81,29 +82,29 @@ def render_template(content: dict) -> str:
 
 
 def list_sections(summaries: list[RunSummary]) -> list[tuple[str, str]]:
-    """Anchor and name of each section."""
+    """Return the anchor and name of each section."""
     if len(summaries) == 1:
-        own = [("figures", "Figures"), ("by-class", "Classes"), ("confusions", "Confusions")]
-        return [("results", "Results"), *own, ("settings", "How it was made")]
-    runs = [(f"run-{at}", summary.label) for at, summary in enumerate(summaries, 1)]
-    return [("results", "Comparison"), ("by-class", "Classes"), *runs, ("settings", "How it was made")]
+        sections = [("figures", "Figures"), ("by-class", "Classes"), ("confusions", "Confusions")]
+        return [("results", "Results"), *sections, ("settings", "Settings")]
+    runs = [(f"run-{i}", summary.label) for i, summary in enumerate(summaries, 1)]
+    return [("results", "Comparison"), ("by-class", "Classes"), *runs, ("settings", "Settings")]
 
 
 def build_settings(summaries: list[RunSummary]) -> list[tuple[str, list[Setting], list[str]]]:
-    """Caption, lines and column heads of each table of settings."""
+    """Return caption, lines and column heads of each settings table."""
     labels = [summary.label for summary in summaries] if len(summaries) > 1 else ["Value"]
     method = summaries[0].recipe.method if len(summaries) == 1 else "the methods"
-    found = [
+    tables = [
         ("Recipe", list_recipe_settings(summaries), labels),
         (f"Options of {method}", list_option_settings(summaries), labels),
         ("Machine", list_environment_settings(summaries), labels),
         ("Images", list_data_settings(summaries[0]), ["Value"]),
     ]
-    return [(caption, lines, heads) for caption, lines, heads in found if lines]
+    return [(caption, lines, heads) for caption, lines, heads in tables if lines]
 
 
 def load_images(summary: RunSummary, root: str | None) -> tuple[Split | None, str]:
-    """The images of a run; where they are not at hand, None and the reason, and the report does without."""
+    """Load the images of a run; returns (None, reason) if they cannot be read, and the report omits them."""
     try:
         return summary.first.load_data(root), ""
     except LongtailError as error:

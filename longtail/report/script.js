@@ -1,5 +1,5 @@
 "use strict";
-// Tables of classes: sort by any column, filter by text and group. Without scripts they are plain tables.
+// Class tables: sort by any column, filter by text and group. Without scripts the tables stay readable.
 
 const GROUPS = ["many", "medium", "few"];
 const NAMES = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -13,17 +13,17 @@ function key(cell, kind) {
 }
 
 function compare(a, b, direction) {
-  if (a === null || b === null) return (a === null) - (b === null); // nothing measured: last, whichever way
+  if (a === null || b === null) return (a === null) - (b === null); // cells without a number come last in both directions
   return direction * (typeof a === "string" ? NAMES.compare(a, b) : a - b);
 }
 
 function sort(table, head) {
-  const down = head.ariaSort ? head.ariaSort === "ascending" : head.dataset.kind === "number";
+  const descending = head.ariaSort ? head.ariaSort === "ascending" : head.dataset.kind === "number";
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  head.setAttribute("aria-sort", descending ? "descending" : "ascending");
   const column = head.cellIndex, body = table.tBodies[0];
   const rows = Array.from(body.rows, (row) => [key(row.cells[column], head.dataset.kind), row]);
-  rows.sort((a, b) => compare(a[0], b[0], down ? -1 : 1));
+  rows.sort((a, b) => compare(a[0], b[0], descending ? -1 : 1));
   body.append(...rows.map((pair) => pair[1]));
 }
 
@@ -38,18 +38,18 @@ function makeSortable(table) {
 }
 
 function makeFilterable(table, controls) {
-  const [text, group, said] = ["input", "select", "output"].map((name) => controls.querySelector(name));
+  const [text, group, status] = ["input", "select", "output"].map((name) => controls.querySelector(name));
   const rows = Array.from(table.tBodies[0].rows, (row) => [
     row.cells[0].textContent.toLowerCase(), row.cells[1].textContent, row,
   ]);
   const filter = () => {
     const wanted = text.value.trim().toLowerCase();
     let shown = 0;
-    for (const [name, of, row] of rows) {
-      row.hidden = !name.includes(wanted) || Boolean(group.value && of !== group.value);
+    for (const [name, rowGroup, row] of rows) {
+      row.hidden = !name.includes(wanted) || Boolean(group.value && rowGroup !== group.value);
       shown += !row.hidden;
     }
-    said.value = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} classes`;
+    status.value = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} classes`;
   };
   text.addEventListener("input", filter);
   group.addEventListener("change", filter);

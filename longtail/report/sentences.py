@@ -4,66 +4,68 @@ from longtail.report.summary import RunSummary
 
 
 def format_title(summaries: list[RunSummary]) -> str:
-    """A name for the page: the methods and the data, with the folders of runs that are of one method."""
+    """Return the title of the page: the method or the labels of several runs, and the data."""
     names = [summary.recipe.method if len(summaries) == 1 else summary.label for summary in summaries]
     return f"{join_names(names)} on {summaries[0].recipe.data}"
 
 
 def format_lead(summaries: list[RunSummary]) -> str:
-    """What was trained on what, for how long, and where the numbers come from."""
+    """Return the first paragraph: the training images, the schedule, and the source of the numbers."""
     first = summaries[0]
     counts, split = first.classes.counts, first.split
     data = (
-        f"Trained on {split['train_images']:,} images of {len(counts):,} classes, the largest with {max(counts):,} and "
-        f"the smallest with {min(counts):,}"
+        f"Trained on {split['train_images']:,} images of {len(counts):,} classes with {min(counts):,} to {max(counts):,} "
+        "images each"
     )
-    where = (
-        "All numbers are those of the last epoch, on "
-        f"{split['test_images']:,} test images that chose nothing: neither epoch nor setting."
+    source = (
+        f"All numbers are of the last epoch, on {split['test_images']:,} test images. They were not used to choose an epoch "
+        "or a setting."
     )
     if len(summaries) == 1:
-        return f"{data}; {format_schedule(first)}. {where}"
-    plans = [format_schedule(summary) for summary in summaries]
-    if len(set(plans)) == 1:
-        return f"{data}; each run for {plans[0]}. {where}"
-    each = "; ".join(f"{summary.label} with {plan}" for summary, plan in zip(summaries, plans, strict=True))
-    return f"{data}: {each}. {where}"
+        return f"{data}: {format_schedule(first)}. {source}"
+    schedules = [format_schedule(summary) for summary in summaries]
+    if len(set(schedules)) == 1:
+        return f"{data}. Each run: {schedules[0]}. {source}"
+    each = "; ".join(f"{summary.label}, {schedule}" for summary, schedule in zip(summaries, schedules, strict=True))
+    return f"{data}. Runs: {each}. {source}"
 
 
 def format_schedule(summary: RunSummary) -> str:
-    """ "3 x conv4, 60 epochs, seed 0"."""
+    """Return network, epochs and seeds, such as "3 experts of conv4, 60 epochs, seed 0"."""
     recipe, seeds = summary.recipe, summary.seeds
     net = recipe.net if summary.experts == 1 else f"{summary.experts} experts of {recipe.net}"
     epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
-    of = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {join_names([str(seed) for seed in seeds])}"
-    return f"{net}, {epochs}, {of}"
+    seed_text = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {join_names([str(seed) for seed in seeds])}"
+    return f"{net}, {epochs}, {seed_text}"
 
 
 def format_noise(summaries: list[RunSummary]) -> str:
-    """How far the numbers are to be trusted."""
+    """Return the note on sampling noise and the variation over seeds."""
     tested = summaries[0].split["test_images"]
     if not tested:
-        return "There are no test images, so nothing was measured."
+        return "There are no test images, so there are no measurements."
     top1 = max(summary.metrics["plain"]["ensemble"]["top1"]["mean"] for summary in summaries) / 100
+    # binomial standard error of the best run's top-1
     error = 100 * (top1 * (1 - top1) / tested) ** 0.5
-    chance = f"The choice of {tested:,} test images alone gives top-1 a standard error of {error:.1f} points"
+    sampling = f"The sample of {tested:,} test images gives top-1 a standard error of {error:.1f} points."
     if len(summaries) == 1:
-        more = "; that of weights and order comes on top" + (
-            ", which --seeds would show." if len(summaries[0].seeds) == 1 else ": see ±."
+        single = " Initial weights and batch order add to this error; train with --seeds to measure their effect."
+        return sampling + (single if len(summaries[0].seeds) == 1 else " ± is the standard deviation over seeds.")
+    single_seed = [summary.label for summary in summaries if len(summary.seeds) == 1]
+    if single_seed:
+        return (
+            f"There is only one seed of {join_names(single_seed)}, so a difference may be chance; train with --seeds to find "
+            f"out. {sampling}"
         )
-        return chance + more
-    alone = [summary.label for summary in summaries if len(summary.seeds) == 1]
-    if alone:
-        return f"One seed only of {join_names(alone)}: whether a lead is more than chance is open; --seeds would show. {chance}."
-    return f"≈ marks a lead below two standard errors of the difference over seeds: within noise. {chance}."
+    return f"≈ marks a lead within noise, below two standard errors of the difference over seeds. {sampling}"
 
 
 def count_groups(summary: RunSummary) -> dict[str, int]:
-    """The groups that have classes, and how many."""
+    """Return the number of classes of each group that has classes."""
     groups = summary.classes.groups
     return {name: groups.count(name) for name in ("many", "medium", "few") if name in groups}
 
 
 def join_names(names: list[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """Join names as "a", "a and b", or "a, b and c"."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

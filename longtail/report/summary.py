@@ -1,4 +1,4 @@
-"""What a report tells of: a finished run, or the runs of several seeds as one."""
+"""`RunSummary`: the subject of a report, one finished run or the runs of several seeds."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +14,7 @@ from longtail.seeds import summarize_seeds
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One finished run, or the runs of a `--seeds` folder as one; `label` tells it from the others of a report."""
+    """One finished run, or the runs of a `--seeds` folder together; `label` is unique in a report."""
 
     label: str
     path: Path
@@ -30,8 +30,7 @@ class RunSummary:
             return cls(folder.path.name, folder.path, tuple(FinishedRun.open(folder.path / f"seed{s}") for s in seeds))
         if any(folder.path.glob("seed*/recipe.json")):
             raise LongtailError(
-                f"{folder.path} is not finished: it has runs of seeds but no seeds.json; "
-                "the same train command with --resume goes on"
+                f"{folder.path} is not finished: seeds.json is missing; the same train command with --resume goes on"
             )
         return cls(folder.path.name, folder.path, (FinishedRun.open(path),))
 
@@ -47,7 +46,7 @@ class RunSummary:
 
     @property
     def classes(self) -> ClassTable:
-        """Return names, training counts and groups of the classes."""
+        """Return the class table: names, training counts and groups."""
         return self.first.classes
 
     @cached_property
@@ -68,7 +67,7 @@ class RunSummary:
 
     @cached_property
     def split(self) -> dict:
-        """Return sizes, shape and hashes of the images, as `split.json` has them."""
+        """Return sizes, shape and hashes of the images from `split.json`."""
         with self.first.folder.report_damage("split.json"):
             keys = ("train_images", "test_images", "image_shape", "train_sha256", "test_sha256")
             return {key: self.first.split[key] for key in keys}
@@ -83,31 +82,35 @@ class RunSummary:
         with self.first.folder.report_damage("per_class.csv"):
             columns = ["plain", "flip", *(f"expert_{k}" for k in range(self.experts))]
             return [
-                {"test_images": int(rows[0]["test_images"])} | {c: _mean([row[c] for row in rows]) for c in columns}
+                {"test_images": int(rows[0]["test_images"])}
+                | {c: compute_mean([row[c] for row in rows]) for c in columns}
                 for rows in zip(*tables, strict=True)
             ]
 
 
 def open_summaries(paths: list[str | Path]) -> list[RunSummary]:
-    """All that a report compares, each with a label of its own; raises LongtailError if their images differ."""
-    found = [RunSummary.open(path) for path in paths]
-    first = found[0]
-    if len({summary.path.resolve() for summary in found}) < len(found):
-        raise LongtailError("the same run is named twice; name each once")
-    for other in found[1:]:
-        for part in ("train", "test"):
-            if other.split[f"{part}_sha256"] != first.split[f"{part}_sha256"]:
+    """Open the runs of a report with distinct labels; raises LongtailError if a run repeats or the images differ."""
+    summaries = [RunSummary.open(path) for path in paths]
+    first = summaries[0]
+    if len({summary.path.resolve() for summary in summaries}) < len(summaries):
+        raise LongtailError("the same run is named twice; name each run once")
+    for other in summaries[1:]:
+        for subset in ("train", "test"):
+            if other.split[f"{subset}_sha256"] != first.split[f"{subset}_sha256"]:
                 raise LongtailError(
                     f"{first.path} ({first.recipe.data}, {first.recipe.imbalance_text}) and {other.path} "
-                    f"({other.recipe.data}, {other.recipe.imbalance_text}) have other {part} images, so their "
-                    "numbers do not compare; report them apart"
+                    f"({other.recipe.data}, {other.recipe.imbalance_text}) have different {subset} images, so their "
+                    "numbers cannot be compared; write a report for each"
                 )
-    for names in ([s.recipe.method for s in found], [s.path.name for s in found], [str(s.path) for s in found]):
+    # the shortest labels that tell the runs apart: methods, folder names, or paths
+    methods, folders = [s.recipe.method for s in summaries], [s.path.name for s in summaries]
+    for names in (methods, folders, [str(s.path) for s in summaries]):
         if len(set(names)) == len(names):
             break
-    return [replace(summary, label=name) for summary, name in zip(found, names, strict=True)]
+    return [replace(summary, label=name) for summary, name in zip(summaries, names, strict=True)]
 
 
-def _mean(cells: list[str]) -> float | None:
+def compute_mean(cells: list[str]) -> float | None:
+    """Compute the mean of the cells that are not empty; None if all are empty."""
     values = [float(cell) for cell in cells if cell]
     return sum(values) / len(values) if values else None

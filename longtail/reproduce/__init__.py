@@ -1,9 +1,5 @@
-"""The reproduction ledger: the tables and figures of the ECL paper as cells, run one by one and kept as small files."""
+"""The reproduction of the ECL paper (Xu et al., IEEE TMM 2023): each table is a set of cells, one run each, kept in a ledger."""
 
-from longtail.reproduce.cells import Cell, build_cells
-from longtail.reproduce.ledger import Ledger
-from longtail.reproduce.run import reproduce
-from longtail.reproduce.show import as_csv, as_markdown, build_lines
-from longtail.reproduce.tables import SCALES, TABLES
+import lazy_loader
 
-__all__ = ["SCALES", "TABLES", "Cell", "Ledger", "as_csv", "as_markdown", "build_cells", "build_lines", "reproduce"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

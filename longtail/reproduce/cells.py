@@ -1,4 +1,4 @@
-"""A table turned into its cells: one recipe with one seed each, shared by all tables that need it."""
+"""Cells: one recipe with one seed each, shared by all tables that need the run."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from longtail.reproduce.tables import SCALES, Row, Setting, Table
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a table: where it stands there, the recipe that decides it, and the scale that it belongs to."""
+    """One run of a table: its row and setting, its recipe, and its scale."""
 
     row: Row
     setting: Setting
@@ -23,35 +23,35 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The same for every table that needs this run; readable, and unique by a hash of the whole recipe."""
+        """Return the name of the cell's file, readable and, by a hash of the recipe, the same in every table."""
         r = self.recipe
         gamma = "" if r.imbalance is None else f"-g{r.imbalance:g}"
         return f"{self.scale}-{r.data}{gamma}-{r.method}-seed{r.seed}-{hash_recipe(r)[:10]}"
 
     @property
     def label(self) -> str:
-        """What a person calls it."""
+        """Return a description for progress messages."""
         r = self.recipe
         return f"{self.row.label}, {r.data} ({r.imbalance_text}), seed {r.seed}, scale {self.scale}"
 
 
 def hash_recipe(recipe: Recipe) -> str:
-    """Sha256 of what a recipe sets apart from the defaults, so that a field or option added later changes no hash."""
-    values, known = recipe.asdict(), get_options(recipe.method)
-    chosen = {f.name: values[f.name] for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
-    chosen["options"] = {name: value for name, value in recipe.options.items() if value != known[name].default}
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+    """Compute the sha256 of the values that differ from defaults, so that a field or option added later changes no hash."""
+    values, options = recipe.asdict(), get_options(recipe.method)
+    changed = {f.name: values[f.name] for f in fields(Recipe) if getattr(recipe, f.name) != f.default}
+    changed["options"] = {name: value for name, value in recipe.options.items() if value != options[name].default}
+    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
 
 
 def format_scale(scale: str, precision: str) -> str:
-    """The tag of a scale: results at another precision are another scale."""
+    """Return the name of a scale; each precision other than fp32 is a scale of its own."""
     return scale if precision == "fp32" else f"{scale}-{precision}"
 
 
 def build_cells(
     table: Table, scale: str = "full", seeds: int | None = None, precision: str = "fp32", only: str | None = None
 ) -> Iterator[Cell]:
-    """The cells of a table, seed by seed, so that every row has its first number early; `only` is a pattern of row labels."""
+    """Yield the cells of a table seed by seed, so that every row has a first number early; `only` is a pattern of labels."""
     for seed in range(seeds or min(table.seeds, SCALES[scale].seeds)):
         for row in table.rows:
             if only and not fnmatch(row.label.lower(), only.lower()):

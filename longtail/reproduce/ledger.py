@@ -1,4 +1,4 @@
-"""The ledger: a folder with one small JSON file for each finished cell, so that two ledgers merge by copying files."""
+"""The ledger: a folder with one small JSON file per finished cell, so that two ledgers merge by copying files."""
 
 import hashlib
 import json
@@ -11,57 +11,67 @@ from longtail.runs.files import write_json
 from longtail.runs.finished import FinishedRun
 from longtail.runs.folder import RunFolder
 
+# Each option changed the numbers of its method when it was added, so an older cell, which lacks the option, is stale. Any
+# other option came with a default that means "as before", and an older cell without that option stays valid.
+BREAKING_OPTIONS = {"mislas": {"head_lr"}}
 KEYS = {"cell", "scale", "recipe", "recipe_sha256", "results", "seconds", "machine", "commit", "sha256"}
 
 
 class Ledger:
-    """Reads and writes cells in a folder; raises LongtailError where that fails."""
+    """A folder of finished cells."""
 
     def __init__(self, path: str | Path):
+        """Open the ledger in a folder, which need not exist yet; raises LongtailError if the path is a file."""
         self.path = expand_path(path)
         if self.path.exists() and not self.path.is_dir():
-            raise LongtailError(f"{self.path} is a file, not a ledger's folder; choose another --ledger")
+            raise LongtailError(f"{self.path} is a file, not the folder of a ledger; choose another --ledger")
 
     def file(self, cell: Cell) -> Path:
-        """Where a cell is kept."""
+        """Return the path of the file of a cell."""
         return self.path / f"{cell.name}.json"
 
     def run_path(self, cell: Cell) -> Path:
-        """Where its run folder is while it is trained, and stays for the figures."""
+        """Return the run folder of a cell, which training writes and figures read."""
         return self.path / "runs" / cell.name
 
     def picture(self, name: str, scale: str) -> Path:
-        """Where a figure of the paper is drawn."""
+        """Return the path of a drawn figure of the paper."""
         return self.path / "figures" / f"{name}-{scale}.svg"
 
     def read(self, cell: Cell) -> dict | None:
-        """What is kept of a cell, None if it is not there; raises LongtailError for a file that is not as it was written."""
+        """Return the contents of a cell's file, None if there is no file.
+
+        Raises LongtailError for a file that is damaged, holds another cell, or is stale: its options no longer hold.
+        """
         path = self.file(cell)
         if not path.exists():
             return None
         try:
             kept = json.loads(path.read_text())
-            whole = kept.keys() == KEYS and kept["sha256"] == compute_digest(kept)
+            is_intact = kept.keys() == KEYS and kept["sha256"] == compute_digest(kept)
         except (OSError, ValueError, AttributeError, TypeError) as error:
             raise LongtailError(f"{path} cannot be read ({error})") from error
-        if not whole:
+        if not is_intact:
             raise LongtailError(f"{path} is not as it was written: its sha256 does not fit its contents")
         if kept["recipe_sha256"] != hash_recipe(cell.recipe) or kept["scale"] != cell.scale:
             raise LongtailError(f"{path} holds another cell than its name says")
-        for name, value in kept["recipe"]["options"].items():
+        options = kept["recipe"]["options"]
+        for name, value in options.items():
             if value != (now := cell.recipe.options.get(name)):
-                raise LongtailError(f"{path} was trained with {name} {value}; by default it is {now} by now")
+                raise LongtailError(f"{path} was trained with {name} {value}; the default is now {now}")
+        for name in BREAKING_OPTIONS.get(cell.recipe.method, set()) - options.keys():
+            raise LongtailError(f"{path} was trained before {cell.recipe.method} had the option {name}")
         return kept
 
     def quarantine(self, cell: Cell) -> Path:
-        """Move a file that cannot be used out of the way, keeping it; returns where it went."""
+        """Rename an unusable file of a cell, so that the cell counts as missing; return the new path."""
         path = self.file(cell)
         number = sum(1 for _ in self.path.glob(f"{path.name}.corrupt*"))
         return path.rename(path.with_name(f"{path.name}.corrupt{number or ''}"))
 
     def keep(self, cell: Cell, run: RunFolder) -> dict:
-        """Write a finished run's cell."""
-        machine = {k: v for k, v in run.read_json("environment.json").items() if k != "root"}
+        """Write the cell of a finished run and return its contents."""
+        machine = {key: value for key, value in run.read_json("environment.json").items() if key != "root"}
         kept = {
             "cell": cell.name,
             "scale": cell.scale,
@@ -72,18 +82,18 @@ class Ledger:
             "machine": machine,
             "commit": get_commit(),
         }
-        write_json(self.path / f"{cell.name}.json", kept | {"sha256": compute_digest(kept)})
+        write_json(self.file(cell), kept | {"sha256": compute_digest(kept)})
         return kept
 
 
 def compute_digest(kept: dict) -> str:
-    """Sha256 of a cell's contents without the digest itself."""
+    """Compute the sha256 of a cell's contents without the digest itself."""
     content = {key: value for key, value in kept.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def get_commit() -> str | None:
-    """The commit of the code that runs, marked if files were changed since; None outside a clone."""
+    """Return the commit of this code, with "-changed" if files differ from the commit; None outside a clone."""
     here = Path(__file__).resolve().parent
     git = ["git", "-C", str(here)]
     try:

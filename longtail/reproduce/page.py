@@ -1,4 +1,4 @@
-"""Everything a ledger holds as one Markdown page: each table at each scale, the paper beside it, and what is missing."""
+"""The whole ledger as one Markdown page: each table at each scale, with the values that the paper prints."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -11,33 +11,34 @@ from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.show import as_markdown, build_lines
 from longtail.reproduce.tables import SCALES, TABLES
 
-HEAD = """# What has been measured
+HEAD = """# Results
 
-Made by `longtail reproduce all --show --ledger {ledger}`; do not edit. Numbers are percent of the test images, of
-the ensemble without mirrored images, at the last epoch: mean ± sample deviation over seeds, (seeds there / seeds
-wanted), and in brackets what the ECL paper prints, which compares with scale `full` only. Test images chose nothing.
+`longtail reproduce all --show --ledger {ledger}` writes this page; do not edit it. Numbers are percent of the test
+images, for the ensemble at the last epoch, without flip TTA. Each number is the mean ± sample standard deviation over
+seeds; (1/3) means that one of three seeds is finished. Brackets hold the value that the ECL paper prints; only scale
+`full` compares with them. No test image chose an epoch or a setting.
 """
 
 
 def render_page(ledger: Ledger) -> str:
-    """The page; tables that compare nothing yet are named at its end."""
+    """Return the page; its last line names the tables that have fewer than two finished rows."""
     precisions = get_args(get_args(Recipe.__annotations__["precision"])[0])
     sections, empty = [], []
-    for name in (name for name, table in TABLES.items() if not table.figure):  # figures show runs of these tables
-        found = [
-            s
+    for name in (name for name, table in TABLES.items() if not table.figure):  # figures reuse the runs of these tables
+        rendered = [
+            section
             for scale, precision in product(SCALES, precisions)
-            if (s := render_section(name, scale, precision, ledger))
+            if (section := render_section(name, scale, precision, ledger))
         ]
-        sections += found
-        empty += [] if found else [name]
+        sections += rendered
+        empty += [] if rendered else [name]
     sections += render_pictures(ledger)
-    missing = f"\nNot two rows are measured yet of: {', '.join(empty)}.\n" if empty else ""
+    missing = f"\nFewer than two rows are finished of: {', '.join(empty)}.\n" if empty else ""
     return HEAD.format(ledger=ledger.path) + "".join(sections) + missing
 
 
 def render_pictures(ledger: Ledger) -> Iterator[str]:
-    """The figures that are drawn, each with its command."""
+    """Yield a section for every drawn figure, with its command."""
     for name, scale in product((name for name, table in TABLES.items() if table.figure), SCALES):
         if (path := ledger.picture(name, scale)).exists():
             command = f"longtail reproduce {name} --scale {scale}"
@@ -45,12 +46,12 @@ def render_pictures(ledger: Ledger) -> Iterator[str]:
 
 
 def render_section(name: str, scale: str, precision: str, ledger: Ledger) -> str:
-    """A table at one scale with its command, departures, machines and time; "" unless two of its rows can be compared."""
+    """Return a table at one scale with command, changes of the recipe, machines and time; "" with fewer than two rows."""
     cells = list(build_cells(TABLES[name], scale, precision=precision))
-    found = dict(read_cells(cells, ledger))
-    if len({cell.row.label for cell in cells if cell.name in found}) < 2:
+    contents = dict(read_cells(cells, ledger))
+    if len({cell.row.label for cell in cells if cell.name in contents}) < 2:
         return ""
-    kept = list(found.values())
+    kept = list(contents.values())
     command = f"longtail reproduce {name} --scale {scale} --seeds {count_seeds(kept)}"
     command += f" --precision {precision}" if precision != "fp32" else ""
     changed = ", ".join(
@@ -72,7 +73,7 @@ def render_section(name: str, scale: str, precision: str, ledger: Ledger) -> str
 
 
 def read_cells(cells: list[Cell], ledger: Ledger) -> Iterator[tuple[str, dict]]:
-    """What is kept of each cell, by its name; corrupt files count as missing."""
+    """Yield name and contents of every finished cell; an unusable file counts as missing."""
     for cell in cells:
         try:
             kept = ledger.read(cell)
@@ -83,5 +84,5 @@ def read_cells(cells: list[Cell], ledger: Ledger) -> Iterator[tuple[str, dict]]:
 
 
 def count_seeds(kept: list[dict]) -> int:
-    """How many seeds the command has to ask for."""
+    """Return the number of seeds that the command has to name."""
     return 1 + max(k["recipe"]["seed"] for k in kept)

@@ -1,4 +1,4 @@
-"""Run the missing cells of a table within a budget of time; what is under way is kept and taken up by the next call."""
+"""Training of the missing cells of a table within a time budget; the next call continues an unfinished cell."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -10,13 +10,12 @@ from longtail.launch import build_trainer
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
 from longtail.runs.folder import Busy
-from longtail.tracking import ProgressReport
-from longtail.trainer import Stopped
+from longtail.tracking import ProgressReport, Stopped
 
 
 @dataclass
 class Progress:
-    """What one call did: cells finished now, there before, in training elsewhere, failed; and whether time ran out."""
+    """Counts of one call: cells finished now, finished before, in training elsewhere, failed; and whether time ran out."""
 
     finished: int = 0
     before: int = 0
@@ -38,8 +37,8 @@ def reproduce(
 ) -> Progress:
     """Train every cell that the ledger lacks, for at most `budget` seconds; several calls may share a ledger.
 
-    A cell that fails is reported and the others go on; a corrupt file of the ledger is reported, set aside, and run again.
-    Raises LongtailError where data are missing.
+    `say` receives a line for each cell, failed cell and unusable file. A cell that fails does not stop the next one; the
+    cell of an unusable file is trained again. Raises LongtailError where data are missing.
     """
     deadline, world, progress = time.monotonic() + budget, init_world(device, threads), Progress()
     unique = {cell.name: cell for cell in cells}
@@ -60,10 +59,10 @@ def reproduce(
                 trainer.fit()
             except Stopped:
                 progress.out_of_time = True
-                say(f"the time is up; its finished epochs are kept in {path}")
+                say(f"the time is up; finished epochs are kept in {path}")
                 break
             except Busy:
-                say("another process is training it; on to the next")
+                say("another process is training this cell; the next one follows")
                 progress.elsewhere += 1
             except LongtailError as error:
                 say(str(error))
@@ -75,24 +74,24 @@ def reproduce(
 
 
 def read_or_quarantine(ledger: Ledger, cell: Cell, say: Callable[[str], None]) -> dict | None:
-    """A cell's contents; a file that cannot be used is reported, set aside, and so run again."""
+    """Return the contents of a cell; an unusable file is reported and renamed, so that the cell is trained again."""
     try:
         return ledger.read(cell)
     except LongtailError as error:
-        say(f"{error}; it is set aside as {ledger.quarantine(cell).name} and run again")
+        say(f"{error}; the file is kept as {ledger.quarantine(cell).name} and the cell is run again")
         return None
 
 
 def find_data_root(root: str | None, data: str) -> str | None:
-    """The folder of one data set: ROOT/cifar10 for cifar10-lt where there is one, else ROOT itself."""
+    """Return the folder of a data set: ROOT/cifar10 for cifar10-lt if that exists, else ROOT itself."""
     if root is None:
         return None
-    own = expand_path(root) / data.removesuffix("-lt")
-    return str(own) if own.is_dir() else root
+    folder = expand_path(root) / data.removesuffix("-lt")
+    return str(folder) if folder.is_dir() else root
 
 
 def parse_budget(budget: str) -> float:
-    """Seconds of "90s", "9m", "1.5h"; raises LongtailError for anything else."""
+    """Parse a time such as "90s", "9m" or "1.5h" into seconds; raises LongtailError for anything else."""
     units = {"s": 1, "m": 60, "h": 3600}
     number, unit = budget[:-1], budget[-1:]
     if unit not in units or not number.replace(".", "", 1).isdigit():

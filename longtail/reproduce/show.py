@@ -1,9 +1,11 @@
-"""A table from the ledger: ours beside the paper's, missing cells visible."""
+"""A table from the ledger as text, Markdown or CSV: our numbers beside the printed ones, with missing cells visible."""
 
 import csv
 import io
 import statistics
+from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 
 from longtail.errors import LongtailError
 from longtail.reproduce.cells import Cell
@@ -13,7 +15,7 @@ from longtail.reproduce.tables import Row, Setting, Table
 
 @dataclass(frozen=True)
 class Line:
-    """One number of a table: its place, the mean and sd over the seeds that are there, and the printed value."""
+    """One number of a table: row and column, the values of the finished seeds, the seeds wanted, and the printed value."""
 
     row: str
     column: str
@@ -23,18 +25,21 @@ class Line:
 
     @property
     def mean(self) -> float | None:
+        """Return the mean over seeds, None if no seed is finished."""
         return statistics.mean(self.values) if self.values else None
 
     @property
     def sd(self) -> float | None:
+        """Return the sample standard deviation over seeds, None for fewer than two."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
     def difference(self) -> float | None:
+        """Return our mean minus the printed value, None where either is missing."""
         return None if self.paper is None or self.mean is None else self.mean - self.paper
 
     def __str__(self) -> str:
-        """Such as "55.9 ± 0.3 (3/5) [56.3]": seeds there of those asked for, unless all are, and the printed value."""
+        """Format the number, such as "55.9 ± 0.3 (3/5) [56.3]": (finished/wanted) seeds if some are missing, [printed]."""
         if self.mean is None:
             ours = "missing"
         else:
@@ -44,58 +49,58 @@ class Line:
 
 
 def get_measurement(kept: dict, path: str) -> float | None:
-    """A number of a cell: its minutes of training, or one of its results by its path; "single" is the mean over experts."""
+    """Return one number of a cell by its path in the results, or its minutes of training.
+
+    The path is "MODE.MODEL.METRIC", such as "plain.ensemble.top1"; the model "single" is the mean over experts.
+    """
     if path == "minutes":
         return kept["seconds"] / 60
-    results, (how, who, name) = kept["results"], path.split(".")
-    if who == "single":
-        values = [expert[name] for expert in results[how]["experts"]]
+    results, (mode, model, metric) = kept["results"], path.split(".")
+    if model == "single":
+        values = [expert[metric] for expert in results[mode]["experts"]]
         return None if None in values else statistics.mean(values)
-    return results[how][who][name]
+    return results[mode][model][metric]
 
 
 def build_lines(table: Table, cells: list[Cell], ledger: Ledger) -> list[Line]:
-    """Every number of a table in the order of its rows; corrupt files count as missing."""
-    found: dict[tuple[str, str], list[dict]] = {}
-    wanted: dict[tuple[str, str], int] = {}
+    """Return every number of a table in the order of its rows; an unusable file counts as missing."""
+    finished: dict[tuple[str, str], list[dict]] = {}
+    wanted: Counter[tuple[str, str]] = Counter()
     for cell in cells:
-        place = (cell.row.label, cell.setting.heading)
-        wanted[place] = wanted.get(place, 0) + 1
+        key = (cell.row.label, cell.setting.heading)
+        wanted[key] += 1
         try:
             kept = ledger.read(cell)
         except LongtailError:
             kept = None
-        found.setdefault(place, []).extend([kept] if kept else [])
+        finished.setdefault(key, []).extend([kept] if kept else [])
     lines = []
-    for row in table.rows:
-        for setting in table.settings:
-            place = (row.label, setting.heading)
-            if place in wanted:
-                lines += [
-                    _build_line(row, setting, name, path, found[place], wanted[place])
-                    for name, path in setting.measures.items()
-                ]
+    for row, setting in product(table.rows, table.settings):
+        key = (row.label, setting.heading)
+        if key in wanted:
+            measures = setting.measures.items()
+            lines += [_build_line(row, setting, name, path, finished[key], wanted[key]) for name, path in measures]
     return lines
 
 
-def _build_line(row: Row, setting: Setting, name: str, path: str, found: list[dict], wanted: int) -> Line:
-    column = ", ".join(part for part in (setting.heading, name) if part)
-    values = [get_measurement(kept, path) for kept in found]
+def _build_line(row: Row, setting: Setting, name: str, path: str, finished: list[dict], wanted: int) -> Line:
+    column = ", ".join(filter(None, (setting.heading, name)))
+    values = [get_measurement(kept, path) for kept in finished]
     return Line(row.label, column, tuple(v for v in values if v is not None), wanted, row.paper.get(column))
 
 
 def build_grid(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of text."""
+    """Return the column headings and the rows of a table, each row with its label first."""
     columns = list(dict.fromkeys(line.column for line in lines))
     rows = {
         row: {line.column: str(line) for line in lines if line.row == row}
         for row in dict.fromkeys(line.row for line in lines)
     }
-    return columns, [[row, *(of.get(column, "") for column in columns)] for row, of in rows.items()]
+    return columns, [[row, *(cells.get(column, "") for column in columns)] for row, cells in rows.items()]
 
 
 def as_markdown(lines: list[Line]) -> str:
-    """A table in Markdown."""
+    """Format a table as Markdown."""
     columns, rows = build_grid(lines)
     head = ["", *columns]
     body = [head, ["---", *("---:" for _ in columns)], *rows]
@@ -103,7 +108,7 @@ def as_markdown(lines: list[Line]) -> str:
 
 
 def as_csv(lines: list[Line]) -> str:
-    """A line for each number: row, column, mean, sd, seeds, wanted, paper, difference."""
+    """Format a table as CSV with a line per number: row, column, mean, sd, seeds, seeds wanted, paper, difference."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", "column", "ours", "sd", "seeds", "seeds_wanted", "paper", "difference"])

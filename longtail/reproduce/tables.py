@@ -1,7 +1,7 @@
-"""The tables and figures as data: what each row and column changes, what is read from a run, what the paper prints.
+"""The tables and figures of ECL (Xu et al., IEEE TMM 2023) as data: rows, columns, measures and printed values.
 
-Printed values are those of ECL (Xu et al., IEEE TMM 2023), Tables I-IV: top-1 of the ensemble of three where nothing else
-is said. A value that we do not know is left out, never guessed.
+A printed value is the top-1 of the ensemble of three, unless its column says otherwise. Rows that the paper does not
+have, or whose value we do not know, have no printed value.
 """
 
 from dataclasses import dataclass, field
@@ -16,33 +16,34 @@ CALIBRATED = {
     "few": "plain.ensemble.few",
     "ECE": "plain.ensemble.ece",
 }
-
+SINGLE = {"single top-1": "plain.single.top1", "top-1": TOP1}
+SINGLE |= {"single ECE": "plain.single.ece", "ECE": "plain.ensemble.ece"}
 TIMED = CALIBRATED | {"minutes": "minutes"}
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Departures from the recipe of a data set, and the most seeds of a table unless told; scales never meet in one table."""
+    """Changes of the recipe of a data set, and the most seeds by default; a table never mixes scales."""
 
     changes: dict
     seeds: int = 5
 
 
-# short schedules need lr .1 (spec of the CIFAR recipe: the product lr x wd sets the pace of the weight norms)
+# a short schedule needs lr .1: the product of learning rate and weight decay sets the pace of the weight norms
 SHORT = {"net": "resnet8", "lr": 0.1, "weight_decay": 5e-4, "eval_every": 0}
 SCALES = {
-    "full": Scale({}),  # the recipe as it is printed
-    "cpu-16px": Scale({"views": "cifar-16"}, seeds=3),  # as printed, but for images averaged to a quarter of the pixels
+    "full": Scale({}),  # the printed recipe
+    "cpu-16px": Scale({"views": "cifar-16"}, seeds=3),  # the printed recipe on images averaged to 16 x 16 pixels
     "cpu-small": Scale(SHORT | {"epochs": 8}, seeds=3),
     "cpu-30": Scale(SHORT | {"epochs": 30}, seeds=3),
-    # Eq. 10 averages over K: three times the rate and a third of the decay train each of three networks as cpu-30 trains one
+    # Eq. 10 averages over K = 3 experts: three times the rate and a third of the decay train each one as cpu-30 trains one
     "cpu-30-k3": Scale(SHORT | {"epochs": 30, "lr": 0.3, "weight_decay": 5e-4 / 3}, seeds=3),
 }
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One data set at one imbalance, and the numbers read from the results there, by their heading."""
+    """A group of columns: one data set at one imbalance, and the path in the results of each measure."""
 
     heading: str
     changes: dict
@@ -51,7 +52,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Row:
-    """One method with its options; `paper` holds the printed values by "heading", "heading, measure" or "measure"."""
+    """A method with its options; `paper` holds the printed values by "heading", "heading, measure" or "measure"."""
 
     label: str
     changes: dict
@@ -60,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows times settings times seeds; a figure of the paper is a table whose runs are drawn, as `figure` of the analysis."""
+    """Rows, settings and seeds; a figure of the paper is a table whose runs are drawn as `figure` of `longtail.analysis`."""
 
     title: str
     settings: tuple[Setting, ...]
@@ -70,14 +71,16 @@ class Table:
 
 
 def cifar_setting(classes: int, imbalance: float) -> dict:
-    """CIFAR-10-LT or CIFAR-100-LT at one imbalance."""
+    """Return the recipe changes for CIFAR-10-LT or CIFAR-100-LT at one imbalance."""
     return {"data": f"cifar{classes}-lt", "imbalance": float(imbalance)}
 
 
 C100 = Setting("", cifar_setting(100, 100), CALIBRATED)
-HEADINGS = [f"CIFAR-{classes}-LT {gamma}" for classes in (10, 100) for gamma in (10, 50, 100, 200)]
-
-
+HEADINGS = {
+    f"CIFAR-{classes}-LT {gamma}": cifar_setting(classes, gamma)
+    for classes in (10, 100)
+    for gamma in (10, 50, 100, 200)
+}
 LARGE = {
     "ImageNet-LT R-50": {"data": "imagenet-lt", "net": "resnet50"},
     "ImageNet-LT RX-50": {"data": "imagenet-lt", "net": "resnext50_32x4d"},
@@ -86,17 +89,17 @@ LARGE = {
 
 
 def table1_row(*values: float) -> dict[str, float]:
-    """A row of Table I: CIFAR-10-LT at 10, 50, 100, 200, then CIFAR-100-LT."""
+    """Return a printed row of Table I by heading: CIFAR-10-LT at 10, 50, 100, 200, then CIFAR-100-LT."""
     return dict(zip(HEADINGS, values, strict=True))
 
 
-def ablation_row(label: str, paper: float | None, **parts: bool) -> Row:
-    """A row of Table III."""
-    return Row(label, {"method": "ecl", **parts}, {} if paper is None else {"top-1": paper})
+def ablation_row(label: str, paper: float | None, **options: bool) -> Row:
+    """Return a row of ECL with some components switched off, as in Table III."""
+    return Row(label, {"method": "ecl", **options}, {} if paper is None else {"top-1": paper})
 
 
 def figure_table(title: str, figure: str, *methods: str) -> Table:
-    """A figure that compares methods side by side, one seed each."""
+    """Return a figure that compares methods side by side, one seed each."""
     rows = tuple(Row(method, {"method": method}) for method in methods)
     return Table(f"{title}, CIFAR-100-LT, imbalance 100", (C100,), rows, seeds=1, figure=figure)
 
@@ -106,11 +109,7 @@ COMPARED = ("ce", "class_balanced", "bc", "gcl", "ncl", "ecl")
 TABLES = {
     "table1": Table(
         "Table I: top-1 on CIFAR-10-LT and CIFAR-100-LT, %",
-        tuple(
-            Setting(f"CIFAR-{classes}-LT {gamma}", cifar_setting(classes, gamma), {"": TOP1})
-            for classes in (10, 100)
-            for gamma in (10, 50, 100, 200)
-        ),
+        tuple(Setting(heading, changes, {"": TOP1}) for heading, changes in HEADINGS.items()),
         (
             Row("ce", {"method": "ce"}),
             Row("bc", {"method": "bc"}),
@@ -129,7 +128,7 @@ TABLES = {
         seeds=3,
     ),
     "table3": Table(
-        "Table III: what each part of ECL adds, CIFAR-100-LT, imbalance 100",
+        "Table III: what each component of ECL adds, CIFAR-100-LT, imbalance 100",
         (C100,),
         (
             ablation_row("none (3 x BC)", 52.2, bkt=False, fld=False, cpt=False),
@@ -145,18 +144,7 @@ TABLES = {
     ),
     "table4": Table(
         "Table IV: single expert and ensemble, CIFAR-100-LT, imbalance 100",
-        (
-            Setting(
-                "",
-                cifar_setting(100, 100),
-                {
-                    "single top-1": "plain.single.top1",
-                    "top-1": TOP1,
-                    "single ECE": "plain.single.ece",
-                    "ECE": "plain.ensemble.ece",
-                },
-            ),
-        ),
+        (Setting("", cifar_setting(100, 100), SINGLE),),
         (
             Row("ncl", {"method": "ncl"}, {"single top-1": 53.6, "top-1": 54.2, "single ECE": 5.11, "ECE": 4.62}),
             Row("ecl", {"method": "ecl"}, {"single top-1": 55.1, "top-1": 56.3, "single ECE": 2.33, "ECE": 1.82}),
@@ -175,7 +163,7 @@ TABLES = {
         seeds=5,
     ),
     "evidence": Table(
-        "What the paper claims, CIFAR-100-LT, imbalance 100, in the order in which it is measured",
+        "The claims of the paper, in the order of their runs, CIFAR-100-LT, imbalance 100",
         (C100,),
         (
             ablation_row("ECL", 56.3),

@@ -115,8 +115,17 @@ class RunFolder:
 
     def read_recipe(self) -> Recipe:
         """Return the recipe of the run; fields that are newer than the run take their defaults."""
+        values = self.read_json("recipe.json")
         with self.report_damage("recipe.json"):
-            return Recipe(**self.read_json("recipe.json"))
+            try:
+                return Recipe(**values)
+            except LongtailError as error:
+                package = self.has("environment.json") and self.read_json("environment.json").get("method_package")
+                if not package:
+                    raise
+                raise LongtailError(
+                    f"{error}. {self.path} was trained with package {package['name']} {package['version']}: install it"
+                ) from error
 
     def already_exists_error(self) -> LongtailError:
         """Return the error for a run that must not be overwritten."""

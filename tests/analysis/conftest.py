@@ -1,4 +1,4 @@
-"""Evidence of two short runs."""
+"""Two short runs, and the outputs of one of them."""
 
 import pytest
 

@@ -1,7 +1,6 @@
-"""Many runs as points: means and deviations, and what may not be put into one curve."""
+"""Points of many runs: means and deviations over seeds, and runs that one curve refuses."""
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,58 +10,67 @@ from longtail.analysis import experts, sweep
 from longtail.analysis.outputs import RunOutputs
 from longtail.analysis.points import Point
 from longtail.recipes import recipe_for
+from longtail.runs.finished import FinishedRun
 from longtail.runs.folder import RunFolder
 
 
-def run(name="RUN", top1=50.0, k=3, **changes) -> RunOutputs:
+def make_run(name="RUN", top1=50.0, k=3, **changes) -> RunOutputs:
+    """Make up the outputs of a run that has a recipe and results only."""
     recipe = recipe_for("digits-lt", None, **{"method": "ecl"} | changes)
     results = {"plain": {"ensemble": {"top1": top1, "few": top1 / 2}, "experts": [None] * k}}
-    return RunOutputs(name, RunFolder(name), recipe, SimpleNamespace(), ["0"], np.array([1]), results, [])
+    run = FinishedRun(RunFolder(name))
+    run.recipe, run.results = recipe, results
+    return RunOutputs(name, run)
 
 
 def test_experts_are_averaged_over_seeds_with_the_sample_deviation():
     values = {1: [40.0, 44.0], 3: [50.0, 53.0, 56.0]}
-    found = experts.compute(Point("ecl", k, v, v - 20) for k, row in values.items() for v in row)
-    assert found["x"].tolist() == [1, 3] and found["seeds"].tolist() == [2, 3]
+    arrays = experts.compute(Point("ecl", k, v, v - 20) for k, row in values.items() for v in row)
+    assert arrays["x"].tolist() == [1, 3] and arrays["seeds"].tolist() == [2, 3]
     for i, row in enumerate(values.values()):
         mean = sum(row) / len(row)
         sd = (sum((v - mean) ** 2 for v in row) / (len(row) - 1)) ** 0.5
-        assert found["all"][i] == pytest.approx(mean) and found["few"][i] == pytest.approx(mean - 20)
-        assert found["all_sd"][i] == pytest.approx(sd)
-    assert "2 to 3 seeds" in experts.describe(found) and "K = 3: all 53.0 %" in experts.describe(found)
+        assert arrays["all"][i] == pytest.approx(mean) and arrays["few"][i] == pytest.approx(mean - 20)
+        assert arrays["all_sd"][i] == pytest.approx(sd)
+    assert "2 to 3 seeds" in experts.describe(arrays) and "K = 3: all 53.0 %" in experts.describe(arrays)
 
 
-def test_one_seed_has_no_deviation_and_a_missing_group_is_na():
-    found = experts.compute([Point("bc", 1, 40.0)])
-    assert np.isnan(found["all_sd"]).all() and "few-shot n/a" in experts.describe(found)
+def test_one_seed_has_no_deviation_and_a_missing_group_is_n_a():
+    arrays = experts.compute([Point("bc", 1, 40.0)])
+    assert np.isnan(arrays["all_sd"]).all() and "few-shot n/a" in experts.describe(arrays)
 
 
-def test_points_of_runs_take_their_number_of_experts_and_method():
-    found = experts.points([run(k=1, experts=1), run(k=3, seed=4)])
-    assert found == [Point("ecl", 1, 50.0, 25.0), Point("ecl", 3, 50.0, 25.0)]
+def test_points_have_the_method_and_number_of_experts_of_their_runs():
+    arrays = experts.collect_points([make_run(k=1, experts=1), make_run(k=3, seed=4)])
+    assert arrays == [Point("ecl", 1, 50.0, 25.0), Point("ecl", 3, 50.0, 25.0)]
 
 
-def test_a_run_that_differs_in_more_is_refused_by_name():
+def test_a_run_that_differs_in_other_settings_is_refused_by_name():
     with pytest.raises(LongtailError, match=r"RUN-b and RUN-a differ in epochs; .* only in experts and the seed"):
-        experts.points([run("RUN-a", epochs=5), run("RUN-b", epochs=6)])
+        experts.collect_points([make_run("RUN-a", epochs=5), make_run("RUN-b", epochs=6)])
 
 
-def test_a_sweep_puts_the_commonest_pair_into_both_curves():
-    found = sweep.points(
-        [run(experts=3), run(alpha=0.1, top1=40.0), run(beta=0.5, top1=45.0), run(beta=0.2, top1=30.0)]
+def test_a_sweep_puts_the_most_common_pair_into_both_series():
+    arrays = sweep.collect_points(
+        [
+            make_run(experts=3),
+            make_run(alpha=0.1, top1=40.0),
+            make_run(beta=0.5, top1=45.0),
+            make_run(beta=0.2, top1=30.0),
+        ]
     )
-    assert sorted((p.series, p.x, p.all) for p in found) == [
+    assert sorted((p.series, p.x, p.all) for p in arrays) == [
         ("alpha", 0.1, 40.0), ("alpha", 0.6, 50.0), ("beta", 0.2, 30.0), ("beta", 0.5, 45.0), ("beta", 1.0, 50.0)
     ]  # fmt: skip
-    words = sweep.describe(sweep.compute(found))
+    words = sweep.describe(sweep.compute(arrays))
     assert re.search(r"alpha from 0\.1 to 0\.6: best 50\.0 % at 0\.6, worst 40\.0 % at 0\.1", words)
 
 
 def test_a_method_without_the_weights_has_no_sweep():
-    with pytest.raises(LongtailError, match="RUN: bc has not both of alpha and beta"):
-        sweep.points([run(method="bc")])
+    with pytest.raises(LongtailError, match="RUN: bc does not have both options"):
+        sweep.collect_points([make_run(method="bc")])
 
 
 def test_a_run_that_changes_both_weights_is_refused():
-    with pytest.raises(LongtailError, match=r"odd has alpha 0\.1 and beta 0\.5, but a sweep changes one"):
-        sweep.points([run(), run(), run("odd", alpha=0.1, beta=0.5)])
+    with pytest.raises(LongtailError, match=r"odd has alpha 0\.1 and beta 0\.5, but a sweep changes only one"):
+        sweep.collect_points([make_run(), make_run(), make_run("odd", alpha=0.1, beta=0.5)])

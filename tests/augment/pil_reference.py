@@ -5,53 +5,54 @@ import torch
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torchvision.transforms import functional as F
 
-GREY = (128, 128, 128)
+GRAY = (128, 128, 128)
 
 
 def to_pil(images):
-    """(N, 3, H, W) uint8 -> N PIL images."""
+    """Convert (N, 3, H, W) uint8 to N PIL images."""
     return [Image.fromarray(array) for array in images.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
 
 
 def from_pil(images):
-    """N PIL images -> (N, 3, H, W) uint8."""
+    """Convert N PIL images to (N, 3, H, W) uint8."""
     return torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2).contiguous()
 
 
-def each(images, function, *parameters):
-    """Apply function(image, *parameters) image by image; (N, 3, H, W), N values each -> (N, 3, h, w)."""
+def apply_each(images, function, *parameters):
+    """Apply function(image, *parameters) to each image; (N, 3, H, W), N values a parameter -> (N, 3, h, w)."""
     rows = zip(to_pil(images), *(values.tolist() for values in parameters), strict=True)
     return from_pil([function(*row) for row in rows])
 
 
 def warp(image, matrix):
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST, fillcolor=GREY)
+    """Apply an affine map by nearest neighbor, gray outside."""
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST, fillcolor=GRAY)
 
 
 def rotate(image, degrees):
-    """Rotate over transparency, then put gray behind, as the port of AutoAugment does."""
-    turned = image.convert("RGBA").rotate(degrees)
-    return Image.composite(turned, Image.new("RGBA", turned.size, (128,) * 4), turned).convert(image.mode)
+    """Rotate over a transparent background, then put gray behind, as the port of AutoAugment does."""
+    rotated = image.convert("RGBA").rotate(degrees)
+    return Image.composite(rotated, Image.new("RGBA", rotated.size, (128,) * 4), rotated).convert(image.mode)
 
 
 OPERATIONS = {
-    "shear_x": lambda image, by: warp(image, (1, by, 0, 0, 1, 0)),
-    "shear_y": lambda image, by: warp(image, (1, 0, 0, by, 1, 0)),
-    "translate_x": lambda image, by: warp(image, (1, 0, by * image.size[0], 0, 1, 0)),
-    "translate_y": lambda image, by: warp(image, (1, 0, 0, 0, 1, by * image.size[1])),
+    "shear_x": lambda image, value: warp(image, (1, value, 0, 0, 1, 0)),
+    "shear_y": lambda image, value: warp(image, (1, 0, 0, value, 1, 0)),
+    "translate_x": lambda image, value: warp(image, (1, 0, value * image.size[0], 0, 1, 0)),
+    "translate_y": lambda image, value: warp(image, (1, 0, 0, 0, 1, value * image.size[1])),
     "rotate": rotate,
-    "color": lambda image, by: ImageEnhance.Color(image).enhance(1 + by),
-    "contrast": lambda image, by: ImageEnhance.Contrast(image).enhance(1 + by),
-    "sharpness": lambda image, by: ImageEnhance.Sharpness(image).enhance(1 + by),
-    "brightness": lambda image, by: ImageEnhance.Brightness(image).enhance(1 + by),
-    "posterize": lambda image, by: ImageOps.posterize(image, int(by)),
-    "solarize": lambda image, by: ImageOps.solarize(image, by),
-    "autocontrast": lambda image, by: ImageOps.autocontrast(image),
-    "equalize": lambda image, by: ImageOps.equalize(image),
-    "invert": lambda image, by: ImageOps.invert(image),
+    "color": lambda image, value: ImageEnhance.Color(image).enhance(1 + value),
+    "contrast": lambda image, value: ImageEnhance.Contrast(image).enhance(1 + value),
+    "sharpness": lambda image, value: ImageEnhance.Sharpness(image).enhance(1 + value),
+    "brightness": lambda image, value: ImageEnhance.Brightness(image).enhance(1 + value),
+    "posterize": lambda image, value: ImageOps.posterize(image, int(value)),
+    "solarize": lambda image, value: ImageOps.solarize(image, value),
+    "autocontrast": lambda image, value: ImageOps.autocontrast(image),
+    "equalize": lambda image, value: ImageOps.equalize(image),
+    "invert": lambda image, value: ImageOps.invert(image),
 }
 
-# The port's tables of magnitudes, with numpy as it has them.
+# The port's tables of magnitudes, computed by numpy as there.
 MAGNITUDES = {
     "shear_x": np.linspace(0, 0.3, 10),
     "shear_y": np.linspace(0, 0.3, 10),
@@ -67,9 +68,9 @@ SIGNED = ("shear_x", "shear_y", "translate_x", "translate_y", "color", "contrast
 
 
 def auto_augment(transform, image, policy, active, sign):
-    for (name, _, level), on, by in zip(transform.policy[policy], active, sign, strict=True):
-        if on:
-            image = OPERATIONS[name](image, MAGNITUDES[name][level] * (by if name in SIGNED else 1))
+    for (name, _, level), is_active, step_sign in zip(transform.policy[policy], active, sign, strict=True):
+        if is_active:
+            image = OPERATIONS[name](image, MAGNITUDES[name][level] * (step_sign if name in SIGNED else 1))
     return image
 
 
@@ -97,8 +98,8 @@ TRANSFORMS = {
     "AutoAugment": auto_augment,
     "Cutout": cutout,
     "RandomRotation": lambda _, image, degrees: image.rotate(degrees),
-    "RandomResizedCrop": lambda own, image, top, left, height, width: F.resized_crop(
-        image, top, left, height, width, [own.size, own.size], F.InterpolationMode.BILINEAR
+    "RandomResizedCrop": lambda transform, image, top, left, height, width: F.resized_crop(
+        image, top, left, height, width, [transform.size] * 2, F.InterpolationMode.BILINEAR
     ),
     "ColorJitter": color_jitter,
     "Grayscale": lambda _, image, gray: F.rgb_to_grayscale(image, 3) if gray else image,
@@ -107,20 +108,20 @@ TRANSFORMS = {
 
 
 def view_rows(draws):
-    """Turn a view's draws into one list of keyword arguments per image."""
+    """Convert the draws of a `Compose` into one list of keyword arguments per image."""
     n = len(next(iter(draws[0].values())))
-    plain = [{name: values.tolist() for name, values in draw.items()} for draw in draws]
-    return [[{name: values[row] for name, values in draw.items()} for draw in plain] for row in range(n)]
+    values_by_name = [{name: values.tolist() for name, values in draw.items()} for draw in draws]
+    return [[{name: values[row] for name, values in draw.items()} for draw in values_by_name] for row in range(n)]
 
 
-def view_image(view, image, row):
-    """Apply a view to one PIL image with that image's draws."""
-    for transform, arguments in zip(view, row, strict=True):
+def view_image(compose, image, row):
+    """Apply the transforms of a `Compose` to one PIL image with that image's draws."""
+    for transform, arguments in zip(compose, row, strict=True):
         image = TRANSFORMS[type(transform).__name__](transform, image, **arguments)
     return image
 
 
-def view_images(view, images, draws):
-    """Apply a view to (N, 3, H, W) uint8 image by image."""
+def view_images(compose, images, draws):
+    """Apply the transforms of a `Compose` to (N, 3, H, W) uint8 image by image."""
     rows = view_rows(draws)
-    return from_pil([view_image(view, image, row) for image, row in zip(to_pil(images), rows, strict=True)])
+    return from_pil([view_image(compose, image, row) for image, row in zip(to_pil(images), rows, strict=True)])

@@ -1,4 +1,4 @@
-"""Images made of two."""
+"""Blends of two images, mixup and CutMix."""
 
 import pytest
 import torch
@@ -6,20 +6,21 @@ import torch
 from longtail import augment
 
 
-def images(value: float, size: int = 8) -> torch.Tensor:
+def make_images(value: float, size: int = 8) -> torch.Tensor:
+    """Make five images of one value."""
     return torch.full((5, 3, size, size), value)
 
 
-def test_mix_takes_one_share_for_all_or_one_for_each():
+def test_blending_takes_one_share_for_all_images_or_one_for_each():
     a, b = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4)
-    assert torch.allclose(augment.mix(a, b, torch.tensor(0.25)), 0.25 * a + 0.75 * b)
+    assert torch.allclose(augment.blend_images(a, b, torch.tensor(0.25)), 0.25 * a + 0.75 * b)
     share = torch.rand(5)
-    found = augment.mix(a, b, share)
+    result = augment.blend_images(a, b, share)
     for i in range(5):
-        assert torch.allclose(found[i], share[i] * a[i] + (1 - share[i]) * b[i])
+        assert torch.allclose(result[i], share[i] * a[i] + (1 - share[i]) * b[i])
 
 
-def test_mixup_pairs_every_image_with_one_of_the_batch_and_says_which_label_it_has():
+def test_mixup_blends_every_image_with_one_of_the_batch_and_returns_its_label():
     torch.manual_seed(0)
     y = torch.arange(5)
     x = y.float().reshape(5, 1, 1, 1).expand(5, 3, 8, 8)
@@ -37,22 +38,22 @@ def test_beta_has_the_mean_and_the_spread_of_its_distribution(alpha):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_pasted_part_is_one_rectangle_whose_area_is_the_share_told(seed):
+def test_cutmix_pastes_one_rectangle_and_returns_the_share_of_the_rest(seed):
     torch.manual_seed(seed)
-    asked = torch.rand(())
-    found, share = augment.cutmix(images(0.0), images(1.0), asked)
-    assert torch.equal(found[0, 0], found[4, 2]) and set(found.unique().tolist()) <= {0.0, 1.0}
-    assert share.item() == pytest.approx(1 - found[0, 0].mean().item())
-    rows, columns = found[0, 0].amax(1), found[0, 0].amax(0)
-    assert torch.equal(found[0, 0], rows.unsqueeze(1) * columns)
-    assert share >= asked - 1e-6  # cut at the border and rounded down, never larger than asked
+    requested = torch.rand(())
+    result, share = augment.cutmix(make_images(0.0), make_images(1.0), requested)
+    assert torch.equal(result[0, 0], result[4, 2]) and set(result.unique().tolist()) <= {0.0, 1.0}
+    assert share.item() == pytest.approx(1 - result[0, 0].mean().item())
+    rows, columns = result[0, 0].amax(1), result[0, 0].amax(0)
+    assert torch.equal(result[0, 0], rows.unsqueeze(1) * columns)
+    assert share >= requested - 1e-6  # clipping and rounding only make the rectangle smaller
 
 
-def test_at_share_one_nothing_is_pasted_and_at_zero_the_rectangle_has_half_the_side_each_way():
-    found, share = augment.cutmix(images(0.0), images(1.0), torch.tensor(1.0))
-    assert share == 1 and (found == 0).all()
+def test_cutmix_pastes_nothing_at_share_one_and_a_rectangle_as_large_as_the_image_at_zero():
+    result, share = augment.cutmix(make_images(0.0), make_images(1.0), torch.tensor(1.0))
+    assert share == 1 and (result == 0).all()
     areas = set()
     for seed in range(60):
         torch.manual_seed(seed)
-        areas.add(round(64 * (1 - augment.cutmix(images(0.0), images(1.0), torch.tensor(0.0))[1].item())))
-    assert max(areas) == 64 and min(areas) == 16  # a center in the corner leaves a quarter
+        areas.add(round(64 * (1 - augment.cutmix(make_images(0.0), make_images(1.0), torch.tensor(0.0))[1].item())))
+    assert max(areas) == 64 and min(areas) == 16  # a center in a corner leaves a quarter

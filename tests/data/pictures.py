@@ -1,4 +1,4 @@
-"""Made-up images for tests: small files of any kind, good and bad."""
+"""Images made for tests: small files of any kind, good and bad."""
 
 import io
 import os
@@ -9,14 +9,14 @@ from PIL import Image
 
 
 def picture(path: Path, value: int = 0, size: tuple[int, int] = (12, 10)) -> Path:
-    """A one-color PNG whose red is `value`, so that files with other values differ."""
+    """Write a one-color PNG whose red is `value`, so that files with other values differ."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (value % 256, value // 256, 7)).save(path, "PNG")
     return path
 
 
 def class_folders(folder: Path, counts: dict[str, int], first: int = 0) -> Path:
-    """Class folders with so many images each, no two alike."""
+    """Write class folders with the given numbers of images, all different."""
     for name, count in counts.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         for i in range(count):
@@ -26,19 +26,19 @@ def class_folders(folder: Path, counts: dict[str, int], first: int = 0) -> Path:
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **how) -> bytes:
-    """An image as the bytes of a file."""
+    """Encode an image as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **how)
     return buffer.getvalue()
 
 
 def noise(size: tuple[int, int] = (40, 30)) -> Image.Image:
-    """An RGB image that does not compress."""
+    """Make an RGB image that does not compress."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8))
 
 
 def bad_files(folder: Path) -> dict[str, str]:
-    """Every kind of unusable file, by name, with a part of the reason that is to be given."""
+    """Write every kind of unusable file; returns a pattern of the expected reason by name."""
     folder.mkdir(parents=True, exist_ok=True)
     jpeg, png = encoded(noise(), "JPEG"), encoded(noise())
     contents = {

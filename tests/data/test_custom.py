@@ -1,4 +1,4 @@
-"""One's own images from folders, tables, lists and parquet files: parts, classes by name, faults."""
+"""Custom images from folders, tables, lists and parquet files: subsets, classes by name, faults."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def folder(tmp_path):
     return tmp_path / "set"
 
 
-def test_a_folder_of_parts_is_read_with_classes_in_natural_order(folder):
+def test_a_folder_of_subsets_is_read_with_classes_in_natural_order(folder):
     split = load(folder)
     assert split.name == "set" and split.classes.names == ("apple", "class9", "class10")
     assert split.classes.counts == (12, 6, 1) and split.test.labels.tolist() == [0, 0, 1, 1, 1]
@@ -54,7 +54,7 @@ def test_hidden_files_and_those_of_file_managers_are_no_images(folder):
     assert load(folder).classes.counts == (12, 6, 1)
 
 
-def test_other_files_are_left_aside_and_counted_but_an_image_of_any_name_is_one(folder):
+def test_other_files_are_skipped_and_counted_but_an_image_may_have_any_name(folder):
     apple = folder / "train" / "apple"
     picture(apple / "12.05.2026", 99)
     picture(apple / "without extension", 98)
@@ -72,37 +72,37 @@ def test_other_files_are_left_aside_and_counted_but_an_image_of_any_name_is_one(
     split = load(folder)
     assert split.classes.counts == (14, 6, 1)
     (note,) = split.notes
-    assert note.startswith(f"7 left aside in {folder}, as no images in class folders: LICENSE.md, ")
+    assert note.startswith(f"skipped 7 in {folder}, which are not images in class folders: LICENSE.md, ")
     assert "train/apple/README" in note and note.endswith(" and 2 more")
     (note,) = load(folder / "train", test_share=0.2).notes
-    assert note.startswith(f"6 left aside in {folder / 'train'}")
+    assert note.startswith(f"skipped 6 in {folder / 'train'}")
 
 
 def test_one_folder_of_classes_needs_a_test_share_that_leaves_each_class_an_image(folder):
-    with pytest.raises(LongtailError, match=r"data set 'train' has no test part; --test-share 0.2 holds"):
+    with pytest.raises(LongtailError, match=r"data set 'train' has no test subset; --test-share 0.2 holds"):
         load(folder / "train")
     split, again = (load(folder / "train", test_share=0.25, val_share=0.1) for _ in range(2))
     assert torch.bincount(split.test.labels, minlength=3).tolist() == [3, 2, 0]
     assert torch.bincount(split.val.labels, minlength=3).tolist() == [1, 1, 0] and split.classes.counts == (8, 3, 1)
     assert torch.equal(split.test.images, again.test.images) and split.describe() == again.describe()
-    seen = torch.cat([part.images[:, 0, 0, 0] for part in split.subsets.values()]).tolist()
+    seen = torch.cat([subset.images[:, 0, 0, 0] for subset in split.subsets.values()]).tolist()
     assert sorted(seen) == list(range(19))
-    with pytest.raises(LongtailError, match="has a test part of its own; leave --test-share out"):
+    with pytest.raises(LongtailError, match="has a test subset already; leave --test-share out"):
         load(folder, test_share=0.2)
 
 
-def test_a_part_may_be_named_apart_and_val_alone_is_tested_on(folder):
+def test_a_subset_may_have_its_own_path_and_val_serves_as_test_where_there_is_none(folder):
     apart = folder.rename(folder.with_name("apart")) / "test"
     assert len(load(apart.parent / "train", test=str(apart)).test) == 5
     apart.rename(apart.parent / "val")
     split = load(apart.parent)
-    assert len(split.test) == 5 and split.val is None and "tested on" in split.notes[0]
+    assert len(split.test) == 5 and split.val is None and "used for testing" in split.notes[0]
     assert len(load(apart.parent, val_share=0.2).val) == 3
 
 
-def test_classes_that_train_has_not_are_named_with_the_nearest(folder):
+def test_classes_that_train_lacks_are_named_with_the_nearest(folder):
     class_folders(folder / "test", {"aple": 1, "dog": 1})
-    with pytest.raises(LongtailError, match=r"test part has 2 classes .* 'aple' \(did you mean 'apple'\?\), 'dog'"):
+    with pytest.raises(LongtailError, match=r"test subset has 2 classes .* 'aple' \(did you mean 'apple'\?\), 'dog'"):
         load(folder)
     (folder / "train" / "aple").mkdir()
     (folder / "train" / "dog").mkdir()
@@ -141,7 +141,9 @@ def test_links_are_followed_but_not_in_circles(folder):
 @pytest.mark.parametrize("name", ["lists", "csv", "semicolons", "tsv", "split column", "parquet"])
 def test_every_kind_of_file_gives_the_images_of_the_folder(name, folder):
     expected = load(folder)
-    rows = {part: [(p, p.parent.name) for p in sorted((folder / part).glob("*/*.png"))] for part in ("train", "test")}
+    rows = {
+        subset: [(p, p.parent.name) for p in sorted((folder / subset).glob("*/*.png"))] for subset in ("train", "test")
+    }
     write = {
         "lists": lists,
         "csv": tables,
@@ -150,53 +152,53 @@ def test_every_kind_of_file_gives_the_images_of_the_folder(name, folder):
         "split column": one_table,
         "parquet": shards,
     }
-    found = load(write[name](folder, rows, name))
-    assert found.classes == expected.classes
-    for part in ("train", "test"):
-        a, b = found.subsets[part], expected.parts[part]
+    loaded = load(write[name](folder, rows, name))
+    assert loaded.classes == expected.classes
+    for subset in ("train", "test"):
+        a, b = loaded.subsets[subset], expected.subsets[subset]
         assert sorted(zip(a.labels.tolist(), a.images[:, 0, 0, 0].tolist(), strict=True)) == sorted(
             zip(b.labels.tolist(), b.images[:, 0, 0, 0].tolist(), strict=True)
         )
 
 
 def lists(folder, rows, name):
-    for part, found in rows.items():
-        (folder / f"a_{part}.txt").write_text(
-            "\n".join(f"{p.relative_to(folder)} {label}" for p, label in found) + "\n\n"
+    for subset, entries in rows.items():
+        (folder / f"a_{subset}.txt").write_text(
+            "\n".join(f"{p.relative_to(folder)} {label}" for p, label in entries) + "\n\n"
         )
     return folder / "a_train.txt"
 
 
 def tables(folder, rows, name):
     mark, suffix = {"csv": (",", "csv"), "semicolons": (";", "csv"), "tsv": ("\t", "tsv")}[name]
-    for part, found in rows.items():
-        lines = [("label", "path"), *((label, str(p.relative_to(folder))) for p, label in found)]
-        (folder / f"{part}.{suffix}").write_text("\ufeff" + "\n".join(mark.join(line) for line in lines), "utf-8")
+    for subset, entries in rows.items():
+        lines = [("label", "path"), *((label, str(p.relative_to(folder))) for p, label in entries)]
+        (folder / f"{subset}.{suffix}").write_text("\ufeff" + "\n".join(mark.join(line) for line in lines), "utf-8")
     return folder / f"train.{suffix}"
 
 
 def one_table(folder, rows, name):
-    lines = [f"{p},{label},{part.upper()}" for part, found in rows.items() for p, label in found]
+    lines = [f"{p},{label},{subset.upper()}" for subset, entries in rows.items() for p, label in entries]
     (folder / "all.csv").write_text("\n".join(["Path,Label,Split", *lines]))
     return folder / "all.csv"
 
 
 def shards(folder, rows, name):
-    for part, found in rows.items():
-        images = [{"bytes": p.read_bytes(), "path": p.name} for p, _ in found]
-        table = pa.table({"image": images, "label": [label for _, label in found]})
-        half = len(found) // 2
-        pq.write_table(table.slice(0, half), folder / f"{part}-00000-of-00002.parquet", row_group_size=2)
-        pq.write_table(table.slice(half), folder / f"{part}-00001-of-00002.parquet", row_group_size=3)
+    for subset, entries in rows.items():
+        images = [{"bytes": p.read_bytes(), "path": p.name} for p, _ in entries]
+        table = pa.table({"image": images, "label": [label for _, label in entries]})
+        half = len(entries) // 2
+        pq.write_table(table.slice(0, half), folder / f"{subset}-00000-of-00002.parquet", row_group_size=2)
+        pq.write_table(table.slice(half), folder / f"{subset}-00001-of-00002.parquet", row_group_size=3)
     return folder
 
 
 def test_parquet_labels_take_their_names_from_the_schema(tmp_path):
     names = json.dumps({"info": {"features": {"label": {"names": ["zebra", "ant", "unseen"]}}}})
     image = encoded(Image.new("RGB", (8, 8)))
-    for part, labels in {"train": [0, 1, 1], "test": [1]}.items():
+    for subset, labels in {"train": [0, 1, 1], "test": [1]}.items():
         table = pa.table({"image": [image] * len(labels), "label": labels})
-        pq.write_table(table.replace_schema_metadata({"huggingface": names}), tmp_path / f"{part}.parquet")
+        pq.write_table(table.replace_schema_metadata({"huggingface": names}), tmp_path / f"{subset}.parquet")
     split = load(tmp_path / "train.parquet")
     assert split.classes.names == ("ant", "unseen", "zebra") and split.classes.counts == (2, 0, 1)
     pq.write_table(
@@ -213,18 +215,18 @@ WRONG = {
     "a short line": ("a.csv", "path,label\nx.png\n", "line 2: 1 columns, but the header names 2"),
     "no label": ("a.csv", "path,label\nx.png,\n", "line 2: the label is empty"),
     "odd split": ("a.csv", "path,label,split\nx.png,cat,tset\n", "line 2: unknown split 'tset'; did you mean 'test'"),
-    "zero bytes": ("a.csv", "path,label\nx\0.png,cat\n", "a.csv holds zero bytes, so it is no text in UTF-8"),
-    "a list in UTF-16": ("a.txt", "x\0.\0p\0 \0001\0", "a.txt holds zero bytes, so it is no text in UTF-8"),
+    "zero bytes": ("a.csv", "path,label\nx\0.png,cat\n", "a.csv holds zero bytes, so it is not text in UTF-8"),
+    "a list in UTF-16": ("a.txt", "x\0.\0p\0 \0001\0", "a.txt holds zero bytes, so it is not text in UTF-8"),
     "no rows": ("a.csv", "path,label\n", "lists no images"),
     "list without label": ("a.txt", "x.png 0\ny.png\n", "line 2: expected 'path label'"),
-    "no train": ("a.csv", "path,label,split\nx.png,cat,test\n", "has no train part, only test"),
+    "no train": ("a.csv", "path,label,split\nx.png,cat,test\n", "has no train subset, only test"),
     "another kind": ("a.zip", "PK", "is neither a folder nor one of .csv"),
     "no parquet": ("a.parquet", "PAR", "is not a readable parquet file"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_file_is_told_with_its_line(case, tmp_path):
+def test_a_faulty_file_is_named_with_its_line(case, tmp_path):
     name, content, message = WRONG[case]
     (tmp_path / name).write_text(content)
     with pytest.raises(LongtailError, match=message):
@@ -246,7 +248,7 @@ def test_folders_without_classes_say_what_is_expected(tmp_path):
         load(tmp_path / "gone")
 
 
-def test_all_unreadable_images_are_told_at_once_and_left_out_only_if_asked(folder):
+def test_all_unreadable_images_are_named_at_once_and_skipped_only_on_request(folder):
     reasons = bad_files(folder / "train" / "apple")
     (folder / "test" / "apple" / "photo.heic").write_bytes(b"a photograph, but not for Pillow")
     with pytest.raises(LongtailError, match=r"9 of 33 images of set cannot be read: .* --skip-bad") as caught:
@@ -263,9 +265,9 @@ def test_more_bad_images_than_fit_a_message_are_counted_and_no_more_is_kept(fold
         (folder / "train" / "apple" / f"bad{i}.jpg").write_bytes(b"x")
     with pytest.raises(LongtailError, match=r"30 of 54 .* and 10 more, which `longtail inspect` lists"):
         load(folder)
-    monkeypatch.setattr("longtail.data.memory.KEPT", 25)
-    _, faults = memory.decode_all(list_custom_data(str(folder)).parts["train"], 8)
-    assert len(faults) == 30 and len(faults.first) == 25 and faults.first[0].__traceback__ is None
+    monkeypatch.setattr("longtail.data.memory.MAX_KEPT", 25)
+    _, errors = memory.decode_all(list_custom_data(str(folder)).subsets["train"], 8)
+    assert len(errors) == 30 and len(errors.first) == 25 and errors.first[0].__traceback__ is None
 
 
 def test_images_that_are_not_where_listed_ask_for_the_root(folder):
@@ -282,7 +284,7 @@ def test_an_imbalance_cuts_a_tail_from_a_balanced_set(tmp_path):
     assert load(tmp_path).classes.counts == (20,) * 5
 
 
-def test_what_is_too_large_for_memory_stays_in_its_files(folder, monkeypatch):
+def test_a_set_too_large_for_memory_stays_in_its_files(folder, monkeypatch):
     small = load(folder)
     monkeypatch.setattr("longtail.data.memory.MEMORY_LIMIT", 10)
     split = load(folder)
@@ -303,11 +305,11 @@ def test_what_is_too_large_for_memory_stays_in_its_files(folder, monkeypatch):
 def test_names_of_any_bytes_spaces_and_three_thousand_classes(tmp_path):
     names = [f"Klasse {i} 猫 🐈 [b]" for i in range(2998)] + ["a" * 200]
     content = encoded(Image.new("RGB", (8, 8)))
-    for part in ("train", "test"):
+    for subset in ("train", "test"):
         for name in names:
-            (tmp_path / "a b" / part / name).mkdir(parents=True)
-            (tmp_path / "a b" / part / name / "ein bild.png").write_bytes(content)
-        odd = os.fsencode(tmp_path / "a b" / part) + b"/caf\xe9"
+            (tmp_path / "a b" / subset / name).mkdir(parents=True)
+            (tmp_path / "a b" / subset / name / "ein bild.png").write_bytes(content)
+        odd = os.fsencode(tmp_path / "a b" / subset) + b"/caf\xe9"
         os.mkdir(odd)
         with open(odd + b"/\xff.png", "wb") as file:
             file.write(content)
@@ -332,8 +334,8 @@ def test_a_listing_reads_no_image(folder):
 def test_parquet_may_hold_paths_beside_it_and_names_the_row_of_a_bad_image(tmp_path):
     picture(tmp_path / "a.png", 5)
     rows = [{"bytes": None, "path": "a.png"}, {"bytes": b"x", "path": "b.png"}, {"bytes": None, "path": None}]
-    for part in ("train", "test"):
-        pq.write_table(pa.table({"image": rows, "label": ["cat"] * 3}), tmp_path / f"{part}.parquet")
+    for subset in ("train", "test"):
+        pq.write_table(pa.table({"image": rows, "label": ["cat"] * 3}), tmp_path / f"{subset}.parquet")
     with pytest.raises(
         LongtailError, match=r"4 of 6 .*train.parquet, row 1: not an image.*train.parquet, row 2: empty"
     ):

@@ -1,4 +1,4 @@
-"""Images of every mode and depth become RGB, and those that cannot be read say where they are and why."""
+"""Images of every mode and depth become RGB, and errors name the file and the reason."""
 
 import warnings
 
@@ -11,7 +11,7 @@ from longtail.data import decode
 from tests.data.pictures import bad_files, encoded, noise
 
 RAMP = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
-GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
+GRAY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 def pixels(content: bytes, **how) -> np.ndarray:
@@ -26,31 +26,31 @@ def ramp(image: Image.Image, kind: str = "PNG") -> np.ndarray:
     return found[..., 0]
 
 
-GREYS = {
-    "8": (Image.fromarray(GREY), "PNG"),
+GRAYS = {
+    "8": (Image.fromarray(GRAY), "PNG"),
     "16": (Image.fromarray(RAMP), "PNG"),
     "16 tiff": (Image.fromarray(RAMP), "TIFF"),
     "16 big-endian": (Image.fromarray(RAMP.astype(">u2")), "TIFF"),
     "32 in 16": (Image.fromarray(RAMP.astype(np.int32)), "TIFF"),
-    "32 in 8": (Image.fromarray(GREY.astype(np.int32)), "TIFF"),
-    "float 1": (Image.fromarray(GREY.astype(np.float32) / 255), "TIFF"),
-    "float 255": (Image.fromarray(GREY.astype(np.float32)), "TIFF"),
+    "32 in 8": (Image.fromarray(GRAY.astype(np.int32)), "TIFF"),
+    "float 1": (Image.fromarray(GRAY.astype(np.float32) / 255), "TIFF"),
+    "float 255": (Image.fromarray(GRAY.astype(np.float32)), "TIFF"),
 }
 
 
-@pytest.mark.parametrize("case", GREYS)
-def test_grey_of_every_depth_keeps_its_ramp(case):
-    image, kind = GREYS[case]
-    assert np.abs(ramp(image, kind).astype(int) - GREY).max() <= 1
+@pytest.mark.parametrize("case", GRAYS)
+def test_gray_of_every_depth_keeps_its_ramp(case):
+    image, kind = GRAYS[case]
+    assert np.abs(ramp(image, kind).astype(int) - GRAY).max() <= 1
 
 
-def test_numbers_outside_every_usual_range_are_stretched_and_what_is_no_number_is_black():
+def test_numbers_outside_every_usual_range_are_stretched_and_nan_is_black():
     values = np.array([[-2.0, 0.0], [2.0, np.nan]], dtype=np.float32)
     assert ramp(Image.fromarray(values), "TIFF").tolist() == [[0, 128], [255, 128]]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB"])
-def test_every_colour_mode_becomes_rgb(mode):
+def test_every_color_mode_becomes_rgb(mode):
     white = (
         Image.new("RGB", (8, 8), "white").convert(mode) if mode != "LAB" else Image.new("LAB", (8, 8), (255, 128, 128))
     )
@@ -58,7 +58,7 @@ def test_every_colour_mode_becomes_rgb(mode):
     assert pixels(encoded(white, kind)).min() > 240
 
 
-def test_what_is_transparent_becomes_white():
+def test_transparent_pixels_become_white():
     clear = Image.new("RGBA", (8, 8), (200, 0, 0, 0))
     clear.putpixel((0, 0), (200, 0, 0, 255))
     palette = Image.new("P", (8, 8), 1)
@@ -92,7 +92,7 @@ def test_unusable_files_are_named_with_the_reason(tmp_path):
         decode.read_image(str(tmp_path), "folder")
 
 
-def test_a_look_decodes_only_what_is_asked_or_suspicious():
+def test_reading_a_header_decodes_the_rest_only_on_request_or_suspicion():
     content = bytearray(encoded(noise()))
     content[len(content) // 2] ^= 255  # damaged in the middle: its checksum is wrong
     assert decode.read_header(bytes(content), "here") == decode.ImageHeader(40, 30, "RGB", "PNG")
@@ -110,7 +110,7 @@ def test_images_of_huge_size_are_refused_in_a_line(monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(40, 30), (30, 40), (8, 8), (1, 50), (500, 3)])
-def test_a_square_is_the_resized_middle(size):
+def test_a_square_is_the_resized_center(size):
     found = decode.fit_square(noise(size), 16)
     assert found.shape == (16, 16, 3) and found.dtype == np.uint8
     side = min(size)

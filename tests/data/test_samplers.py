@@ -1,4 +1,4 @@
-"""Orders of an epoch: how often each class comes."""
+"""Samplers: how often each class is drawn in an epoch."""
 
 import pytest
 import torch

@@ -25,14 +25,14 @@ CPU = torch.device("cpu")
 def folder(tmp_path_factory):
     """60 training and 12 test JPEGs of random sizes in three classes."""
     root, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for part, counts in (("train", (36, 16, 8)), ("test", (4, 4, 4))):
+    for subset, counts in (("train", (36, 16, 8)), ("test", (4, 4, 4))):
         for name, count in zip(("ant", "bee", "cat"), counts, strict=True):
-            (root / part / name).mkdir(parents=True)
+            (root / subset / name).mkdir(parents=True)
             for i in range(count):
                 height, width = rng.integers(40, 90, 2)
                 pixels = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
                 image = Image.fromarray(pixels).resize((width, height))
-                image.save(root / part / name / f"{i}.jpg")
+                image.save(root / subset / name / f"{i}.jpg")
     return root
 
 
@@ -45,16 +45,17 @@ def loader(folder, workers: int, views: str = "imagenet-32", batch: int = 14) ->
 
 
 def batches(loader, epoch: int, samplers=("instance",)) -> list:
-    """The (views, labels, indices) of an epoch, for each sampler of each step."""
-    found, progress = [], torch.zeros(())
+    """Return the batches of an epoch, for each step one of each sampler."""
+    steps, progress = [], torch.zeros(())
     for chunks in loader.epoch(epoch, 0, samplers):
         for i in range(len(chunks[0])):
-            found.append([chunk.batch(i, progress) for chunk in chunks])
-    return found
+            steps.append([chunk.batch(i, progress) for chunk in chunks])
+    return steps
 
 
 def equal(a: list, b: list) -> bool:
-    pairs = [(x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)]
+    """Return whether two epochs have equal labels, positions and views."""
+    pairs = [pair for steps in zip(a, b, strict=True) for pair in zip(*steps, strict=True)]
     return all(
         torch.equal(x.y, y.y) and torch.equal(x.index, y.index) and all(map(torch.equal, x.views, y.views))
         for x, y in pairs
@@ -62,24 +63,24 @@ def equal(a: list, b: list) -> bool:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_streamed_batches_of_own_images_equal_those_of_memory_bit_for_bit(folder, workers):
+def test_streamed_batches_of_custom_images_equal_those_of_memory_bit_for_bit(folder, workers):
     memory, files = load_split(str(folder), None, None, ReadOptions(size=32)), streamed(folder, workers)
-    views = get_transform_set("own-32")
+    views = get_transform_set("custom-32")
     chosen = [views.transforms[name] for name in ("strong", "moco")]
-    kept = Loader(memory, chosen, 14, 3, CPU, chunk=1024)
+    kept = Loader(memory, chosen, 14, 3, CPU, chunk_size=1024)
     streaming = StreamLoader(files, views, ("strong", "moco"), 14, 3, CPU)
     samplers = ("instance", "balanced")
     assert kept.steps == streaming.steps == 4
     assert equal(batches(kept, 5, samplers), batches(streaming, 5, samplers))
 
 
-def test_views_of_photographs_are_the_same_for_any_number_of_workers_and_new_in_every_epoch(folder):
+def test_views_of_photographs_do_not_depend_on_workers_and_change_with_the_epoch(folder):
     first = batches(loader(folder, 0), 1)
     assert equal(first, batches(loader(folder, 1), 1)) and equal(first, batches(loader(folder, 2), 1))
     assert not equal(first, batches(loader(folder, 0), 2))
 
 
-def test_a_batch_has_the_images_and_labels_it_says_and_a_last_partial_one_is_left_out(folder):
+def test_a_batch_has_the_labels_of_its_images_and_a_last_partial_batch_is_left_out(folder):
     streaming = loader(folder, 0, batch=14)
     found = batches(streaming, 0)
     assert len(found) == streaming.steps == 60 // 14
@@ -90,7 +91,7 @@ def test_a_batch_has_the_images_and_labels_it_says_and_a_last_partial_one_is_lef
         assert torch.equal(batch.y, streaming.labels[batch.index])
 
 
-def test_two_samplers_draw_and_augment_apart(folder):
+def test_two_samplers_draw_and_augment_independently(folder):
     ((a, b), *_) = batches(loader(folder, 0), 0, ("instance", "instance"))
     assert not torch.equal(a.index, b.index)
     common = [(i, j) for i, x in enumerate(a.index) for j, y in enumerate(b.index) if x == y]
@@ -114,23 +115,23 @@ def test_decoding_leaves_all_random_numbers_of_the_caller_alone(folder):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_test_images_equal_decoding_by_hand(folder, workers):
     files = streamed(folder, workers).test
-    found = torch.cat(list(iterate_pixels(files, get_transform_set("imagenet-56"), batch=5)))
+    found = torch.cat(list(iterate_pixels(files, get_transform_set("imagenet-56"), batch_size=5)))
     for i, image in enumerate(found):
         opened = Image.open(files.name(i)).convert("RGB")
         assert torch.equal(image, pil_to_tensor(F.center_crop(F.resize(opened, 64), 56)))
-    own = torch.cat(list(iterate_pixels(files, get_transform_set("own-32"), batch=5)))
-    assert torch.equal(own, load_split(str(folder), None, None, ReadOptions(size=32)).test.images)
+    squares = torch.cat(list(iterate_pixels(files, get_transform_set("custom-32"), batch_size=5)))
+    assert torch.equal(squares, load_split(str(folder), None, None, ReadOptions(size=32)).test.images)
 
 
-@pytest.mark.parametrize("views", ["imagenet-32", "imagenet-16", "own-32", "own-16"])
-def test_predict_sees_the_pixels_of_the_test_however_an_image_is_handed_over(folder, views):
+@pytest.mark.parametrize("views", ["imagenet-32", "imagenet-16", "custom-32", "custom-16"])
+def test_predict_reads_the_pixels_of_the_test_from_every_form_of_an_image(folder, views):
     files, chosen = streamed(folder, 0).test, get_transform_set(views)
     names = [files.name(i) for i in range(len(files))]
-    tested = torch.cat(list(iterate_pixels(files, chosen, batch=5)))
+    tested = torch.cat(list(iterate_pixels(files, chosen, batch_size=5)))
     ((read, batch, bad),) = images.decode_batches(names, chosen)
     assert read == names and not bad and torch.equal(batch, tested)
     assert torch.equal(images.to_image_tensor(names, chosen), tested)
-    if chosen.test:  # an array was decoded by its owner, hence whole
+    if chosen.eval_transform:  # an array was decoded by its owner, hence whole
         arrays = [np.asarray(Image.open(name)) for name in names]
         tensors = [torch.from_numpy(array.transpose(2, 0, 1).copy()) for array in arrays]
         for given in (arrays, tensors, [Image.open(name) for name in names]):
@@ -138,14 +139,15 @@ def test_predict_sees_the_pixels_of_the_test_however_an_image_is_handed_over(fol
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_that_breaks_while_training_is_one_line_with_its_path(folder, tmp_path, workers):
+def test_a_file_that_breaks_during_training_gives_one_line_with_its_path(folder, tmp_path, workers):
     import shutil
 
     copy = shutil.copytree(folder, tmp_path / "copy")
     streaming = loader(copy, workers)
     (copy / "train" / "ant" / "3.jpg").write_bytes(b"no image")
     with pytest.raises(
-        LongtailError, match=r"ant/3\.jpg: not an image that Pillow reads; mend or remove that image, or .* --skip-bad"
+        LongtailError,
+        match=r"ant/3\.jpg: not an image that Pillow reads; repair or remove that image, or .* --skip-bad",
     ) as stopped:
         batches(streaming, 0)
     assert "\n" not in str(stopped.value)
@@ -155,7 +157,7 @@ def kill_myself(image):
     os.kill(os.getpid(), 9)
 
 
-def test_a_killed_worker_is_one_line_that_says_what_to_do(folder):
+def test_a_killed_worker_gives_one_line_that_says_what_to_do(folder):
     decoder = Decoder(streamed(folder, 1).test, [kill_myself], None)
     with pytest.raises(LongtailError, match=r"one of the 1 processes that decode .* --workers 0"):
         list(decode_jobs(decoder, [[Job([0], [0])]], pin=False))

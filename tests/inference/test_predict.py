@@ -1,4 +1,4 @@
-"""A finished model in use: predict from anything that is an image, and export."""
+"""A finished model in use: predictions from every kind of image, and export."""
 
 import csv
 import json
@@ -20,6 +20,7 @@ from longtail import LongtailError
 from longtail.api import train as train_model
 from longtail.commands import app
 from longtail.commands.predict import show_predictions
+from longtail.data import TensorImages
 from longtail.evaluate import compute_logits
 from longtail.inference import images
 from longtail.inference.predict import Prediction
@@ -27,7 +28,7 @@ from longtail.inference.predict import Prediction
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished short run of two experts in half precision."""
+    """Train a short run of two experts in half precision and return its folder."""
     out = tmp_path_factory.mktemp("use") / "run"
     train_model("digits-lt", "ecl", out=out, epochs=3, experts=2, precision="bf16", device="cpu")
     return out
@@ -40,39 +41,41 @@ def model(run):
 
 @pytest.fixture(scope="module")
 def digits():
-    """Some test images, (30, 3, 8, 8)."""
-    return longtail.data.load_split("digits-lt", 50.0).test.images[::24]
+    """Return some test images, (30, 3, 8, 8)."""
+    test = longtail.data.load_split("digits-lt", 50.0).test
+    assert isinstance(test, TensorImages)
+    return test.images[::24]
 
 
 @pytest.fixture
 def folder(tmp_path, digits):
-    """A folder of good and bad images, with blanks and Unicode in their paths."""
-    made = tmp_path / "my images é"
-    (made / "sub").mkdir(parents=True)
+    """Make a folder of good and bad images, with blanks and Unicode in their paths."""
+    folder = tmp_path / "my images é"
+    (folder / "sub").mkdir(parents=True)
     for i, image in enumerate(digits):
-        place = made / ("sub" if i % 2 else "") / f"{i:02d}.png"
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(place)
-    (made / "sub" / "zero.png").touch()
-    (made / "sub" / "text.jpg").write_text("no image")
-    (made / ".DS_Store").touch()
-    return made
+        path = folder / ("sub" if i % 2 else "") / f"{i:02d}.png"
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+    (folder / "sub" / "zero.png").touch()
+    (folder / "sub" / "text.jpg").write_text("no image")
+    (folder / ".DS_Store").touch()
+    return folder
 
 
-def command(*words: object) -> int:
+def command(*words: object) -> int | str | None:
     with pytest.raises(SystemExit) as stop:
         app.main(list(map(str, words)))
     return stop.value.code
 
 
-def test_every_way_to_hand_over_an_image_gives_the_same(model, digits, tmp_path):
+def test_every_kind_of_image_gives_the_same_prediction(model, digits, tmp_path):
     pixels = digits[3].permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "one.png")
     same = [digits[3], pixels, Image.fromarray(pixels), tmp_path / "one.png", str(tmp_path / "one.png")]
-    first, *others = [model.predict(one) for one in same]
+    first, *others = [model.predict(image) for image in same]
     assert all(other == first for other in others)
-    together = model.predict(same)  # another batch rounds otherwise
-    assert [one.classes for one in together] == [first.classes] * 5 and model.predict([]) == []
-    assert all(one.probabilities == pytest.approx(first.probabilities, abs=1e-4) for one in together)
+    together = model.predict(same)  # a larger batch rounds in another way
+    assert [best.classes for best in together] == [first.classes] * 5 and model.predict([]) == []
+    assert all(best.probabilities == pytest.approx(first.probabilities, abs=1e-4) for best in together)
     assert model.predict(digits)[3].classes == first.classes and len(model.predict(digits.numpy().swapaxes(1, 3))) == 30
     assert first.probabilities == tuple(sorted(first.probabilities, reverse=True)) and len(first.classes) == 5
     assert first.label == first.classes[0] and len(first.votes) == 2
@@ -80,7 +83,7 @@ def test_every_way_to_hand_over_an_image_gives_the_same(model, digits, tmp_path)
     assert sum(model.predict(digits[3], top=10).probabilities) == pytest.approx(1)
 
 
-def test_an_image_of_another_size_is_brought_to_that_of_training(model, digits):
+def test_an_image_of_another_size_is_resized_to_the_training_size(model, digits):
     large = Image.fromarray(digits[0].permute(1, 2, 0).numpy()).resize((80, 80), Image.Resampling.NEAREST)
     assert model.predict(large).label == model.predict(digits[0]).label
     assert model.predict(np.asarray(large)) == model.predict(large)
@@ -88,12 +91,12 @@ def test_an_image_of_another_size_is_brought_to_that_of_training(model, digits):
 
 
 @pytest.mark.parametrize("given", [3, None, np.zeros((8, 8)), torch.zeros(3, 8, 8), np.zeros((8, 8, 4), np.uint8)])
-def test_what_is_no_image_is_refused_with_what_would_be(model, given):
+def test_an_object_that_is_no_image_is_refused_and_the_error_lists_the_kinds_of_images(model, given):
     with pytest.raises(LongtailError, match="is no image: a path, a PIL image"):
         model.predict(given)
 
 
-def test_a_turned_photograph_is_the_same_as_a_file_and_open_and_a_mirrored_array_is_one(model, tmp_path):
+def test_exif_orientation_is_applied_to_files_and_open_images_and_reversed_arrays_are_accepted(model, tmp_path):
     array = np.random.default_rng(0).integers(0, 256, (20, 12, 3), np.uint8)
     exif = Image.Exif()
     exif[0x112] = 6
@@ -103,8 +106,9 @@ def test_a_turned_photograph_is_the_same_as_a_file_and_open_and_a_mirrored_array
     assert model.predict(array[..., ::-1]) == model.predict(array[..., ::-1].copy())
 
 
-def test_wrong_things_are_longtail_errors_and_leave_nothing(model, tmp_path):
-    closed = Image.open(Image.new("RGB", (4, 4)).save(tmp_path / "a.png") or tmp_path / "a.png")
+def test_bad_input_raises_longtail_error_and_leaves_no_file(model, tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    closed = Image.open(tmp_path / "a.png")
     closed.close()
     for message, wrong in {
         "cannot be decoded": lambda: model.predict(closed),
@@ -117,7 +121,7 @@ def test_wrong_things_are_longtail_errors_and_leave_nothing(model, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"a.png"}
 
 
-def test_a_folder_becomes_a_table_the_bad_are_named_and_the_exit_code_says_so(run, model, digits, folder, capsys):
+def test_a_folder_becomes_a_table_and_unreadable_images_are_named_with_exit_code_3(run, model, digits, folder, capsys):
     out = folder.parent / "found.csv"
     assert command("predict", run, folder, "--out", out, "--top", "2") == 3
     error = capsys.readouterr().err
@@ -128,27 +132,25 @@ def test_a_folder_becomes_a_table_the_bad_are_named_and_the_exit_code_says_so(ru
     ]
     by_name = {row["path"].rsplit("/", 1)[1]: row for row in rows}
     expected = model.predict(digits, top=2)
-    for i, one in enumerate(expected):
+    for i, best in enumerate(expected):
         row = by_name[f"{i:02d}.png"]
-        assert (row["class_1"], row["expert_2"]) == (one.label, one.votes[1])
-        assert float(row["probability_2"]) == pytest.approx(one.probabilities[1], abs=1e-4)
+        assert (row["class_1"], row["expert_2"]) == (best.label, best.votes[1])
+        assert float(row["probability_2"]) == pytest.approx(best.probabilities[1], abs=1e-4)
     assert {row["prior"] for row in rows} == {"as trained (uniform)"}
     before = out.read_bytes()
     assert command("predict", run, folder, "--out", out) == 2 and out.read_bytes() == before
     assert "exists already" in capsys.readouterr().err
 
 
-def test_what_a_folder_holds_beside_images_is_left_aside_and_is_no_fault(run, folder, tmp_path, capsys):
+def test_other_files_of_a_folder_are_skipped_and_counted(run, folder, tmp_path, capsys):
     for name in ("zero.png", "text.jpg"):
         (folder / "sub" / name).unlink()
     (folder / "notes.txt").write_text("seen at dawn")
     (folder / "00.png").rename(folder / "without extension")
     assert command("predict", run, folder, "--out", tmp_path / "a.csv") == 0
-    said = capsys.readouterr()
-    assert (
-        "30 images" in said.out
-        and said.err == f"longtail: left aside 1 file that is no image, the first {folder}/notes.txt\n"
-    )
+    printed = capsys.readouterr()
+    assert "30 images" in printed.out
+    assert printed.err == f"longtail: skipped 1 file that is no image, the first {folder}/notes.txt\n"
 
 
 def test_lists_and_tables_of_paths_become_parquet_with_the_prior_recorded(run, model, digits, folder):
@@ -168,46 +170,49 @@ def test_lists_and_tables_of_paths_become_parquet_with_the_prior_recorded(run, m
 
 def test_images_are_read_a_batch_at_a_time(run, model, folder, monkeypatch):
     monkeypatch.setattr(images, "BATCH", 4)
-    sizes = [len(images) for _, images, _ in images.decode_batches(images.find_images([str(folder)], []), model.views)]
+    sizes = [
+        len(images)
+        for _, images, _ in images.decode_batches(images.find_images([str(folder)], []), model.transform_set)
+    ]
     assert sum(sizes) == 30 and max(sizes) <= 4
     assert command("predict", run, folder, "--out", folder.parent / "a.csv") == 3
     assert len((folder.parent / "a.csv").read_text().splitlines()) == 31
 
 
-def test_the_terminal_shows_the_first_twenty(run, folder, capsys):
-    assert command("predict", run, folder) == 0  # the bad ones come later
+def test_the_terminal_shows_the_first_twenty_images(run, folder, capsys):
+    assert command("predict", run, folder) == 0  # the unreadable images come later
     text = capsys.readouterr().out
     assert "only the first 20 images" in text and "as trained (uniform)" in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_the_terminal_has_a_row_a_line_however_long_paths_are(width, capsys, monkeypatch):
+def test_each_prediction_takes_one_line_however_long_its_path_is(width, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     best = Prediction(("[red]wolf\nof the north" * 3, "owl"), (0.9, 0.1), ("[red]wolf\nof the north" * 3, "owl"))
-    found = [(f"/data/{'deep/' * 30}🦊{i}.png", best) for i in range(3)]
+    predictions = [(f"/data/{'deep/' * 30}🦊{i}.png", best) for i in range(3)]
     for terminal in ("1", "0"):
         monkeypatch.setenv("TTY_COMPATIBLE", terminal)
-        show_predictions(found, "uniform")
+        show_predictions(predictions, "uniform")
         lines = [line for line in re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines() if line.strip()]
         assert len(lines) == 2 + 3 + 1, "head, rule, rows, prior"
         assert all(f"{i}.png" in line and "[r" in line and "90.0 %" in line for i, line in enumerate(lines[2:5]))
         if terminal == "1":
             assert all(cell_len(line) <= width for line in lines)
         else:
-            assert found[0][0] in lines[2]
+            assert predictions[0][0] in lines[2]
 
 
 WRONG = {
     "no images": ((), "name the images"),
-    "nothing there": (("/nowhere",), "/nowhere is not there"),
-    "no class": (("--top", "0", "."), "--top is 0"),
+    "a missing path": (("/nowhere",), "/nowhere is not there"),
+    "zero classes": (("--top", "0", "."), "--top is 0"),
     "another kind of file": ((".", "--out", "x.json"), "must end in .csv or .parquet"),
     "no such prior": ((".", "--target-prior", "ones"), "neither uniform nor train nor a file"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_bad_words_are_one_line(run, folder, case, capsys, monkeypatch):
+def test_bad_arguments_are_one_line(run, folder, case, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     words, message = WRONG[case]
     assert command("predict", run, *words) == 2
@@ -215,7 +220,7 @@ def test_bad_words_are_one_line(run, folder, case, capsys, monkeypatch):
     assert message in error and error.count("\n") == 1
 
 
-def test_a_folder_without_images_and_one_with_only_bad_ones_leave_no_table(run, tmp_path, capsys):
+def test_a_folder_without_readable_images_leaves_no_table(run, tmp_path, capsys):
     (tmp_path / "none").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").touch()
@@ -231,23 +236,25 @@ def test_onnx_gives_our_logits_for_any_number_of_images_and_any_prior(
 ):
     out = tmp_path / "model.onnx"
     assert command("export", run, "--out", out, *words) == 0
-    assert "largest difference from PyTorch" in capsys.readouterr().out
+    assert "largest difference of a logit" in capsys.readouterr().out
     session = onnxruntime.InferenceSession(out)
-    model.method.encoders.apply(lambda part: setattr(part, "half", False))  # the export is in float32
-    z = compute_logits(model.method, digits, model.views)
+    model.method.encoders.apply(lambda module: setattr(module, "half", False))  # the export is in float32
+    z = compute_logits(model.method, digits, model.transform_set)
     z = z.mean(0) if expert is None else z[expert]
     log_prior = torch.randn(10)
     for n in (1, 30):
-        found, shares = session.run(None, {"images": digits[:n].numpy(), "log_prior": log_prior.numpy()})
-        assert np.allclose(found, z[:n] + log_prior, atol=1e-3)  # ECL's own logits assume equal classes
-        assert np.allclose(shares, (z[:n] + log_prior).softmax(-1), atol=1e-4)
-    facts = {entry.key: json.loads(entry.value) for entry in onnx.load(out).metadata_props if "longtail" in entry.key}
-    assert facts["longtail.classes"] == model.classes and facts["longtail.train_counts"] == model.train_counts
-    assert facts["longtail.method"] == "ecl" and facts["longtail.log_prior_as_trained"] == [0.0] * 10
+        logits, probabilities = session.run(None, {"images": digits[:n].numpy(), "log_prior": log_prior.numpy()})
+        assert np.allclose(logits, z[:n] + log_prior, atol=1e-3)  # the logits of ECL assume a uniform prior
+        assert np.allclose(probabilities, (z[:n] + log_prior).softmax(-1), atol=1e-4)
+    metadata = {
+        entry.key: json.loads(entry.value) for entry in onnx.load(out).metadata_props if "longtail" in entry.key
+    }
+    assert metadata["longtail.classes"] == model.classes and metadata["longtail.train_counts"] == model.train_counts
+    assert metadata["longtail.method"] == "ecl" and metadata["longtail.log_prior_as_trained"] == [0.0] * 10
     assert command("export", run, "--out", out) == 2 and "exists already" in capsys.readouterr().err
 
 
-def test_safetensors_hold_the_weights_and_one_expert_loads_as_a_model_of_one(run, model, digits, tmp_path):
+def test_safetensors_hold_the_weights_and_one_expert_loads_as_a_model_with_one(run, model, digits, tmp_path):
     assert command("export", run, "--format", "safetensors", "--out", tmp_path / "all.safetensors") == 0
     trained = load_file(run / "model.safetensors")
     whole = load_file(tmp_path / "all.safetensors")
@@ -256,13 +263,13 @@ def test_safetensors_hold_the_weights_and_one_expert_loads_as_a_model_of_one(run
     assert command("export", run, *words) == 0
     single = model.recipe.change(experts=1).build_method(model.train_counts).eval()
     assert not single.load_state_dict(load_file(tmp_path / "two.safetensors"), strict=False).unexpected_keys
-    model.method.encoders.apply(lambda part: setattr(part, "half", True))
-    assert torch.allclose(compute_logits(single, digits, model.views)[0], model.logits(digits)[1], atol=1e-5)
+    model.method.encoders.apply(lambda module: setattr(module, "half", True))
+    assert torch.allclose(compute_logits(single, digits, model.transform_set)[0], model.logits(digits)[1], atol=1e-5)
     with safe_open(tmp_path / "two.safetensors", "pt") as file:
         assert json.loads(file.metadata()["classes"]) == model.classes and file.metadata()["expert"] == "1"
 
 
-def test_export_says_which_experts_there_are_and_what_to_install(run, capsys, monkeypatch, tmp_path):
+def test_export_names_the_experts_and_the_missing_package(run, capsys, monkeypatch, tmp_path):
     assert command("export", run, "--expert", "3") == 2
     assert "has experts 1 to 2" in capsys.readouterr().err
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
@@ -273,4 +280,4 @@ def test_export_says_which_experts_there_are_and_what_to_install(run, capsys, mo
 def test_a_model_that_differs_from_pytorch_is_not_kept(run, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("longtail.inference.export.TOLERANCE", -1.0)
     assert command("export", run, "--out", tmp_path / "m.onnx") == 2
-    assert "it was not kept" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert "no file was written" in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -1,7 +1,8 @@
-"""A target class prior: where it comes from, and what it does to the logits."""
+"""A target class prior: its sources, and its effect on the logits."""
 
 import json
 import unicodedata
+from typing import Any
 
 import pytest
 import torch
@@ -12,18 +13,19 @@ from longtail.inference.prior import describe_prior, move_to_prior, parse_target
 CLASSES, COUNTS = ["cat", "dog", "eel"], (60, 30, 10)
 
 
-def build(name: str, **options) -> methods.Method:
+def build(name: str, **options: Any) -> methods.Method:
     torch.manual_seed(0)
-    return methods.get_method_class(name)(COUNTS, nets.Net("conv4"), **options)
+    method_class: Any = methods.get_method_class(name)
+    return method_class(COUNTS, nets.Net("conv4"), **options)
 
 
-def test_a_class_of_a_prior_is_found_however_unicode_composes_its_letters(tmp_path):
+def test_class_names_of_a_prior_match_in_every_unicode_form(tmp_path):
     (tmp_path / "prior.json").write_text(json.dumps({unicodedata.normalize("NFD", "caf\u00e9"): 3, "tea": 1}))
     prior = parse_target_prior(str(tmp_path / "prior.json"), ["caf\u00e9", "tea"], [1, 1])
     assert prior.exp().tolist() == pytest.approx([0.75, 0.25])
 
 
-def test_the_three_kinds_of_prior(tmp_path):
+def test_a_prior_is_uniform_that_of_training_or_a_file(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"dog": 1, "cat": 2, "eel": 1}))
     (tmp_path / "b.csv").write_text("Class,Count\neel,0\ncat,3\ndog,1\n")
     expected = {
@@ -32,8 +34,8 @@ def test_the_three_kinds_of_prior(tmp_path):
         str(tmp_path / "a.json"): [0.5, 0.25, 0.25],
         str(tmp_path / "b.csv"): [0.75, 0.25, 0.0],
     }
-    for text, shares in expected.items():
-        assert parse_target_prior(text, CLASSES, COUNTS).exp().tolist() == pytest.approx(shares)
+    for text, probabilities in expected.items():
+        assert parse_target_prior(text, CLASSES, COUNTS).exp().tolist() == pytest.approx(probabilities)
 
 
 def test_an_unseen_class_counts_once():
@@ -41,13 +43,13 @@ def test_an_unseen_class_counts_once():
 
 
 BAD = {
-    "not a file": (None, "neither uniform nor train nor a file"),
-    "another class": ("class,count\ncat,1\ndog,1\nell,1\n", "did you mean 'eel'"),
+    "a missing file": (None, "neither uniform nor train nor a file"),
+    "an unknown class": ("class,count\ncat,1\ndog,1\nell,1\n", "did you mean 'eel'"),
     "a class missing": ("class,count\ncat,1\ndog,1\n", "no number for 1 classes: eel"),
     "negative": ("class,count\ncat,-1\ndog,1\neel,1\n", "cat has no usable number"),
     "no number": ("class,count\ncat,x\ndog,1\neel,1\n", "is not a prior"),
     "not finite": ("class,count\ncat,inf\ndog,1\neel,1\n", "cat has no usable number"),
-    "all nothing": ("class,count\ncat,0\ndog,0\neel,0\n", "every class has no usable number"),
+    "all zero": ("class,count\ncat,0\ndog,0\neel,0\n", "every class has no usable number"),
     "other columns": ("a,b\n1,2\n", "must have columns class and count"),
     "empty": ("", "must have columns class and count"),
 }
@@ -63,10 +65,10 @@ def test_a_bad_file_is_one_line(tmp_path, case):
     assert "\n" not in str(error.value)
 
 
-def test_per_class_of_a_run_is_a_prior(tmp_path):
+def test_per_class_csv_of_a_run_is_a_prior(tmp_path):
     (tmp_path / "per_class.csv").write_text("class,name,train_images\n0,cat,60\n1,dog,30\n2,eel,10\n")
-    found = parse_target_prior(str(tmp_path / "per_class.csv"), CLASSES, COUNTS)
-    assert torch.equal(found, parse_target_prior("train", CLASSES, COUNTS))
+    prior = parse_target_prior(str(tmp_path / "per_class.csv"), CLASSES, COUNTS)
+    assert torch.equal(prior, parse_target_prior("train", CLASSES, COUNTS))
 
 
 ASSUMED = [
@@ -83,7 +85,7 @@ ASSUMED = [
 
 
 @pytest.mark.parametrize("name, options, assumed", ASSUMED)
-def test_moving_to_the_prior_that_is_assumed_changes_no_probability(name, options, assumed):
+def test_moving_to_the_assumed_prior_changes_no_probability(name, options, assumed):
     method, z = build(name, **options), torch.randn(5, 3)
     same = move_to_prior(z, method, parse_target_prior(assumed, CLASSES, COUNTS))
     assert torch.allclose(same.softmax(-1), z.softmax(-1), atol=1e-6)
@@ -91,18 +93,18 @@ def test_moving_to_the_prior_that_is_assumed_changes_no_probability(name, option
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.5, 1.0, 1.5])
-def test_a_posterior_learnt_under_one_prior_becomes_that_under_another(tau):
-    """Bayes: p(y | x) is p(x | y) p(y); the loss with tau leaves prior^(1 - tau) in the logits (Eq. 3)."""
+def test_a_posterior_under_the_training_prior_becomes_the_posterior_under_the_target(tau):
+    # Bayes: p(y | x) is p(x | y) p(y); the loss with tau leaves prior^(1 - tau) in the logits (Eq. 3)
     likelihood = torch.rand(4, 3, dtype=torch.float64) + 0.1
     train, target = (torch.tensor(p, dtype=torch.float64) for p in ([0.6, 0.3, 0.1], [0.2, 0.2, 0.6]))
     method = build("bc", tau=tau)
     z = (likelihood * train).log() - tau * train.log()
-    found = move_to_prior(z, method, target.log()).softmax(-1)
+    moved = move_to_prior(z, method, target.log()).softmax(-1)
     expected = likelihood * target / (likelihood * target).sum(-1, keepdim=True)
-    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(moved, expected, atol=1e-5)
 
 
-def test_a_method_that_cannot_say_what_it_assumes_is_refused(monkeypatch):
+def test_a_method_without_a_known_prior_is_refused(monkeypatch):
     method = build("bc")
     monkeypatch.setattr(method, "assumed_log_prior", lambda: None)
     with pytest.raises(LongtailError, match="is not known"):

@@ -1,4 +1,4 @@
-"""`longtail inspect`: the facts, the advice, the page, the command."""
+"""The command `longtail inspect`: facts, advice and page."""
 
 import math
 import re
@@ -19,15 +19,16 @@ from longtail.inspection.page import HEIGHT, draw_histogram, render_page
 from tests.data.pictures import bad_files, class_folders
 
 
-def facts(data, **named) -> Facts:
+def collect(data, **flags) -> Facts:
+    """Inspect data with the default flags but those given."""
     return inspect_data(
-        str(data), **{"root": None, "val": None, "test": None, "imbalance": None, "every": False} | named
+        str(data), **{"root": None, "val": None, "test": None, "imbalance": None, "every": False} | flags
     )
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Classes of 120, 30, 2 and 0 training images; leaks, a conflict and bad files."""
+    """Write a folder with 120, 30, 2 and 0 training images a class, a leak, a conflict and bad files."""
     folder = tmp_path / "<my> [set]"
     class_folders(folder / "train", {"many": 120, "medium": 30, "few & <b>far": 2, "none": 0})
     class_folders(folder / "test", {"many": 5, "medium": 5}, first=300)
@@ -43,38 +44,40 @@ def run(*words: str) -> int:
     return stop.value.code
 
 
-def test_everything_wrong_with_a_folder_is_found(folder):
-    found = facts(folder)
-    assert found.counts == {"train": [10, 120, 31, 0], "test": [0, 6, 5, 0]} and found.imbalance == 12
-    assert found.classes.names == ("few & <b>far", "many", "medium", "none")
-    assert len(found.looks.bad) == 8 and found.looks.whole and found.looks.kinds == {"PNG RGB": 164}
-    assert found.absent("test") == ["few & <b>far", "none"] and found.smallest(1) == [("none", 0)]
-    said = " ".join(give_advice(found))
-    for part in (
+def test_every_fault_of_a_folder_is_found(folder):
+    facts = collect(folder)
+    assert facts.counts == {"train": [10, 120, 31, 0], "test": [0, 6, 5, 0]} and facts.imbalance == 12
+    assert facts.classes.names == ("few & <b>far", "many", "medium", "none")
+    assert len(facts.headers.bad) == 8 and facts.headers.is_decoded and facts.headers.kinds == {"PNG RGB": 164}
+    assert facts.find_empty_classes("test") == ["few & <b>far", "none"] and facts.find_smallest_classes(1) == [
+        ("none", 0)
+    ]
+    advice = " ".join(give_advice(facts))
+    for words in (
         "8 unreadable",
-        "1 test image is a training image",
-        "1 image is there under several",
+        "1 test image is also in train",
+        "1 image has several classes",
         "--size 32 --queue 64 --skip-bad`",
         "2 classes have no",
     ):
-        assert part in said
+        assert words in advice
 
 
-def test_the_page_escapes_names_and_needs_nothing_from_outside(folder):
-    found = facts(folder)
-    text = render_page(found, give_advice(found))
+def test_the_page_escapes_names_and_needs_no_network(folder):
+    facts = collect(folder)
+    text = render_page(facts, give_advice(facts))
     assert "<b>far" not in text and "few &amp; &lt;b&gt;far" in text and "leak.png" in text and "cut.jpg" in text
     assert not re.search(r"<script|https?://|src=", text.replace("http://www.w3.org", ""))
     assert "prefers-color-scheme: dark" in text and 'role="img"' in text
     HTMLParser().feed(text)
 
 
-def test_the_command_prints_and_writes_and_overwrites_only_its_own(folder, capsys, tmp_path, monkeypatch):
+def test_the_command_prints_and_writes_and_overwrites_only_its_page(folder, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert run("inspect", str(folder)) == 0
     text = capsys.readouterr().out
-    for part in (
+    for words in (
         "few & <b>far",
         "imbalance",
         "12, Gini",
@@ -83,7 +86,7 @@ def test_the_command_prints_and_writes_and_overwrites_only_its_own(folder, capsy
         "leak.png",
         "Advice",
     ):
-        assert part in text
+        assert words in text
     (made,) = tmp_path.glob("*.html")
     made.write_text("mine")
     assert run("inspect", str(folder)) == 2 and made.read_text() == "mine"
@@ -96,7 +99,7 @@ def test_the_page_of_another_data_set_is_not_replaced(folder, capsys, tmp_path, 
     monkeypatch.chdir(tmp_path)
     other = tmp_path / "other" / folder.name  # whose page has the same name
     class_folders(other, {"a": 3, "b": 2})
-    assert run("inspect", str(folder)) == run("inspect", folder.name) == 0, "however the path is written"
+    assert run("inspect", str(folder)) == run("inspect", folder.name) == 0, "the same data by a relative path"
     (made,) = tmp_path.glob("*.html")
     before = made.read_bytes()
     assert run("inspect", str(other)) == 2 and made.read_bytes() == before
@@ -104,26 +107,26 @@ def test_the_page_of_another_data_set_is_not_replaced(folder, capsys, tmp_path, 
     assert run("inspect", "digits-lt", "--out", str(made)) == 2
 
 
-def test_known_sets_are_inspected_too(capsys, tmp_path):
+def test_known_data_sets_are_inspected(capsys, tmp_path):
     assert run("inspect", "digits-lt", "--imbalance", "20", "--out", str(tmp_path / "a.html")) == 0
     text = capsys.readouterr().out
-    assert "20.8, Gini" in text and "test 700" in text and "a recipe of its own, digits" in text
+    assert "20.8, Gini" in text and "test 700" in text and "uses the recipe digits" in text
 
 
-def test_a_set_without_test_images_is_told_how_to_get_some(folder):
-    assert any("--test-share 0.2" in line for line in give_advice(facts(folder / "train")))
+def test_data_without_test_images_get_advice_to_hold_some_out(folder):
+    assert any("--test-share 0.2" in line for line in give_advice(collect(folder / "train")))
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20))
 def test_gini_is_the_mean_difference_over_twice_the_mean(counts):
     from longtail.data import ClassTable
 
-    found = Facts("", "", ClassTable(tuple(map(str, counts)), tuple(counts)), {}, {}, None, None, [])
+    facts = Facts("", "", ClassTable(tuple(map(str, counts)), tuple(counts)), {}, {}, None, None, [])
     differences = np.abs(np.subtract.outer(counts, counts)).mean()
-    assert math.isclose(found.gini, differences / (2 * max(np.mean(counts), 1e-9)) if sum(counts) else 0, abs_tol=1e-9)
+    assert math.isclose(facts.gini, differences / (2 * max(np.mean(counts), 1e-9)) if sum(counts) else 0, abs_tol=1e-9)
 
 
-def test_the_standard_error_is_that_of_coins():
+def test_the_standard_error_equals_that_of_simulated_coins():
     draws = np.random.default_rng(0)
     tested = [4, 16, 9]
     means = np.mean([draws.binomial(n, 0.5, 40_000) / n for n in tested], axis=0)
@@ -139,6 +142,6 @@ def test_a_histogram_has_a_bar_for_every_class_with_images(counts):
     assert all(0 <= h <= HEIGHT for h in heights) and sum(h > 0 for h in heights) == sum(n > 0 for n in counts)
 
 
-def test_a_file_in_the_way_of_a_folder_is_an_error(tmp_path):
+def test_a_missing_path_is_an_error(tmp_path):
     with pytest.raises(LongtailError, match="is not there"):
-        facts(tmp_path / "gone" / "x.csv")
+        collect(tmp_path / "gone" / "x.csv")

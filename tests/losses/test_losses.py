@@ -10,7 +10,8 @@ from longtail import losses
 K, N, C, D, Q = 3, 5, 7, 4, 6
 
 
-def logits(seed: int, *shape: int, scale: float = 3.0) -> torch.Tensor:
+def random_logits(seed: int, *shape: int, scale: float = 3.0) -> torch.Tensor:
+    """Draw Gaussian logits in double precision."""
     return scale * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
@@ -26,46 +27,48 @@ def log_prior() -> torch.Tensor:
 
 
 def softmax(z) -> list[float]:
+    """Compute the softmax of a list of numbers."""
     top = max(z)
     e = [math.exp(v - top) for v in z]
     return [v / sum(e) for v in e]
 
 
 def kl(p: list[float], q: list[float]) -> float:
+    """Compute KL(p || q) in nats."""
     return sum(a * (math.log(a) - math.log(b)) for a, b in zip(p, q, strict=True))
 
 
 @pytest.mark.parametrize("tau", [0.0, 1.0, 1.7])
 def test_balanced_cross_entropy_is_cross_entropy_of_prior_weighted_exponentials(labels, log_prior, tau):
-    z = logits(0, K, N, C)
-    found = losses.balanced_cross_entropy(z, labels, log_prior, tau)
+    z = random_logits(0, K, N, C)
+    result = losses.balanced_cross_entropy(z, labels, log_prior, tau)
     for k in range(K):
         for i in range(N):
             weighted = [math.exp(log_prior[c]) ** tau * math.exp(z[k, i, c]) for c in range(C)]
             expected = -math.log(weighted[labels[i]] / sum(weighted))
-            assert found[k, i].item() == pytest.approx(expected, rel=1e-10)
+            assert result[k, i].item() == pytest.approx(expected, rel=1e-10)
 
 
-def test_without_a_prior_it_is_plain_cross_entropy_for_any_leading_axes(labels, log_prior):
-    z = logits(1, 2, K, N, C)
+def test_at_tau_0_balanced_is_plain_cross_entropy_for_any_leading_axes(labels, log_prior):
+    z = random_logits(1, 2, K, N, C)
     plain = losses.cross_entropy(z, labels)
     assert torch.equal(plain, losses.balanced_cross_entropy(z, labels, log_prior, tau=0.0))
     assert torch.allclose(plain[1, 2], torch.nn.functional.cross_entropy(z[1, 2], labels, reduction="none"))
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0])
-def test_adjusted_logits_are_shifted_by_the_prior_and_towards_the_target(log_prior, tau):
-    z, target = logits(2, K, N, C), torch.full((C,), 1 / C, dtype=torch.float64).log()
+def test_adjusted_logits_are_shifted_from_the_prior_to_the_target(log_prior, tau):
+    z, target = random_logits(2, K, N, C), torch.full((C,), 1 / C, dtype=torch.float64).log()
     assert torch.allclose(losses.adjust_logits(z, log_prior, tau), z - tau * log_prior)
-    moved = losses.adjust_logits(z, log_prior, tau, target)
+    adjusted = losses.adjust_logits(z, log_prior, tau, target)
     for c in range(C):
-        assert torch.allclose(moved[..., c], z[..., c] - tau * (log_prior[c] - target[c]))
+        assert torch.allclose(adjusted[..., c], z[..., c] - tau * (log_prior[c] - target[c]))
     assert torch.allclose(losses.adjust_logits(z, log_prior, tau, log_prior), z)
 
 
-def test_transfer_weight_is_the_ratio_of_the_entropies_of_standardised_heads(labels):
-    cls, ref = logits(3, K, N, C), logits(4, K, N, C)
-    found = losses.transfer_weight(cls, ref, labels)
+def test_transfer_weight_is_the_ratio_of_the_entropies_of_standardized_heads(labels):
+    cls, ref = random_logits(3, K, N, C), random_logits(4, K, N, C)
+    result = losses.transfer_weight(cls, ref, labels)
     for k in range(K):
         for i in range(N):
             h = []
@@ -74,21 +77,21 @@ def test_transfer_weight_is_the_ratio_of_the_entropies_of_standardised_heads(lab
                 mean = sum(z) / C
                 std = math.sqrt(sum((v - mean) ** 2 for v in z) / (C - 1))
                 h.append(-math.log(softmax([v / std for v in z])[labels[i]]))
-            assert found[k, i].item() == pytest.approx(h[0] / max(h[1], 1e-3), rel=1e-10)
+            assert result[k, i].item() == pytest.approx(h[0] / max(h[1], 1e-3), rel=1e-10)
 
 
 def test_transfer_weight_is_larger_where_cls_is_less_sure_than_ref_and_has_no_gradient(labels):
     sure = torch.nn.functional.one_hot(labels, C).double()
-    unsure = 0.1 * sure + logits(5, N, C, scale=0.5)
+    unsure = 0.1 * sure + random_logits(5, N, C, scale=0.5)
     assert (losses.transfer_weight(unsure[None], sure[None], labels) > 1).all()
     assert (losses.transfer_weight(sure[None], unsure[None], labels) < 1).all()
-    cls = logits(6, K, N, C).requires_grad_()
+    cls = random_logits(6, K, N, C).requires_grad_()
     assert not losses.transfer_weight(cls, cls, labels).requires_grad
 
 
 def test_transfer_weight_stays_finite_for_constant_logits_and_a_certain_reference(labels):
-    same = losses.transfer_weight(torch.full((K, N, C), 5.0), torch.full((K, N, C), -1e4), labels)
-    assert torch.allclose(same, torch.ones(K, N))
+    weight = losses.transfer_weight(torch.full((K, N, C), 5.0), torch.full((K, N, C), -1e4), labels)
+    assert torch.allclose(weight, torch.ones(K, N))
     certain = 1e4 * torch.nn.functional.one_hot(labels, C).float().expand(K, N, C)
     for z in (torch.zeros(K, N, C), certain):
         assert losses.transfer_weight(certain, z, labels).isfinite().all()
@@ -98,8 +101,8 @@ def test_transfer_weight_stays_finite_for_constant_logits_and_a_certain_referenc
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_pairwise_kl_is_the_mean_over_ordered_pairs(temperature, weighted):
-    z = logits(7, K, N, C)
-    w = logits(8, K, N).abs() if weighted else None
+    z = random_logits(7, K, N, C)
+    w = random_logits(8, K, N).abs() if weighted else None
     expected = 0.0
     for k in range(K):
         for q in range(K):
@@ -114,8 +117,8 @@ def test_pairwise_kl_is_the_mean_over_ordered_pairs(temperature, weighted):
     assert losses.pairwise_kl(z, w, temperature, detach=False).item() == pytest.approx(expected, rel=1e-10)
 
 
-def test_pairwise_kl_teaches_only_the_student_unless_nothing_is_detached():
-    z = logits(9, 2, N, C)
+def test_pairwise_kl_with_detach_has_a_gradient_for_the_student_only():
+    z = random_logits(9, 2, N, C)
 
     def gradient(detach: bool) -> torch.Tensor:
         x = z.clone().requires_grad_()
@@ -138,27 +141,27 @@ def test_pairwise_kl_has_finite_gradients_at_logit_gaps_of_a_thousand(detach):
 
 
 def test_pairwise_kl_of_one_expert_or_of_equal_experts_is_zero():
-    z = logits(10, 1, N, C)
+    z = random_logits(10, 1, N, C)
     assert losses.pairwise_kl(z).item() == 0
     assert losses.pairwise_kl(z.expand(K, N, C)).item() == pytest.approx(0, abs=1e-12)
 
 
-def test_pairwise_kl_is_never_negative_however_alike_the_experts():
-    z = logits(14, 1, N, 1000).float() + 1e-4 * logits(15, K, N, 1000).float()
+def test_pairwise_kl_of_nearly_equal_experts_is_positive_and_exact():
+    z = random_logits(14, 1, N, 1000).float() + 1e-4 * random_logits(15, K, N, 1000).float()
     exact = losses.pairwise_kl(z.double()).item()
     assert losses.pairwise_kl(z).item() == pytest.approx(exact, rel=0.05) and exact > 0
 
 
-def test_info_nce_is_cross_entropy_of_the_own_key_against_the_queue():
+def test_info_nce_is_cross_entropy_of_the_querys_key_against_the_queue():
     unit = torch.nn.functional.normalize
     q, k, queue = (
-        unit(logits(11, K, N, D), dim=-1),
-        unit(logits(12, K, N, D), dim=-1),
-        unit(logits(13, K, Q, D), dim=-1),
+        unit(random_logits(11, K, N, D), dim=-1),
+        unit(random_logits(12, K, N, D), dim=-1),
+        unit(random_logits(13, K, Q, D), dim=-1),
     )
-    found = losses.info_nce(q, k, queue, 0.2)
-    assert found.shape == (K, N)
+    result = losses.info_nce(q, k, queue, 0.2)
+    assert result.shape == (K, N)
     for e in range(K):
         for i in range(N):
             scores = [q[e, i].dot(k[e, i]).item() / 0.2] + [q[e, i].dot(queue[e, j]).item() / 0.2 for j in range(Q)]
-            assert found[e, i].item() == pytest.approx(-math.log(softmax(scores)[0]), rel=1e-10)
+            assert result[e, i].item() == pytest.approx(-math.log(softmax(scores)[0]), rel=1e-10)

@@ -24,16 +24,17 @@ def log_prior() -> torch.Tensor:
 
 
 def probability(z, label: int) -> float:
+    """Compute the softmax probability of a label."""
     return math.exp(z[label]) / sum(math.exp(v) for v in z)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
-def test_focal_loss_is_cross_entropy_times_a_power_of_the_doubt(z, gamma):
-    found = losses.focal_loss(z, LABELS, gamma)
+def test_focal_loss_is_cross_entropy_times_a_power_of_one_minus_p(z, gamma):
+    result = losses.focal_loss(z, LABELS, gamma)
     for k in range(K):
         for i in range(N):
             p = probability(z[k, i].tolist(), LABELS[i])
-            assert found[k, i].item() == pytest.approx(-((1 - p) ** gamma) * math.log(p), rel=1e-9)
+            assert result[k, i].item() == pytest.approx(-((1 - p) ** gamma) * math.log(p), rel=1e-9)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
@@ -44,14 +45,14 @@ def test_focal_loss_has_a_finite_gradient_where_the_label_is_certain(gamma):
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.99, 0.9999, 1.0])
-def test_class_weights_are_one_over_the_effective_number_and_sum_to_the_classes(beta):
-    effective = [sum(beta**j for j in range(n)) for n in COUNTS]  # (1 - beta^n) / (1 - beta), 0^0 being 1
+def test_class_weights_are_one_over_the_effective_number_and_sum_to_the_number_of_classes(beta):
+    effective = [sum(beta**j for j in range(n)) for n in COUNTS]  # (1 - beta^n) / (1 - beta), with 0^0 = 1
     expected = [C / e / sum(1 / f for f in effective) for e in effective]
     assert losses.effective_number_weights(COUNTS, beta).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 1.2])
-def test_generalised_weights_are_a_power_of_the_inverse_frequency(rho):
+def test_generalized_weights_are_a_power_of_the_inverse_frequency(rho):
     shares = [n / sum(COUNTS) for n in COUNTS]
     expected = [C * (1 / r) ** rho / sum((1 / q) ** rho for q in shares) for r in shares]
     assert losses.inverse_frequency_weights(COUNTS, rho).tolist() == pytest.approx(expected, rel=1e-5)
@@ -62,39 +63,39 @@ def test_an_unseen_class_has_a_finite_weight():
         assert weight.isfinite().all() and weight[1] > weight[0]
 
 
-def test_smoothed_cross_entropy_is_that_against_the_smoothed_target_of_the_label(z):
+def test_smoothed_cross_entropy_is_cross_entropy_with_the_smoothed_target(z):
     smoothing = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
-    found = losses.smoothed_cross_entropy(z, LABELS, smoothing)
+    result = losses.smoothed_cross_entropy(z, LABELS, smoothing)
     for k in range(K):
         for i in range(N):
             e, expected = smoothing[LABELS[i]].item(), 0.0
             for c in range(C):
                 target = 1 - e if c == LABELS[i] else e / (C - 1)
                 expected -= target * math.log(probability(z[k, i].tolist(), c))
-            assert found[k, i].item() == pytest.approx(expected, rel=1e-9)
+            assert result[k, i].item() == pytest.approx(expected, rel=1e-9)
     assert torch.allclose(
         losses.smoothed_cross_entropy(z, LABELS, torch.zeros(C).double()), losses.cross_entropy(z, LABELS)
     )
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.1])
-def test_the_lade_regulariser_is_the_regularised_bound_of_each_class(z, log_prior, penalty):
-    found, prior = losses.lade_regularizer(z, LABELS, log_prior, penalty), log_prior.exp().tolist()
+def test_the_lade_regularizer_is_the_prior_weighted_bound_of_each_class(z, log_prior, penalty):
+    result, prior = losses.lade_regularizer(z, LABELS, log_prior, penalty), log_prior.exp().tolist()
     for k in range(K):
         expected = 0.0
         for c in range(C):
-            own = [z[k, i, c].item() for i in range(N) if LABELS[i] == c]
-            mean = sum(own) / len(own) if own else 0.0
+            members = [z[k, i, c].item() for i in range(N) if LABELS[i] == c]
+            mean = sum(members) / len(members) if members else 0.0
             weighted = [1 / C / prior[LABELS[i]] * math.exp(z[k, i, c]) for i in range(N)]
             r = math.log(sum(weighted) / N)
             expected += prior[c] * (-mean + r + penalty * r**2)
-        assert found[k].item() == pytest.approx(expected, rel=1e-9)
+        assert result[k].item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_lade_regulariser_is_least_at_the_log_ratio_it_estimates():
-    """Two points x, three classes in training shares; under equal classes f(x)[c] = log p(x | c) / p(x)."""
-    given = torch.tensor([[0.8, 0.2], [0.5, 0.5], [0.1, 0.9]], dtype=torch.float64)  # p(x | c)
-    repeats = {(c, x): int(10 * given[c, x] * n) for c, n in enumerate((8, 4, 2)) for x in range(2)}
+def test_the_lade_regularizer_is_minimal_at_the_log_ratio():
+    # two points x and three classes with unequal priors; under equal classes f(x)[c] = log p(x | c) / p(x)
+    p_x_given_c = torch.tensor([[0.8, 0.2], [0.5, 0.5], [0.1, 0.9]], dtype=torch.float64)
+    repeats = {(c, x): int(10 * p_x_given_c[c, x] * n) for c, n in enumerate((8, 4, 2)) for x in range(2)}
     labels = torch.tensor([c for (c, _), n in repeats.items() for _ in range(n)])
     points = torch.tensor([x for (_, x), n in repeats.items() for _ in range(n)])
     log_prior = (torch.tensor([8.0, 4.0, 2.0], dtype=torch.float64) / 14).log()
@@ -108,4 +109,4 @@ def test_the_lade_regulariser_is_least_at_the_log_ratio_it_estimates():
         return total
 
     optimizer.step(loss)
-    assert torch.allclose(f.detach(), (given / given.mean(0)).log().T, atol=1e-4)
+    assert torch.allclose(f.detach(), (p_x_given_c / p_x_given_c.mean(0)).log().T, atol=1e-4)

@@ -1,4 +1,4 @@
-"""BBN against Eq. 1, 3 and 5 written out."""
+"""BBN against Eq. 1, 3 and 5 in naive loops."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def batch(seed: int, progress: float) -> Batch:
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
-def test_the_loss_equals_the_paper_written_out(progress):
+def test_the_loss_equals_the_equations_in_naive_loops(progress):
     torch.manual_seed(0)
     method, c, r = BBN(COUNTS, nets.Net("conv4")), batch(1, progress), batch(2, progress)
     terms, (w_c, w_r), (b_c, b_r) = method(c, r), method.cls.weight, method.cls.bias
@@ -33,7 +33,7 @@ def test_the_loss_equals_the_paper_written_out(progress):
     assert sum(terms.values()).item() == pytest.approx(loss.item(), rel=1e-5)
 
 
-def test_a_branch_learns_and_counts_its_own_images_only_and_tests_are_their_mean():
+def test_a_branch_learns_from_its_batch_only_and_the_prediction_is_the_mean_of_both():
     method = BBN(COUNTS, nets.Net("conv4"))
     sum(method(batch(1, 0.0), batch(2, 0.0)).values()).backward()  # alpha is 1
     conventional, rebalancing = method.encoders.body.branches
@@ -51,5 +51,5 @@ def test_a_branch_learns_and_counts_its_own_images_only_and_tests_are_their_mean
     assert torch.allclose(z.mean(0), expected, atol=1e-5)
 
 
-def test_the_second_batch_is_drawn_from_the_rare_classes():
+def test_the_second_batch_is_sampled_by_reversed_frequency():
     assert [stage.samplers for stage in BBN(COUNTS, nets.Net("conv4")).stages()] == [("instance", "reversed")]

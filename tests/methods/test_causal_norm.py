@@ -7,28 +7,28 @@ from longtail import LongtailError
 from longtail.testing import build_method, make_batch, train_steps
 
 
-def loops(method, v, mean, alpha: float) -> torch.Tensor:
-    """Equation 8, part by part: (N, d) features and the (d,) mean of one network -> (N, C)."""
+def compute_naively(method, v, mean, alpha: float) -> torch.Tensor:
+    """Compute Eq. 8 head by head: (N, d) features and the (d,) mean of one network -> (N, C)."""
     z, half = torch.zeros(len(v), 4), v.shape[1] // 2
-    for part in (slice(0, half), slice(half, None)):
-        c = mean[part] / mean[part].norm()
+    for head in (slice(0, half), slice(half, None)):
+        c = mean[head] / mean[head].norm()
         for i in range(len(v)):
-            x = v[i, part] / v[i, part].norm()
+            x = v[i, head] / v[i, head].norm()
             for k in range(4):
-                w = method.cls.weight[0, k, part]
+                w = method.cls.weight[0, k, head]
                 direct = x @ w - alpha * torch.cosine_similarity(x, c, dim=0) * (c @ w)
                 z[i, k] += 16 / 2 * direct / (w.norm() + 1 / 32)
     return z
 
 
-def test_training_sees_multi_head_normalised_logits_and_testing_those_less_the_mean_direction():
+def test_training_uses_multi_head_normalized_logits_and_testing_subtracts_the_mean_direction():
     method = build_method("causal_norm", alpha=1.5)
     train_steps(method, 2)
     method.eval()
     x = make_batch(method, 8).views[0]
     v, mean = method.features(x)[0], method.cls.mean[0, 0]
-    assert torch.allclose(method.cls(method.features(x))[0], loops(method, v, mean, 0.0), atol=1e-4)
-    assert torch.allclose(method.logits(x)[0], loops(method, v, mean, 1.5), atol=1e-4)
+    assert torch.allclose(method.cls(method.features(x))[0], compute_naively(method, v, mean, 0.0), atol=1e-4)
+    assert torch.allclose(method.logits(x)[0], compute_naively(method, v, mean, 1.5), atol=1e-4)
 
 
 def test_the_mean_is_a_moving_sum_of_the_features_of_training():

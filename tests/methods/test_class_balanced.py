@@ -6,7 +6,7 @@ from longtail.testing import COUNTS, build_method, make_batch
 
 
 @pytest.mark.parametrize("loss, power", [("ce", 0.0), ("focal", 0.5)])
-def test_each_sample_weighs_as_the_inverse_effective_number_of_its_class(loss, power):
+def test_each_sample_is_weighted_by_the_inverse_effective_number_of_its_class(loss, power):
     method = build_method("class_balanced", beta=0.9, loss=loss, gamma=0.5)
     batch = make_batch(method)
     p = method.logits(batch.views[0])[0].softmax(-1)

@@ -1,4 +1,4 @@
-"""Every method keeps the contract of `longtail.testing`, and resumes across its stages to the same model."""
+"""Every method passes the contract of `longtail.testing`, and a resumed run gives the same model."""
 
 import importlib
 import re
@@ -23,7 +23,7 @@ every_method = pytest.mark.parametrize("name", methods.METHODS)
 
 
 @every_method
-def test_it_keeps_the_contract(name):
+def test_every_method_passes_the_contract(name):
     check_method(name)
 
 
@@ -33,8 +33,8 @@ def test_options_read_from_the_source_are_those_of_the_class(name):
 
 
 @every_method
-def test_it_trains_on_digits_and_resumes_across_its_stages_to_the_same_saved_model(name, tmp_path):
-    """Killed in the first epoch of every stage but the first, whose checkpoint is then of the stage before."""
+def test_a_run_on_digits_that_is_killed_and_resumed_gives_the_same_model(name, tmp_path):
+    """The run is killed in the first epoch of every later stage, when the checkpoint is of the stage before."""
     recipe = recipe_for("digits-lt", method=name, epochs=3, eval_every=0)
     whole = train_model("digits-lt", name, out=tmp_path / "whole", epochs=3, eval_every=0)
     plans = [plan for plan in plan_stages(whole.method.stages(), 3) if plan.epochs]
@@ -49,7 +49,7 @@ def test_it_trains_on_digits_and_resumes_across_its_stages_to_the_same_saved_mod
 
 
 class Broken(methods.Classifier):
-    """Cross-entropy with one fault, by name."""
+    """Cross-entropy with one fault, named by `fault`."""
 
     fault = ""
 

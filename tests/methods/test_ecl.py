@@ -1,4 +1,4 @@
-"""ECL against the paper: its size, its loss written out again, its ablations and its state."""
+"""ECL has the size of the paper, equals its equations in naive loops, and has its ablations and its state."""
 
 import pytest
 import torch
@@ -32,8 +32,8 @@ def test_parameters_at_100_classes_and_three_experts_are_those_of_the_paper():
     assert inference == 1_410_012 and inference // 3 == 470_004
 
 
-def written_out(method: ECL, data: Batch) -> dict[str, torch.Tensor]:
-    """Eq. 3-9 expert by expert, from the spec and the paper, without the package's losses."""
+def compute_naively(method: ECL, data: Batch) -> dict[str, torch.Tensor]:
+    """Compute Eq. 3-9 expert by expert, without the package's losses."""
     k_experts, (a, b), y = 3, data.views, data.y
     prior = torch.tensor(COUNTS) / sum(COUNTS)
     vs = [e(a) for e in method.encoders.experts]
@@ -66,21 +66,21 @@ def written_out(method: ECL, data: Batch) -> dict[str, torch.Tensor]:
     return out
 
 
-def test_the_loss_and_its_gradient_equal_the_equations_written_out():
+def test_the_loss_and_its_gradient_equal_the_equations_in_naive_loops():
     method, data = make(), batch()
     terms = method(data)
     sum(terms.values()).backward()
-    found = {n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None}
+    gradients = {n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None}
     method.zero_grad()
-    expected = written_out(make(), data)
+    expected = compute_naively(make(), data)
     assert list(terms) == list(expected)
     for name in terms:
         assert terms[name].item() == pytest.approx(expected[name].item(), rel=1e-4, abs=1e-6), name
     again = make()
-    sum(written_out(again, data).values()).backward()
+    sum(compute_naively(again, data).values()).backward()
     for name, parameter in again.named_parameters():
         if parameter.requires_grad:
-            assert torch.allclose(found[name], parameter.grad, rtol=1e-3, atol=1e-5), name
+            assert torch.allclose(gradients[name], parameter.grad, rtol=1e-3, atol=1e-5), name
 
 
 TABLE_III = {
@@ -97,12 +97,12 @@ TABLE_III = {
 
 
 @pytest.mark.parametrize("row", TABLE_III)
-def test_every_row_of_table_three_has_its_terms_and_no_idle_parameter(row):
+def test_every_row_of_table_three_has_its_terms_and_no_parameter_without_gradient(row):
     options, terms = TABLE_III[row]
     method = make(**options)
-    found = method(batch())
-    assert set(found) == terms
-    sum(found.values()).backward()
+    computed = method(batch())
+    assert set(computed) == terms
+    sum(computed.values()).backward()
     assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
     method.after_step()
 
@@ -115,7 +115,7 @@ def test_all_off_equals_independent_balanced_classifiers():
 
 
 @pytest.mark.parametrize("options", [{"alpha": 0.0}, {"experts": 1}])
-def test_without_weight_or_pair_to_distil_it_is_the_cpt_row(options):
+def test_ecl_with_alpha_zero_or_one_expert_is_the_cpt_row(options):
     method, row = make(**options), make(bkt=False, fld=False, **({"experts": 1} if "experts" in options else {}))
     terms, expected = method(batch()), row(batch())
     assert terms.keys() == expected.keys() == {"bc", "contrast"}
@@ -123,7 +123,7 @@ def test_without_weight_or_pair_to_distil_it_is_the_cpt_row(options):
     assert not make(beta=0.0)(batch()).keys() & {"contrast"}
 
 
-def test_after_a_step_the_keys_follow_and_the_queue_holds_the_fresh_keys():
+def test_after_a_step_the_key_networks_follow_and_the_queue_holds_the_new_keys():
     method, data = make(queue=20), batch()
     before = method.queue.keys.clone()
     sum(method(data).values()).backward()
@@ -132,35 +132,35 @@ def test_after_a_step_the_keys_follow_and_the_queue_holds_the_fresh_keys():
         for p in [*method.encoders.parameters(), *method.projector.parameters()]:
             p.add_(1.0)
     old = [p.clone() for p in method.key.parameters()]
-    ((fresh,),) = method.queue.held
+    ((new_keys,),) = method.queue.held
     method.after_step()
-    assert torch.equal(method.queue.keys[:, :8], fresh) and torch.equal(method.queue.keys[:, 8:], before[:, 8:])
+    assert torch.equal(method.queue.keys[:, :8], new_keys) and torch.equal(method.queue.keys[:, 8:], before[:, 8:])
     sources = [*method.encoders.parameters(), *method.projector.parameters()]
     moved = [
         torch.allclose(n, 0.999 * o + 0.001 * s, atol=1e-6)
         for n, o, s in zip(method.key.parameters(), old, sources, strict=True)
     ]
     assert all(moved)
-    assert torch.allclose(fresh.norm(dim=-1), torch.ones(3, 8))
+    assert torch.allclose(new_keys.norm(dim=-1), torch.ones(3, 8))
 
 
 def test_summing_the_contrast_over_experts_is_three_times_its_mean():
     assert make(contrast="sum")(batch())["contrast"].item() == pytest.approx(3 * make()(batch())["contrast"].item())
 
 
-def test_distilling_balanced_logits_differs_from_raw_ones_and_not_detaching_changes_only_gradients():
+def test_distilling_balanced_logits_changes_the_loss_and_detaching_changes_only_gradients():
     raw, balanced = make()(batch())["logit"], make(kd_on="balanced")(batch())["logit"]
     assert raw.item() != pytest.approx(balanced.item(), rel=1e-3)
     assert make(detach=False)(batch())["logit"].item() == pytest.approx(raw.item())
 
 
-def test_a_queue_longer_than_the_training_set_is_cut_and_says_so():
+def test_a_queue_longer_than_the_training_set_is_cut_with_a_note():
     method = make(queue=1024)
     assert method.queue.keys.shape[1] == sum(COUNTS) and "1024" in method.notes[0]
     assert not make(queue=64).notes
 
 
-def test_cosine_heads_are_both_heads_of_the_large_sets_and_are_bounded_by_their_scale():
+def test_head_cosine_gives_both_heads_whose_logits_are_bounded_by_the_scale():
     method = make(head="cosine", scale=16.0)
     assert isinstance(method.cls, nets.CosineHeads) and isinstance(method.ref, nets.CosineHeads)
     z = method.logits(batch().views[0])

@@ -6,7 +6,7 @@ import torch
 from longtail.testing import build_method, make_batch
 
 
-def test_its_loss_is_the_mean_over_experts_and_samples_of_the_focal_loss():
+def test_the_loss_is_the_mean_of_the_focal_loss_over_experts_and_samples():
     method = build_method("focal", experts=2, gamma=2.0)
     batch = make_batch(method)
     p = method.logits(batch.views[0]).softmax(-1)
@@ -16,7 +16,7 @@ def test_its_loss_is_the_mean_over_experts_and_samples_of_the_focal_loss():
     assert method(batch)["focal"].item() == pytest.approx(sum(expected) / len(expected), rel=1e-4)
 
 
-def test_at_gamma_0_it_is_cross_entropy():
+def test_gamma_0_is_cross_entropy():
     method, plain = build_method("focal", gamma=0.0), build_method("ce")
     plain.load_state_dict(method.state_dict())
     batch = make_batch(method)

@@ -10,8 +10,8 @@ from torch.nn.functional import cosine_similarity
 from longtail.testing import COUNTS, build_method, make_batch
 
 
-def loops(method, batch, weights) -> float:
-    """Equation 13 of Cao et al. 2019 over scaled cosines, weighted over the batch."""
+def compute_naively(method, batch, weights) -> float:
+    """Compute Eq. 13 of Cao et al. 2019 over scaled cosines, weighted over the batch."""
     v, total, norm = method.features(batch.views[0])[0], 0.0, 0.0
     for i, y in enumerate(batch.y.tolist()):
         z = [30 * cosine_similarity(v[i], w, dim=0).item() for w in method.cls.weight[0]]
@@ -21,13 +21,13 @@ def loops(method, batch, weights) -> float:
     return total / norm
 
 
-def test_the_margin_is_there_from_the_start_and_the_weights_from_four_fifths_on():
+def test_the_margin_applies_from_the_start_and_the_weights_from_four_fifths_of_training():
     method = build_method("ldam_drw")
     early = make_batch(method)
     late = replace(early, progress=torch.tensor(0.8))
     effective = [(1 - 0.9999) / (1 - 0.9999**n) for n in COUNTS]
-    assert method(early)["ldam"].item() == pytest.approx(loops(method, early, [1.0] * 4), rel=1e-4)
-    assert method(late)["ldam"].item() == pytest.approx(loops(method, late, effective), rel=1e-4)
+    assert method(early)["ldam"].item() == pytest.approx(compute_naively(method, early, [1.0] * 4), rel=1e-4)
+    assert method(late)["ldam"].item() == pytest.approx(compute_naively(method, late, effective), rel=1e-4)
 
 
 def test_the_finished_model_gives_scaled_cosines_without_a_margin():

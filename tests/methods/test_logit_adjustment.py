@@ -5,11 +5,11 @@ import torch
 from longtail.testing import COUNTS, build_method, make_batch
 
 
-def test_it_trains_as_cross_entropy_does_and_is_tested_with_the_prior_taken_off():
+def test_training_is_cross_entropy_and_the_test_subtracts_the_log_prior():
     method, plain = build_method("logit_adjustment", tau=1.5), build_method("ce")
     batch = make_batch(method)
     assert torch.equal(method(batch)["ce"], plain(batch)["ce"])
     x = batch.views[0]
-    found, raw = method.logits(x), plain.logits(x)
+    adjusted, raw = method.logits(x), plain.logits(x)
     for c, n in enumerate(COUNTS):
-        assert torch.allclose(found[..., c], raw[..., c] - 1.5 * torch.tensor(n / sum(COUNTS)).log(), atol=1e-5)
+        assert torch.allclose(adjusted[..., c], raw[..., c] - 1.5 * torch.tensor(n / sum(COUNTS)).log(), atol=1e-5)

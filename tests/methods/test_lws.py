@@ -11,7 +11,7 @@ def test_the_second_stage_learns_one_factor_a_class_and_nothing_else():
     assert method.scale.factor.numel() == 2 * 4
 
 
-def test_a_logit_is_that_of_the_first_stage_times_the_factor_of_its_class():
+def test_a_logit_of_the_first_stage_is_multiplied_by_the_factor_of_its_class():
     method, plain = build_method("lws"), build_method("ce")
     x = make_batch(method).views[0]
     plain.load_state_dict({k: v for k, v in method.state_dict().items() if not k.startswith("scale")})

@@ -1,4 +1,4 @@
-"""NCL against its definition written out: hard classes, balanced logits, sums over experts, nothing detached."""
+"""NCL equals its definition in naive loops: hard classes, balanced logits, sums over experts, nothing detached."""
 
 import pytest
 import torch
@@ -23,17 +23,17 @@ def batch(n: int = 12) -> Batch:
     return Batch(views, torch.arange(n) % 10, torch.arange(n), torch.tensor(0.0))
 
 
-def test_hard_classes_are_the_label_and_the_most_likely_others():
+def test_hard_classes_are_the_label_and_the_most_likely_other_classes():
     z, y = torch.randn(3, 20, 10), torch.randint(0, 10, (20,))
-    found = hard_categories(z, y, 4)
+    classes = hard_categories(z, y, 4)
     for k in range(3):
         for i in range(20):
             ranked = sorted(range(10), key=lambda c: (c == y[i], z[k, i, c]), reverse=True)
-            assert found[k, i].tolist() == ranked[:4]
+            assert classes[k, i].tolist() == ranked[:4]
 
 
-def written_out(method: NCL, data: Batch) -> dict[str, torch.Tensor]:
-    """Expert by expert and pair by pair; the classes that are not hard leave the softmax by an infinite mask."""
+def compute_naively(method: NCL, data: Batch) -> dict[str, torch.Tensor]:
+    """Compute the terms expert by expert and pair by pair; an infinite mask removes classes that are not hard."""
     (a, b), y, n = data.views, data.y, torch.tensor(COUNTS)
     vs = [expert(a) for expert in method.encoders.experts]
     zs = [v @ w.T + c for v, w, c in zip(vs, method.cls.weight, method.cls.bias, strict=True)]
@@ -59,9 +59,9 @@ def written_out(method: NCL, data: Batch) -> dict[str, torch.Tensor]:
     return out
 
 
-def test_the_loss_and_its_gradient_equal_the_definition_written_out():
+def test_the_loss_and_its_gradient_equal_the_definition_in_naive_loops():
     method, again, data = make(), make(), batch()
-    terms, expected = method(data), written_out(again, data)
+    terms, expected = method(data), compute_naively(again, data)
     assert list(terms) == list(expected)
     for name in terms:
         assert terms[name].item() == pytest.approx(expected[name].item(), rel=1e-4), name
@@ -72,17 +72,17 @@ def test_the_loss_and_its_gradient_equal_the_definition_written_out():
             assert torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-4), name
 
 
-def test_it_has_the_size_of_ecl_without_its_reference_heads():
+def test_ncl_has_the_size_of_ecl_without_reference_heads():
     method = NCL(exponential_counts(100, 500, 100), nets.Net("resnet32"))
     assert sum(p.numel() for p in method.parameters() if p.requires_grad) == 1_454_472 - 3 * 6_500
 
 
-def test_its_heads_may_be_cosine_heads_bounded_by_their_scale():
+def test_head_cosine_gives_heads_whose_logits_are_bounded_by_the_scale():
     method = make(head="cosine", scale=32.0)
     assert isinstance(method.cls, nets.CosineHeads) and 1 < method.logits(batch().views[0]).abs().max() <= 32
     assert sum(method(batch()).values()).isfinite()
 
 
-def test_even_of_four_classes_two_are_hard_and_all_of_them_may_be():
+def test_at_least_two_classes_are_hard_and_at_most_all():
     assert NCL((9, 6, 3, 1), nets.Net("conv4")).hard == 2
     assert NCL((9, 6, 3, 1), nets.Net("conv4"), hard=1.0).hard == 4

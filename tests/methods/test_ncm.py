@@ -8,7 +8,7 @@ from longtail.testing import build_method, enter_stage, make_batch
 
 def test_an_image_takes_the_class_whose_mean_feature_has_the_largest_cosine():
     method = build_method("ncm", experts=2)
-    enter_stage(method, method.stages()[1])  # its post-hoc step sees the batches of seeds 0, 1 and 2
+    enter_stage(method, method.stages()[1])  # the post-hoc step reads the batches of seeds 0, 1 and 2
     batches = [make_batch(method, seed) for seed in range(3)]
     v = torch.cat([method.features(b.views[0]) for b in batches], 1)
     y = torch.cat([b.y for b in batches])

@@ -1,4 +1,4 @@
-"""What PaCo and BCL give to their losses, and what PaCo keeps between steps."""
+"""PaCo and BCL pass the right tensors to their losses, and PaCo keeps keys and labels between steps."""
 
 import pytest
 import torch
@@ -16,32 +16,33 @@ PRIOR = torch.tensor(COUNTS) / 75
 
 def batch(views: int) -> Batch:
     g = torch.Generator().manual_seed(1)
-    shown = [torch.randn(8, 3, 8, 8, generator=g) for _ in range(views)]
-    return Batch(shown, torch.arange(8) % 4, torch.arange(8), torch.tensor(0.0))
+    images = [torch.randn(8, 3, 8, 8, generator=g) for _ in range(views)]
+    return Batch(images, torch.arange(8) % 4, torch.arange(8), torch.tensor(0.0))
 
 
-def projected(two_layers: torch.nn.Sequential, v: torch.Tensor) -> torch.Tensor:
+def project(two_layers: torch.nn.Sequential, v: torch.Tensor) -> torch.Tensor:
+    """Apply two layers with a fresh batch norm between: (N, d) -> (N, out)."""
     first, _, _, second = two_layers
     hidden = v @ first.weight.T + first.bias
-    hidden = (hidden - hidden.mean(0)) / (hidden.var(0, correction=0) + 1e-5).sqrt()  # batch norm as it begins
+    hidden = (hidden - hidden.mean(0)) / (hidden.var(0, correction=0) + 1e-5).sqrt()
     return hidden.relu() @ second.weight.T + second.bias
 
 
-def test_the_centres_of_paco_are_balanced_logits_and_its_keys_are_fresh_and_queued():
+def test_the_centers_of_paco_are_balanced_logits_and_its_keys_are_new_and_queued_ones():
     torch.manual_seed(0)
     method, data = PaCo(COUNTS, nets.Net("conv4"), queue=20), batch(2)
     for step in range(2):
         v = method.encoders(data.views[0])[0]
-        query = normalize(projected(method.projector, v), dim=1)
-        key = normalize(projected(method.key.copy[-1], method.key.copy[0](data.views[1])[0]), dim=1)
+        query = normalize(project(method.projector, v), dim=1)
+        key = normalize(project(method.key.copy[-1], method.key.copy[0](data.views[1])[0]), dim=1)
         centers = v @ method.cls.weight[0].T + method.cls.bias[0] + PRIOR.log()
         keys, owners = torch.cat([key, method.queue.keys[0]]), torch.cat([data.y, method.queue.labels])
         expected = parametric_contrastive(query, keys, data.y, owners, centers, 0.02, 0.05).mean()
         assert method(data)["paco"].item() == pytest.approx(expected.item(), rel=1e-4)
         assert (method.queue.labels == -1).sum() == 20 - 8 * step
         method.after_step()
-        place = slice(8 * step, 8 * step + 8)
-        assert torch.equal(method.queue.labels[place], data.y) and torch.allclose(method.queue.keys[0, place], key)
+        rows = slice(8 * step, 8 * step + 8)
+        assert torch.equal(method.queue.labels[rows], data.y) and torch.allclose(method.queue.keys[0, rows], key)
 
 
 def test_bcl_classifies_the_first_view_and_contrasts_the_others_with_prototypes():
@@ -49,10 +50,8 @@ def test_bcl_classifies_the_first_view_and_contrasts_the_others_with_prototypes(
     method, data = BCL(COUNTS, nets.Net("conv4")), batch(3)
     v = method.encoders(torch.cat(data.views))[0]
     z = 30 * normalize(v[:8], dim=1) @ normalize(method.cls.weight[0], dim=1).T
-    points, prototypes = (
-        method.projector(v)[8:],
-        method.of_class(method.cls.weight[0]),
-    )  # batch norm sees all three views
+    points = method.projector(v)[8:]  # batch norm sees all three views
+    prototypes = method.of_class(method.cls.weight[0])
     y = torch.cat([data.y, data.y])
     contrast = balanced_contrastive(normalize(points, dim=1), y, normalize(prototypes, dim=1), 0.1).mean()
     terms = method(data)

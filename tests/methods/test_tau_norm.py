@@ -7,7 +7,7 @@ from longtail.testing import build_method, enter_stage
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.7, 1.0])
-def test_each_class_has_its_weights_over_a_power_of_their_norm_and_no_bias(tau):
+def test_the_weights_of_a_class_are_divided_by_a_power_of_their_norm_and_the_bias_is_zero(tau):
     method = build_method("tau_norm", tau=tau, experts=2)
     before = method.cls.weight.detach().clone()
     train, normalize = method.stages()

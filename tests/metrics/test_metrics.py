@@ -1,4 +1,4 @@
-"""Metrics against loops and against what the names promise."""
+"""Metrics against loops, scikit-learn and their definitions."""
 
 import math
 
@@ -19,16 +19,17 @@ def test_groups_are_many_above_100_few_below_20_and_medium_between():
 def test_group_accuracy_is_the_mean_of_class_accuracies_and_none_for_an_empty_group():
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 2])
     predicted = torch.tensor([0, 0, 0, 1, 1, 0, 2])
-    found = metrics.group_accuracy(predicted, labels, [500, 101, 5])
-    assert found == {"many": pytest.approx((3 / 4 + 1 / 2) / 2), "medium": None, "few": 1.0}
+    result = metrics.group_accuracy(predicted, labels, [500, 101, 5])
+    assert result == {"many": pytest.approx((3 / 4 + 1 / 2) / 2), "medium": None, "few": 1.0}
 
 
-def test_a_class_without_test_images_is_left_out_of_its_group():
-    found = metrics.group_accuracy(torch.tensor([0, 1]), torch.tensor([0, 0]), [500, 300, 50])
-    assert found == {"many": 0.5, "medium": None, "few": None}
+def test_a_class_without_test_images_does_not_enter_its_group():
+    result = metrics.group_accuracy(torch.tensor([0, 1]), torch.tensor([0, 0]), [500, 300, 50])
+    assert result == {"many": 0.5, "medium": None, "few": None}
 
 
 def naive_ece(probabilities, labels, bins: int) -> float:
+    """Compute the expected calibration error by loops over bins and images."""
     total, n = 0.0, len(labels)
     for b in range(bins):
         inside = []
@@ -48,8 +49,8 @@ def test_ece_equals_a_loop_over_images_and_bins(seed, n, classes, bins):
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.full(classes, 0.5), n)
     y = rng.integers(0, classes, n)
-    found = metrics.expected_calibration_error(torch.from_numpy(p), torch.from_numpy(y), bins)
-    assert found == pytest.approx(naive_ece(p.tolist(), y.tolist(), bins), abs=1e-12)
+    result = metrics.expected_calibration_error(torch.from_numpy(p), torch.from_numpy(y), bins)
+    assert result == pytest.approx(naive_ece(p.tolist(), y.tolist(), bins), abs=1e-12)
 
 
 def test_ece_bins_are_closed_on_the_right():
@@ -69,14 +70,14 @@ def test_ece_puts_every_edge_into_the_bin_below_in_either_precision(dtype, bins)
         assert share.argmax() == j - 1
 
 
-def test_metrics_take_arrays_and_lists():
+def test_metrics_accept_arrays_and_lists():
     p, y = np.array([[0.9, 0.1], [0.2, 0.8]]), [0, 1]
     assert metrics.expected_calibration_error(p, y) == pytest.approx(0.15)
     assert metrics.group_accuracy([0, 1], np.array(y), np.array([200, 5])) == {"many": 1.0, "medium": None, "few": 1.0}
     assert metrics.feature_distance(p, p, y, 2).tolist() == [0, 0]
 
 
-def test_certain_and_right_is_perfectly_calibrated_certain_and_wrong_is_the_worst():
+def test_ece_is_0_for_certain_and_correct_and_1_for_certain_and_wrong():
     p = torch.eye(4)
     assert metrics.expected_calibration_error(p, torch.arange(4)) == 0
     assert metrics.expected_calibration_error(p, (torch.arange(4) + 1) % 4) == 1
@@ -86,26 +87,26 @@ def test_feature_distance_is_the_class_mean_of_euclidean_distances():
     g = torch.Generator().manual_seed(0)
     a, b = torch.randn(20, 6, generator=g), torch.randn(20, 6, generator=g)
     labels = torch.arange(20) % 3
-    found = metrics.feature_distance(a, b, labels, 4)
+    result = metrics.feature_distance(a, b, labels, 4)
     for c in range(3):
-        each = [math.dist(a[i].tolist(), b[i].tolist()) for i in range(20) if labels[i] == c]
-        assert found[c].item() == pytest.approx(sum(each) / len(each), rel=1e-6)
-    assert found[3].isnan()
+        distances = [math.dist(a[i].tolist(), b[i].tolist()) for i in range(20) if labels[i] == c]
+        assert result[c].item() == pytest.approx(sum(distances) / len(distances), rel=1e-6)
+    assert result[3].isnan()
 
 
 def test_summary_is_in_percent_and_agrees_with_scikit_learn():
     g = torch.Generator().manual_seed(1)
     logits, labels = torch.randn(300, 5, generator=g), torch.randint(0, 5, (300,), generator=g)
-    found = metrics.summarize(logits, labels, [500, 200, 50, 30, 3])
+    result = metrics.summarize(logits, labels, [500, 200, 50, 30, 3])
     predicted = logits.argmax(-1)
-    assert list(found) == list(metrics.METRICS)
-    assert found["top1"] == pytest.approx(100 * (predicted == labels).float().mean().item(), rel=1e-5)
-    assert found["balanced"] == pytest.approx(100 * balanced_accuracy_score(labels, predicted))
+    assert list(result) == list(metrics.METRICS)
+    assert result["top1"] == pytest.approx(100 * (predicted == labels).float().mean().item(), rel=1e-5)
+    assert result["balanced"] == pytest.approx(100 * balanced_accuracy_score(labels, predicted))
     per_class = [100 * (predicted[labels == c] == c).double().mean().item() for c in range(5)]
-    assert found["worst"] == pytest.approx(min(per_class))
-    assert found["medium"] == pytest.approx((per_class[2] + per_class[3]) / 2)
+    assert result["worst"] == pytest.approx(min(per_class))
+    assert result["medium"] == pytest.approx((per_class[2] + per_class[3]) / 2)
 
 
-def test_summary_of_nothing_measurable_is_none_not_nan():
-    found = metrics.summarize(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), [200, 50, 3])
-    assert set(found.values()) == {None}
+def test_summary_without_images_is_none_not_nan():
+    result = metrics.summarize(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), [200, 50, 3])
+    assert set(result.values()) == {None}

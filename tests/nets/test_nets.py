@@ -1,4 +1,4 @@
-"""Networks: sizes of the paper, and K together equal to K apart."""
+"""Networks have the sizes of the papers, and K together compute what K separate ones do."""
 
 import copy
 
@@ -11,6 +11,7 @@ from longtail import LongtailError, nets
 
 
 def count(module: nn.Module) -> int:
+    """Count the parameters of a module."""
     return sum(p.numel() for p in module.parameters())
 
 
@@ -42,7 +43,7 @@ def test_shortcut_a_skips_pixels_and_pads_channels_with_zeros():
     assert torch.equal(y[:, 2:6], x[:, :, ::2, ::2]) and not y[:, :2].any() and not y[:, 6:].any()
 
 
-def test_experts_together_equal_each_alone():
+def test_experts_together_compute_what_each_computes_alone():
     experts = nets.Experts(nets.Net("conv4").encoder, 3)
     x = torch.randn(4, 3, 8, 8)
     alone = torch.stack([copy.deepcopy(e)(x) for e in experts.experts])
@@ -51,8 +52,8 @@ def test_experts_together_equal_each_alone():
 
 def test_heads_compute_what_k_linear_layers_compute():
     heads, v = nets.Heads(3, 5, 7), torch.randn(3, 4, 5)
-    apart = torch.stack([linear(v[k], heads.weight[k], heads.bias[k]) for k in range(3)])
-    assert torch.allclose(heads(v), apart, atol=1e-6)
+    separate = torch.stack([linear(v[k], heads.weight[k], heads.bias[k]) for k in range(3)])
+    assert torch.allclose(heads(v), separate, atol=1e-6)
     torch.manual_seed(0)
     first = nn.Linear(5, 7)
     torch.manual_seed(0)
@@ -85,7 +86,7 @@ def test_a_momentum_copy_begins_equal_and_moves_a_thousandth_of_the_way_without_
         assert torch.allclose(p, 0.999 * b + 0.001 * s, atol=1e-6)
 
 
-def test_buffers_of_a_momentum_copy_are_its_own():
+def test_a_momentum_copy_does_not_take_the_running_statistics_of_its_source():
     source = nets.Net("conv4").encoder()
     key = nets.MomentumCopy(0.999, source)
     source(torch.randn(8, 3, 8, 8))
@@ -112,13 +113,13 @@ def test_a_queue_begins_with_unit_vectors():
     assert torch.allclose(keys, normalize(keys, dim=-1))
 
 
-def test_an_unknown_net_is_refused_with_the_nearest():
+def test_an_unknown_net_is_refused_with_the_nearest_name():
     with pytest.raises(LongtailError, match="did you mean 'resnet32'"):
         nets.Net("resnet23")
 
 
 @pytest.mark.parametrize("name", ["conv4", "resnet8"])
-def test_folding_batch_norm_changes_nothing_but_the_speed(name):
+def test_folding_batch_norm_changes_no_feature(name):
     torch.manual_seed(0)
     experts = nets.Experts(nets.Net(name).encoder, 2)
     for _ in range(5):
@@ -143,37 +144,40 @@ def test_cosine_heads_give_the_scaled_cosine_of_every_expert():
                 assert z[k, i, c].item() == pytest.approx(30 * cosine.item(), abs=1e-4)
 
 
-def branch_size(depth: int, slim: bool, shared: str) -> tuple[int, int]:
-    """Weights of trunk and branch of a CIFAR ResNet, counted from the papers' descriptions: 3 x 3 convolutions and batch norm."""
+def count_trunk_and_branch(depth: int, slim: bool, unshared: str) -> tuple[int, int]:
+    """Count the weights of trunk and branch of a CIFAR ResNet from the papers: 3 x 3 convolutions and batch norm."""
     blocks, widths = (depth - 2) // 6, (16, 24, 48) if slim else (16, 32, 64)
-    chain = [(3, 16)] + [(i, o) for w, v in zip((16, *widths), widths, strict=False) for i, o in _stage(w, v, blocks)]
+    chain = [(3, 16)] + [
+        (i, o) for w, v in zip((16, *widths), widths, strict=False) for i, o in list_convolutions(w, v, blocks)
+    ]
     sizes = [9 * i * o + 2 * o for i, o in chain]
-    own = 2 if shared == "last block" else 4 * blocks
-    return sum(sizes[:-own]), sum(sizes[-own:])
+    last = 2 if unshared == "last block" else 4 * blocks
+    return sum(sizes[:-last]), sum(sizes[-last:])
 
 
-def _stage(inputs: int, outputs: int, blocks: int) -> list[tuple[int, int]]:
+def list_convolutions(inputs: int, outputs: int, blocks: int) -> list[tuple[int, int]]:
+    """Return the channels into and out of each convolution of a stage."""
     return [(inputs, outputs)] + [(outputs, outputs)] * (2 * blocks - 1)
 
 
-@pytest.mark.parametrize("own, slim, width", [("two stages", True, 48), ("last block", False, 64)])
+@pytest.mark.parametrize("unshared, slim, width", [("two stages", True, 48), ("last block", False, 64)])
 @pytest.mark.parametrize("depth", [8, 32])
-def test_branches_of_a_resnet_have_the_size_of_the_papers(depth, own, slim, width):
-    encoder = nets.Net(f"resnet{depth}").branched(3, own, slim)
-    trunk, branch = branch_size(depth, slim, own)
+def test_branches_of_a_resnet_have_the_size_of_the_papers(depth, unshared, slim, width):
+    encoder = nets.Net(f"resnet{depth}").branched(3, unshared, slim)
+    trunk, branch = count_trunk_and_branch(depth, slim, unshared)
     assert count(encoder.body.trunk) == trunk and count(encoder) == trunk + 3 * branch
     assert encoder(torch.randn(2, 3, 32, 32)).shape == (3, 2, width)
     if not slim:  # one branch is the whole network
         assert trunk + branch == count(nets.Net(f"resnet{depth}").encoder())
 
 
-@pytest.mark.parametrize("own", ["two stages", "last block"])
+@pytest.mark.parametrize("unshared", ["two stages", "last block"])
 @pytest.mark.parametrize("name", ["conv4", "resnet8"])
-def test_a_network_of_one_branch_computes_what_the_undivided_one_does(name, own):
+def test_a_network_of_one_branch_computes_what_the_undivided_one_does(name, unshared):
     torch.manual_seed(0)
     plain = nets.Net(name).encoder()
     torch.manual_seed(0)
-    branched = nets.Net(name).branched(1, own)
+    branched = nets.Net(name).branched(1, unshared)
     x = torch.randn(4, 3, 16, 16)
     assert torch.equal(branched(x)[0], plain(x))
     plain.eval(), branched.eval()
@@ -182,19 +186,19 @@ def test_a_network_of_one_branch_computes_what_the_undivided_one_does(name, own)
         assert torch.allclose(branched(x)[0], plain(x), rtol=1e-4, atol=1e-4)
 
 
-def test_branches_begin_apart():
+def test_branches_begin_with_different_weights():
     v = nets.Net("conv4").branched(2, "last block")(torch.randn(4, 3, 8, 8))
     assert not torch.allclose(v[0], v[1])
 
 
-def test_a_net_that_cannot_be_divided_is_refused_with_those_that_can():
+def test_a_net_that_cannot_be_divided_is_refused_with_the_names_of_nets_that_can():
     with pytest.raises(LongtailError, match=r"'test_resnet' cannot be divided .*; take conv4 or resnet8"):
         nets.Net("test_resnet").branched(2, "last block")
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
-def test_a_labelled_queue_keeps_labels_beside_their_keys(batch):
-    queue = nets.LabelledQueue(1, 5, 3)
+def test_a_labeled_queue_keeps_the_label_of_every_key(batch):
+    queue = nets.LabeledQueue(1, 5, 3)
     assert (queue.labels == -1).all()
     for step in range(6):
         labels = torch.arange(batch) + step * batch

@@ -1,4 +1,4 @@
-"""Run folders with made-up predictions, for pages whose model does not matter."""
+"""Run folders with made-up predictions and without a model."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def made_up(
     method: str = "ecl",
     seed: int = 0,
 ) -> RunFolder:
-    """A finished run of digits-lt's recipe whose images are of other classes, right in about three of five cases."""
+    """Make up a finished run with the recipe of digits-lt, other classes, and about three of five predictions correct."""
     rng, classes = np.random.default_rng(seed), len(names)
     labels = torch.tensor([c for c in range(classes) for _ in range(tested) if c not in untested], dtype=torch.int64)
     guesses = torch.where(torch.tensor(rng.random(len(labels)) < 0.6), labels, (labels * 7 + 1) % classes)
@@ -31,11 +31,12 @@ def made_up(
         rng.random((experts, len(labels), classes))
     )
     predictions = Predictions(logits.float(), logits.flip(0).float(), labels)
-    none = TensorImages(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), labels[:1])
-    split = Split("digits-lt", ClassTable(tuple(names), tuple(counts)), none, TensorImages(none.images, labels))
+    image = TensorImages(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), labels[:1])
+    split = Split("digits-lt", ClassTable(tuple(names), tuple(counts)), image, TensorImages(image.images, labels))
     run, recipe = RunFolder.create(path), recipe_for("digits-lt", method=method, seed=seed, epochs=2)
     run.write_json("split.json", split.describe() | {"test_images": len(labels)})
     run.write_json("recipe.json", recipe.asdict())
+    run.write_json("model.json", {"classes": names, "train_counts": counts})
     machine = ["began", "longtail", "python", "torch", "platform", "device", "device_name", "threads", "cores"]
     run.write_json("environment.json", dict.fromkeys(machine, "made up") | {"root": None})
     rows = [{"epoch": e, "stage": "train", "seconds": 1.5, "loss": 2 / e, "bc": 2 / e} for e in (1, 2)]
@@ -48,7 +49,7 @@ def made_up(
 
 
 def made_up_seeds(path: Path, seeds: int, *args, **options) -> Path:
-    """A folder as `--seeds` makes it."""
+    """Make up a folder as `--seeds` writes it."""
     from longtail.seeds import summarize_seeds
 
     path.mkdir()

@@ -1,4 +1,4 @@
-"""What a report says: its numbers are those of the run, names are escaped, what is missing is said."""
+"""The report: numbers equal those of the run, names are escaped, and missing data are explained."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ COUNTS = [500, 120, 50, 19, 0]
 
 
 class Page(HTMLParser):
-    """Tables of a page by caption, as rows of texts; its tags; and its text."""
+    """The tables of a page by caption, as rows of texts, with the tags and the text."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -63,17 +63,18 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data.strip("\n")
 
     def table(self, start: str) -> list[list[str]]:
-        (found,) = [rows for caption, rows in self.tables.items() if caption.startswith(start)]
-        return found
+        (table,) = [rows for caption, rows in self.tables.items() if caption.startswith(start)]
+        return table
 
 
-def read(path) -> Page:
+def read_page(path) -> Page:
+    """Read a report."""
     return Page(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A short ECL run and a CE run of the digits."""
+    """Train short runs of ECL and CE on the digits."""
     out = tmp_path_factory.mktemp("trained")
     for method in ("ecl", "ce"):
         train(recipe_for("digits-lt", method=method, epochs=2, eval_every=0), out / method, SilentReport())
@@ -81,48 +82,48 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def strange(tmp_path):
-    """A run of five classes with difficult names, one without training images and one without test images."""
-    return made_up(tmp_path / "strange", NAMES, COUNTS, untested=(2,)).path
+def unusual(tmp_path):
+    """Make up a run with difficult class names, a class without training images and one without test images."""
+    return made_up(tmp_path / "unusual", NAMES, COUNTS, untested=(2,)).path
 
 
-def test_the_headline_is_that_of_results_json(trained):
+def test_the_headline_table_equals_results_json(trained):
     path = write_report([trained / "ecl"], figures="none")
     results = json.loads((trained / "ecl" / "results.json").read_text())
-    rows = read(path).table("Percent of 700 test images")[1:]
+    rows = read_page(path).table("Percent of 700 test images")[1:]
     models = [m for how in ("plain", "flip") for m in (results[how]["ensemble"], *results[how]["experts"])]
     assert [row[1:] for row in rows] == [[f"{model[name]:.1f}" for name in METRICS] for model in models]
     assert path == trained / "ecl" / "report.html"
 
 
-def test_the_class_table_is_that_of_per_class_csv(trained):
-    rows = read(write_report([trained / "ecl"], figures="none")).table("Every class")
+def test_the_class_table_equals_per_class_csv(trained):
+    rows = read_page(write_report([trained / "ecl"], figures="none")).table("Every class")
     written = list(csv.DictReader((trained / "ecl" / "per_class.csv").open()))
     columns = ("name", "group", "train_images", "plain", "flip", "expert_0", "expert_1", "expert_2")
-    for row, one in zip(rows[1:], sorted(written, key=lambda r: -int(r["train_images"])), strict=True):
-        shown = [one[c] if c in columns[:3] else f"{float(one[c]):.1f}" for c in columns]
-        assert row[:8] == shown and row[-1] == one["test_images"]
+    for row, cells in zip(rows[1:], sorted(written, key=lambda r: -int(r["train_images"])), strict=True):
+        shown = [cells[c] if c in columns[:3] else f"{float(cells[c]):.1f}" for c in columns]
+        assert row[:8] == shown and row[-1] == cells["test_images"]
 
 
 def test_confusions_equal_a_naive_count(trained):
     import pyarrow.parquet as pq
 
-    subject = RunSummary.open(trained / "ecl")
+    summary = RunSummary.open(trained / "ecl")
     table = pq.read_table(trained / "ecl" / "predictions.parquet").to_pylist()
     count: dict[tuple, list] = {}
     for row in table:
         if row["label"] != row["predicted"]:
             count.setdefault((row["label"], row["predicted"]), []).append((row["confidence"], row["index"]))
-    pairs = Misclassified.load(subject).pairs()
-    assert {(p.truth, p.predicted): p.images for p in pairs} == {key: len(found) for key, found in count.items()}
+    pairs = Misclassified.load(summary).count_pairs()
+    assert {(p.truth, p.predicted): p.images for p in pairs} == {key: len(wrong) for key, wrong in count.items()}
     assert [p.images for p in pairs] == sorted((p.images for p in pairs), reverse=True)
-    assert all(p.of == 70 and p.rate == 100 * p.images / 70 for p in pairs)
-    surest = sorted(count[pairs[0].truth, pairs[0].predicted], key=lambda found: -found[0])[: len(pairs[0].surest)]
-    assert [confidence for _, confidence in pairs[0].surest] == [confidence for confidence, _ in surest]
+    assert all(p.tested == 70 and p.rate == 100 * p.images / 70 for p in pairs)
+    expected = sorted(count[pairs[0].truth, pairs[0].predicted], key=lambda wrong: -wrong[0])[: len(pairs[0].examples)]
+    assert [confidence for _, confidence in pairs[0].examples] == [confidence for confidence, _ in expected]
 
 
-def test_a_run_has_every_fast_figure_with_words_and_example_images(trained):
-    page = read(write_report([trained / "ecl"]))
+def test_a_report_has_every_fast_figure_with_a_description_and_example_images(trained):
+    page = read_page(write_report([trained / "ecl"]))
     pictures = [a for tag, a in page.tags if tag == "svg"]
     assert len(pictures) >= 7 and all(a["role"] == "img" and len(a["aria-label"]) > 30 for a in pictures)
     examples = [a for tag, a in page.tags if tag == "img"]
@@ -130,7 +131,7 @@ def test_a_run_has_every_fast_figure_with_words_and_example_images(trained):
     assert "Not drawn" not in "".join(page.text)
 
 
-def test_nothing_on_the_page_is_fetched(trained):
+def test_the_page_needs_no_network(trained):
     html = write_report([trained / "ecl", trained / "ce"], trained / "both.html").read_text()
     page = Page(html)
     for tag, attributes in page.tags:
@@ -141,42 +142,46 @@ def test_nothing_on_the_page_is_fetched(trained):
     assert len(ids) == len(set(ids))
 
 
-def test_names_are_escaped_everywhere(strange):
-    html = write_report([strange], figures="none").read_text(encoding="utf-8")
+def test_names_are_escaped_everywhere(unusual):
+    html = write_report([unusual], figures="none").read_text(encoding="utf-8")
     assert "<script>alert" not in html and html.count("<script>") == 1
     rows = Page(html).table("Every class")
     assert [row[0] for row in rows[1:]] == NAMES and unescape("&lt;script&gt;alert") in "".join(Page(html).text)
 
 
-def test_what_cannot_be_measured_is_n_a_and_an_empty_group_has_no_bar(strange, tmp_path):
-    page = read(write_report([strange], figures="none"))
+def test_missing_measurements_are_n_a_and_an_empty_group_has_no_bar(unusual, tmp_path):
+    page = read_page(write_report([unusual], figures="none"))
     rows = {row[0]: row for row in page.table("Every class")}
     assert rows[NAMES[2]][3:8] == ["n/a"] * 5 and rows[NAMES[2]][-1] == "0"
     headline = page.table("Percent of 40 test images")
     assert headline[0][4] == "Medium" and {row[4] for row in headline[1:]} == {"n/a"}
     assert rows[NAMES[4]][1:3] == ["few", "0"]
-    few = read(
+    few = read_page(
         write_report([made_up(tmp_path / "few", ["a", "b"], [5, 3], experts=1, method="ce").path], figures="none")
     )
     text = "".join(few.text)
-    assert "2 classes of 3 to 5 images" in text and "Single network" in text and "Many" not in few.table("Every")[0]
+    assert (
+        "2 classes of 3 to 5 training images" in text
+        and "Single network" in text
+        and "Many" not in few.table("Every")[0]
+    )
 
 
 def test_runs_without_any_test_image_have_a_page_of_n_a(tmp_path):
     runs = [made_up(tmp_path / n, ["u", "v"], [200, 5], untested=(0, 1), method=n).path for n in ("ce", "bc")]
-    page = read(write_report(runs, figures="none"))
-    assert "nothing was measured" in "".join(page.text)
+    page = read_page(write_report(runs, figures="none"))
+    assert "there are no measurements" in "".join(page.text)
     assert set(page.table("Differences")[1][1:]) == {"n/a"} and page.table("Every class")[1][3:5] == ["n/a", "n/a"]
 
 
-def test_without_the_images_the_report_says_so_and_does_without(strange):
-    text = "".join(read(write_report([strange], figures="none")).text)
-    assert "No images:" in text and "was begun with other test images" in text
+def test_without_the_images_the_report_gives_the_reason_and_omits_them(unusual):
+    text = "".join(read_page(write_report([unusual], figures="none")).text)
+    assert "No images:" in text and "other test images" in text
 
 
 def test_seeds_are_mean_and_deviation(tmp_path):
     folder = made_up_seeds(tmp_path / "two", 2, ["a", "b", "c"], [200, 50, 5])
-    page = read(write_report([folder], figures="none"))
+    page = read_page(write_report([folder], figures="none"))
     summary = json.loads((folder / "seeds.json").read_text())["plain"]["ensemble"]
     row = page.table("Percent of 30 test images, mean ± standard deviation of 2 seeds")[1]
     assert row[1] == f"{summary['top1']['mean']:.1f} ± {summary['top1']['sd']:.1f}"
@@ -190,7 +195,7 @@ def test_two_runs_side_by_side_mark_the_best_and_subtract(tmp_path):
     runs = [made_up(tmp_path / n, ["u", "v", "w"], [200, 50, 5], tested=50, **k).path for n, k in kinds.items()]
     path = write_report(runs, figures="none")
     assert path == tmp_path / "report-a-b.html"
-    page, html = read(path), path.read_text()
+    page, html = read_page(path), path.read_text()
     top1 = [json.loads((run / "results.json").read_text())["plain"]["ensemble"]["top1"] for run in runs]
     side = page.table("Percent of 150 test images, ensembles")
     assert [row[:2] for row in side[1:3]] == [["ecl", f"{top1[0]:.1f}"], ["ce", f"{top1[1]:.1f}"]]
@@ -199,21 +204,21 @@ def test_two_runs_side_by_side_mark_the_best_and_subtract(tmp_path):
         "ce \N{MINUS SIGN} ecl",
         f"{top1[1] - top1[0]:+.1f}".replace("-", "\N{MINUS SIGN}"),
     ]
-    assert "One seed only of ecl and ce" in "".join(page.text)
+    assert "only one seed of ecl and ce" in "".join(page.text)
 
 
 def test_seeds_decide_whether_a_lead_is_noise(tmp_path):
     classes = (["u", "v", "w"], [200, 50, 5])
     runs = [made_up_seeds(tmp_path / n, 3, *classes, method=m) for n, m in (("a", "ecl"), ("b", "bc"))]
-    page = read(write_report(runs, figures="none"))
+    page = read_page(write_report(runs, figures="none"))
     assert "≈ within noise" in page.table("Percent of 30 test images, ensembles")[1][1]  # the same predictions
     assert "≈ within noise" in page.table("Percent of 30 test images, ensembles")[2][1]
     assert "0.0 ± " in page.table("Differences")[1][1]
 
 
-def test_runs_of_one_method_are_told_apart_by_their_folders(tmp_path):
+def test_runs_of_one_method_are_labelled_by_their_folders(tmp_path):
     runs = [made_up(tmp_path / n, ["u", "v"], [200, 5], seed=i).path for i, n in enumerate(("first", "second"))]
-    assert read(write_report(runs, figures="none")).table("Differences")[1][0] == "second \N{MINUS SIGN} first"
+    assert read_page(write_report(runs, figures="none")).table("Differences")[1][0] == "second \N{MINUS SIGN} first"
 
 
 def test_bad_input_is_one_clear_line(trained, tmp_path, capsys):
@@ -232,8 +237,8 @@ def test_bad_input_is_one_clear_line(trained, tmp_path, capsys):
     cases = {
         "has no recipe.json": [tmp_path],
         "is not finished": [unfinished],
-        "no seeds.json": [seeds],
-        "other train images": [ce, tmp_path / "other"],
+        "seeds.json is missing": [seeds],
+        "different train images": [ce, tmp_path / "other"],
         "named twice": [ce, ce],
         "not a report of longtail": [ce, "--out", mine],
         "is not a folder": [ce, "--out", tmp_path / "no" / "where.html"],
@@ -242,21 +247,21 @@ def test_bad_input_is_one_clear_line(trained, tmp_path, capsys):
         "name one or more": [],
         "per_class.csv": [broken, "--figures", "none"],
     }
-    for part, words in cases.items():
+    for message, words in cases.items():
         with pytest.raises(SystemExit) as stop:
             app.main(["report", *map(str, words)])
         error = capsys.readouterr().err
-        assert stop.value.code == 2 and error.count("\n") == 1 and part in error, error
+        assert stop.value.code == 2 and error.count("\n") == 1 and message in error, error
     assert mine.read_text() == "my own page" and not (unfinished / "report.html").exists()
 
 
-def test_a_changed_file_is_named(strange):
-    (strange / "predictions.parquet").write_bytes(b"no")
+def test_a_damaged_file_is_named(unusual):
+    (unusual / "predictions.parquet").write_bytes(b"no")
     with pytest.raises(LongtailError, match=r"predictions\.parquet"):
-        write_report([strange], figures="none")
+        write_report([unusual], figures="none")
 
 
-def test_a_stored_figure_that_longtail_did_not_write_stays_out(trained, tmp_path):
+def test_a_stored_figure_that_longtail_did_not_write_is_omitted(trained, tmp_path):
     shutil.copytree(trained / "ce", tmp_path / "run")
     (tmp_path / "run" / "figures").mkdir()
     head = '<svg role="img" aria-label="words" data-of="longtail figure landscape">'
@@ -280,8 +285,8 @@ def test_training_writes_the_report_and_survives_its_failure(tmp_path, capsys, m
     monkeypatch.setattr(api, "write_report", fail)
     with pytest.raises(SystemExit) as stop:
         app.main([*words, str(tmp_path / "again")])
-    said = " ".join(capsys.readouterr().out.split())
-    assert stop.value.code == 0 and "no report was written: no ink left." in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert stop.value.code == 0 and "no report was written: no ink left." in output
     assert (tmp_path / "again" / "results.json").exists() and not (tmp_path / "again" / "report.html").exists()
     assert api.train("digits-lt", "ce", epochs=1, out=tmp_path / "api").results
 
@@ -307,27 +312,27 @@ def test_seeds_get_one_report_and_still_resume(tmp_path, capsys):
     assert sorted(path.parent.name for path in tmp_path.rglob("report.html")) == ["two"]
 
 
-def test_a_thousand_classes_stay_small(tmp_path):
+def test_the_page_of_a_thousand_classes_is_small(tmp_path):
     rng = np.random.default_rng(0)
     names = [f"species number {c}" for c in range(1200)]
     run = made_up(tmp_path / "big", names, sorted(rng.integers(1, 900, 1200).tolist(), reverse=True))
     assert write_report([run.path], figures="none").stat().st_size < 600_000
 
 
-def test_the_longest_tables_leave_the_experts_out_and_say_so(tmp_path):
+def test_the_longest_tables_omit_the_experts_and_name_the_file_with_them(tmp_path):
     run = made_up(tmp_path / "longer", [str(c) for c in range(2001)], [30] * 2001, tested=1)
-    rows = read(write_report([run.path], figures="none")).table("Every class")
+    rows = read_page(write_report([run.path], figures="none")).table("Every class")
     assert len(rows) == 2002 and rows[0][3] == "Ensemble" and "Expert 1" not in rows[0]
-    assert "is in per_class.csv" in (run.path / "report.html").read_text()
+    assert "per_class.csv has the accuracy of each expert" in (run.path / "report.html").read_text()
 
 
-def test_importing_the_report_loads_nothing_slow():
+def test_importing_the_report_loads_no_plotting_or_template_library():
     code = "import sys, longtail.report; print([m for m in ('matplotlib', 'jinja2', 'pyarrow') if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
-def test_what_the_page_is_made_of_is_installed_with_the_package():
+def test_templates_styles_and_scripts_are_installed_with_the_package():
     package = Path(longtail.report.__file__).parent
     declared = tomllib.loads((package.parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
     patterns = declared["longtail.report"]

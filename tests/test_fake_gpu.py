@@ -1,7 +1,7 @@
-"""GPU paths without a GPU: tensors that claim to be on one and hold nothing (torch's FakeTensorMode).
+"""GPU code paths without a GPU: fake tensors, which claim to be on a GPU and hold no values (torch's FakeTensorMode).
 
-What mixes devices raises, as on a GPU; reading a value back raises; copies between host and GPU are found. Gradients and
-the fused optimizer, which torch cannot pretend, are left out.
+An operation on mixed devices raises, as on a GPU. Reading a value back raises, and so does a copy between host and GPU.
+Gradients and the fused optimizer are not tested, because torch has no fake form of them.
 """
 
 from types import SimpleNamespace
@@ -26,26 +26,26 @@ pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer")  # 
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """Pretended tensors, and a torch that takes them for a GPU's."""
+    """Return a mode of fake tensors, and make torch take them for a GPU's."""
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
-    monkeypatch.setattr(torch, "_sample_dirichlet", torch.rand_like)  # has no pretended form
+    monkeypatch.setattr(torch, "_sample_dirichlet", torch.rand_like)  # has no fake form
     return FakeTensorMode(allow_non_fake_inputs=True)
 
 
 class OnDevice(TorchDispatchMode):
-    """Forbids copies between host and GPU, which a captured step must not make."""
+    """A mode that forbids copies between host and GPU, which a captured step must not make."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        places = {t.device.type for t in tree_leaves((args, kwargs, found)) if isinstance(t, torch.Tensor) and t.dim()}
-        assert places <= {"cuda"} or places <= {"cpu"}, f"{func} copies between host and GPU in a step"
-        return found
+        result = func(*args, **(kwargs or {}))
+        tensors = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, torch.Tensor) and t.dim()]
+        assert len({t.device.type for t in tensors}) <= 1, f"{func} copies between host and GPU in a step"
+        return result
 
 
-def build(name: str, gpu: FakeTensorMode, half: bool = False) -> methods.Method:
-    """A method whose parameters and buffers are on the pretended GPU."""
+def build_on_gpu(name: str, gpu: FakeTensorMode, half: bool = False) -> methods.Method:
+    """Build a method whose parameters and buffers are on the fake GPU."""
     method = methods.get_method_class(name)(COUNTS, Net("resnet8", half=half))
     with gpu:
         for module in method.modules():
@@ -58,8 +58,8 @@ def build(name: str, gpu: FakeTensorMode, half: bool = False) -> methods.Method:
     return method
 
 
-def batch(method: methods.Method) -> Batch:
-    """What a step gets."""
+def make_gpu_batch(method: methods.Method) -> Batch:
+    """Make the batch of a step, with the views that a method asks for."""
     views = [torch.empty(16, 3, 8, 8, device=GPU) for _ in method.views]
     y, index = (torch.zeros(16, dtype=torch.long, device=GPU) for _ in range(2))
     return Batch(views, y, index, torch.zeros((), device=GPU))
@@ -68,7 +68,7 @@ def batch(method: methods.Method) -> Batch:
 @pytest.mark.parametrize("half", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_every_stage_of_every_method_stays_on_the_gpu(name, half, gpu):
-    method, split = build(name, gpu, half), make_split()
+    method, split = build_on_gpu(name, gpu, half), make_split()
     with gpu:
         for stage in method.stages():
             method.begin_stage(stage, split)
@@ -79,15 +79,15 @@ def test_every_stage_of_every_method_stays_on_the_gpu(name, half, gpu):
             method.train()
             with OnDevice():
                 for _ in range(2):
-                    terms = method(*(batch(method) for _ in stage.samplers))
+                    terms = method(*(make_gpu_batch(method) for _ in stage.samplers))
                     method.after_step()
             assert all(term.device == GPU and term.shape == () for term in terms.values())
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
-def test_every_method_is_tested_on_the_gpu(name, gpu, monkeypatch):
-    monkeypatch.setattr(torch.Tensor, "item", lambda self: 0.0)  # what is measured on the test images may be read
-    method, split = build(name, gpu), make_split()
+def test_every_method_is_evaluated_on_the_gpu(name, gpu, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "item", lambda self: 0.0)  # measurements on the test images may be read back
+    method, split = build_on_gpu(name, gpu), make_split()
     with gpu:
         if method.test_time_views:
             method.eval().adapt(
@@ -99,35 +99,35 @@ def test_every_method_is_tested_on_the_gpu(name, gpu, monkeypatch):
 
 @pytest.mark.parametrize("name", TRANSFORM_SETS)
 def test_batches_are_made_on_the_gpu(name, gpu, monkeypatch):
-    # what depends on values: the images that an operation changes, the reaches of a blur, a histogram, the widest of some windows
+    # shapes that depend on values: images that an operation changes, blur radii, a histogram, the widest window
     monkeypatch.setattr(torch.Tensor, "nonzero", lambda mask: torch.zeros(len(mask), 1, dtype=torch.long, device=GPU))
     monkeypatch.setattr(torch.Tensor, "unique", lambda radius: SimpleNamespace(tolist=lambda: [0, 1]))
     monkeypatch.setattr(torch.Tensor, "__int__", lambda widest: 3)
     monkeypatch.setattr(torch, "bincount", lambda x, minlength: torch.zeros(minlength, dtype=x.dtype, device=x.device))
-    family, split = TRANSFORM_SETS[name], make_split()
+    transform_set, split = TRANSFORM_SETS[name], make_split()
     with gpu:
-        loader = Loader(split, list(family.transforms.values()), 16, 0, GPU, 32)
+        loader = Loader(split, list(transform_set.transforms.values()), 16, 0, GPU, 32)
         for (chunk,) in loader.epoch(0):
             assert {t.device for t in (*chunk.views, chunk.y, chunk.index)} == {GPU}
 
 
-def wrong_device(x):
+def mix_devices(x):
     return x + torch.ones(3)
 
 
-def copies_in(x):
+def copy_to_gpu(x):
     return x + torch.tensor([1.0, 2.0, 3.0], device=x.device)
 
 
-def copies_out(x):
+def copy_to_host(x):
     return x.cpu()
 
 
-def reads(x):
+def read_value(x):
     return x.sum().item()
 
 
-@pytest.mark.parametrize("fault", [wrong_device, copies_in, copies_out, reads])
-def test_the_check_finds(fault, gpu):
+@pytest.mark.parametrize("fault", [mix_devices, copy_to_gpu, copy_to_host, read_value])
+def test_a_step_with_a_fault_is_refused(fault, gpu):
     with gpu, pytest.raises((RuntimeError, AssertionError)), OnDevice():
         fault(torch.empty(3, device=GPU))

@@ -1,4 +1,4 @@
-"""Evidence made up from random logits, with what figures read of a run."""
+"""Made-up outputs of a run, with all attributes that figures read."""
 
 from types import SimpleNamespace
 
@@ -9,12 +9,12 @@ from longtail.metrics import shot_group
 
 
 def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
-    """What figures read of a run, from random logits that are right more often than not."""
+    """Make up the outputs of a run from random logits that are right more often than not."""
     g, classes = torch.Generator().manual_seed(seed), len(counts)
     tested = torch.tensor([c for c in range(classes) if c not in untested])
     labels = tested[torch.randint(0, len(tested), (images,), generator=g)]
-    plain = torch.randn(experts, images, classes, generator=g)
-    plain += 1.5 * torch.nn.functional.one_hot(labels, classes)
+    logits = torch.randn(experts, images, classes, generator=g)
+    logits += 1.5 * torch.nn.functional.one_hot(labels, classes)
     counts = np.array(counts)
     prior = torch.tensor(counts, dtype=torch.float64).clamp_min(1)
     return SimpleNamespace(
@@ -24,21 +24,15 @@ def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
         groups=[shot_group(int(n)) for n in counts],
         order=np.argsort(-counts, kind="stable"),
         labels=labels,
-        plain=plain,
+        logits=logits,
         features=torch.randn(experts, images, 8, generator=g),
         method=SimpleNamespace(log_prior=(prior / prior.sum()).log().float()),
         recipe=SimpleNamespace(options={"kd_temperature": 2.0}),
-        run=SimpleNamespace(path="RUN"),
-        rows=[
-            {
-                "epoch": float(e),
-                "stage": "train",
-                "lr": 0.1,
-                "loss": 3.0 / e,
-                "bc": 2.0 / e,
-                "logit": 1.0 / e,
-                "test_top1": t,
-            }
-            for e, t in ((1, None), (2, 40.0), (3, 55.5))
-        ],
+        run=SimpleNamespace(path="RUN", metrics=[make_row(e, t) for e, t in ((1, None), (2, 40.0), (3, 55.5))]),
     )
+
+
+def make_row(epoch, top1):
+    """Make a row of metrics.csv."""
+    terms = {"loss": 3.0 / epoch, "bc": 2.0 / epoch, "logit": 1.0 / epoch}
+    return {"epoch": float(epoch), "stage": "train", "lr": 0.1, **terms, "test_top1": top1}

@@ -1,0 +1,115 @@
+"""What a finished run holds: the model, predictions, a table of classes and, last of all, `results.json`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from longtail.augment import TransformSet
+from longtail.data import Split
+from longtail.methods import Method
+from longtail.metrics import class_accuracy, summarize
+from longtail.recipe import Recipe
+from longtail.runs.files import atomic_path
+from longtail.runs.folder import RunFolder
+
+LAST_WEIGHTS = "model.safetensors"  # of the last epoch
+SELECTED_WEIGHTS = "selected.safetensors"  # of the epoch that validation selected
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits (K, N, C) float32 on the CPU: `plain`, and `flip` averaged with those of the mirrored images (flip TTA)."""
+
+    plain: Tensor
+    flip: Tensor
+    labels: Tensor
+
+    def results(self, counts: Sequence[int]) -> dict:
+        """Compute the seven metrics of the ensemble (mean of the logits) and of each expert, without and with flip TTA."""
+
+        def summarize_all(logits: Tensor) -> dict:
+            ensemble = summarize(logits.mean(0), self.labels, counts)
+            return {"ensemble": ensemble, "experts": [summarize(expert, self.labels, counts) for expert in logits]}
+
+        return {"plain": summarize_all(self.plain), "flip": summarize_all(self.flip)}
+
+
+def write_results(
+    run: RunFolder,
+    recipe: Recipe,
+    method: Method,
+    split: Split,
+    rows: list[dict],
+    predictions: Predictions,
+    extras: dict,
+) -> None:
+    """Write the files of a finished run; `results.json`, which marks the run as finished, comes last."""
+    transform_set, results = recipe.transform_set, predictions.results(split.classes.counts)
+    rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
+    run.write_csv("metrics.csv", rows)
+    run.write_tensors(LAST_WEIGHTS, method.inference_state())
+    model = {
+        "method": recipe.method,
+        "net": recipe.net,
+        "precision": recipe.precision,
+        "options": recipe.options,
+        "classes": list(split.classes.names),
+        "train_counts": list(split.classes.counts),
+        "transform": describe_transform(transform_set),
+    }
+    run.write_json("model.json", model)
+    run.write_csv("per_class.csv", build_per_class_rows(predictions, split))
+    write_predictions(run, predictions)
+    head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
+    run.write_json("results.json", head | results | extras)
+
+
+def describe_transform(transform_set: TransformSet) -> dict:
+    """Return how an image becomes network input: shorter side to `resize`, center of `size`, / 255, - mean, / std."""
+    size, evaluation = transform_set.size, transform_set.eval_transform
+    resize = evaluation.resize if evaluation else size
+    head = {"size": [size, size], "resize": resize}
+    return head | {"mean": transform_set.mean, "std": transform_set.std, "views": transform_set.name}
+
+
+def build_per_class_rows(predictions: Predictions, split: Split) -> list[dict]:
+    """Return a row for each class: name, counts, group, and accuracies in percent (None without test images)."""
+    classes, labels = split.classes, predictions.labels
+    logits = {"plain": predictions.plain.mean(0), "flip": predictions.flip.mean(0)}
+    logits |= {f"expert_{k}": expert for k, expert in enumerate(predictions.plain)}
+    accuracy = {name: class_accuracy(z.argmax(-1), labels, len(classes)).tolist() for name, z in logits.items()}
+    tested = torch.bincount(labels, minlength=len(classes)).tolist()
+    return [
+        {
+            "class": c,
+            "name": classes.names[c],
+            "train_images": classes.counts[c],
+            "group": classes.groups[c],
+            "test_images": tested[c],
+            **{name: 100 * values[c] if tested[c] else None for name, values in accuracy.items()},
+        }
+        for c in range(len(classes))
+    ]
+
+
+def write_predictions(run: RunFolder, predictions: Predictions) -> None:
+    """Write `predictions.parquet`: for each test image the class and confidence of the ensemble and of each expert."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # argmax of the logits, as in the metrics: in float32 two softmax values may tie where the logits do not
+    ensemble, experts = predictions.plain.mean(0), predictions.plain
+    table = pa.table(
+        {
+            "index": pa.array(range(len(predictions.labels)), pa.int32()),
+            "label": pa.array(predictions.labels.tolist(), pa.int32()),
+            "predicted": pa.array(ensemble.argmax(-1).tolist(), pa.int32()),
+            "confidence": pa.array(ensemble.softmax(-1).amax(-1).tolist(), pa.float32()),
+            "experts_predicted": pa.array(experts.argmax(-1).T.tolist(), pa.list_(pa.int32())),
+            "experts_confidence": pa.array(experts.softmax(-1).amax(-1).T.tolist(), pa.list_(pa.float32())),
+        }
+    )
+    with atomic_path(run.path / "predictions.parquet") as temporary:
+        pq.write_table(table, temporary)

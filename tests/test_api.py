@@ -1,0 +1,80 @@
+"""Library manners: importing, training and loading change nothing in the caller's process."""
+
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+
+import longtail
+from longtail import LongtailError
+
+SHORT = {"epochs": 1, "eval_every": 0, "device": "cpu"}
+
+
+def process_state() -> tuple:
+    """Everything of the process that torch keeps in globals and a run needs in another way."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    flags = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, torch.is_grad_enabled(), torch.get_num_threads()
+    return flags, torch.get_rng_state().tolist(), list(warnings.filters), torch.get_default_dtype()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("api") / "run"
+    longtail.train("digits-lt", "ce", out=out, threads=1, **SHORT)
+    return out
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_train_load_and_predict_leave_the_process_as_it_was(tf32, tmp_path):
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.manual_seed(7)
+    before = process_state()
+    model = longtail.train("digits-lt", "mixup", out=tmp_path / "run", threads=1, **SHORT)
+    assert process_state() == before
+    model = longtail.load(tmp_path / "run", threads=1)
+    model.predict(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+    assert process_state() == before
+
+
+def test_a_failed_training_leaves_the_process_as_it_was(tmp_path):
+    before = process_state()
+    with pytest.raises(LongtailError, match="not finite"):
+        longtail.train("digits-lt", "ce", out=tmp_path / "run", lr=1e30, threads=1, **SHORT)
+    assert process_state() == before
+
+
+def loaded(code: str, *modules: str) -> list[str]:
+    """Which of the modules a piece of code loads in a fresh process."""
+    show = f"; import sys; print([m for m in {modules!r} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code + show], capture_output=True, text=True, check=True)
+    return eval(found.stdout.splitlines()[-1])
+
+
+HEAVY = ("torch", "timm", "torchvision", "sklearn", "pyarrow", "matplotlib", "pandas", "jinja2", "rich", "cyclopts", "PIL")
+
+
+def test_import_longtail_loads_nothing_and_its_losses_torch_alone():
+    assert loaded("import longtail; longtail.__version__", *HEAVY) == []
+    assert loaded("import longtail.losses", *HEAVY) == ["torch"]
+    assert loaded("import longtail; longtail.losses.info_nce", *HEAVY) == ["torch"]
+
+
+def test_training_from_python_loads_no_command_line(run):
+    code = f"import longtail; longtail.load({str(run)!r})"
+    assert loaded(code, "rich", "cyclopts", "longtail.commands") == []
+
+
+def test_every_public_name_is_there():
+    for name in longtail.__all__:
+        assert getattr(longtail, name) is not None
+    for package in (longtail.data, longtail.metrics, longtail.methods, longtail.losses, longtail.nets, longtail.augment):
+        for name in package.__all__:
+            assert getattr(package, name) is not None, f"{package.__name__}.{name}"
+
+
+def test_verbose_prints_a_line_an_epoch(tmp_path, capsys):
+    longtail.train("digits-lt", "ce", out=tmp_path / "run", verbose=True, **SHORT)
+    assert "epoch 1: loss" in capsys.readouterr().out
