@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from longtail.commands.flags import COMPLETION, Device, Threads, parse_integer
@@ -71,7 +71,6 @@ def train(
     report = build_report(console)
     if seeds == 1:
         run = launch(resolved, path, report, **where)
-        assert run is not None  # only a run with `should_stop` ends early
         api.write_run_report(run.path, report.note)
         show_run(console, run)
     else:
@@ -118,38 +117,41 @@ def add_method_flags(command: Callable, tokens: list[str]) -> Callable:
 def make_flag(name: str, kind: Any, text: str, group: str) -> inspect.Parameter:
     """Make the parameter of a flag that is None where the user leaves the flag out."""
     converter = parse_integer if kind is int else None
-    annotation = Annotated[kind | None, Parameter(help=text, group=group, converter=converter)]
+    annotation = Annotated[kind | None, Parameter(help=text, group=group or None, converter=converter)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def find_choices(tokens: list[str]) -> tuple[str | None, str, str | None]:
     """Return the data set, method and recipe that the tokens after `train` name, wherever flags stand.
 
-    The parser needs the flags of a method before it can read a line, and only the line names the method. This scan needs
-    less: which flags take no value. Every other flag takes the next token.
+    This is the first of two parses: the flags of a method are known only once the method is. So all flags that any
+    built-in method has are declared here, with values as plain text.
     """
-    switches = list_switches()
-    words: list[str] = []
-    recipe, waiting = None, ""  # `waiting` is a flag whose value comes next
-    for token in tokens:
-        flag, equals, value = token.partition("=")
-        if token.startswith("--"):
-            waiting = "" if equals or flag.replace("_", "-") in switches else flag
-            recipe = value if equals and flag == "--recipe" else recipe
-        elif waiting:
-            recipe = token if waiting == "--recipe" else recipe
-            waiting = ""
-        elif token not in switches:
-            words.append(token)
-    data, method, *_ = [*words, None, None]
-    return data, method or "ecl", recipe
-
-
-def list_switches() -> set[str]:
-    """Return all flags that take no value, of `train` and of every built-in method."""
     kinds = {name: kind for name, (kind, *_) in describe_fields().items()}
     kinds |= {option.name: option.type for method in METHODS for option in get_options(method).values()}
-    names = [name.replace("_", "-") for name, kind in kinds.items() if kind is bool]
-    return {"-h", "--", "--help", "--version", "--resume", "--empty-milestones"} | {
-        f"--{no}{name}" for name in names for no in ("", "no-")
+    kinds |= {
+        name: parameter.annotation.__origin__
+        for name, parameter in inspect.signature(train).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+    flags = [
+        make_flag(name, bool if kind is bool else str, "", "") for name, kind in kinds.items() if name not in NOT_FLAGS
+    ]
+    # unknown flags, of methods that are not built in, and --help count as words
+    annotation = Annotated[str, Parameter(allow_leading_hyphen=True)]
+    words = inspect.Parameter("words", inspect.Parameter.VAR_POSITIONAL, annotation=annotation)
+
+    def accept(*words: str, **values: Any) -> None: ...
+
+    described: Any = accept
+    described.__signature__ = inspect.Signature([words, *flags])
+    described.__annotations__ = {parameter.name: parameter.annotation for parameter in [words, *flags]}
+    probe = App(help_flags=[], version_flags=[], exit_on_error=False, print_error=False)
+    probe.default(described)
+    try:
+        _, bound, *_ = probe.parse_known_args(tokens)
+    except CycloptsError:  # the second parse raises the same error, and explains it
+        return None, "ecl", None
+    data, *others = [word for word in bound.args if not word.startswith("-")] or [None]
+    known = [word for word in others if word in METHODS or ":" in word]  # others may be values of unknown flags
+    return data, (known or others or ["ecl"])[0], bound.kwargs.get("recipe")

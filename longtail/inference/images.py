@@ -129,7 +129,7 @@ def to_arrays(images: Any, eval_transform: EvalTransform) -> list[np.ndarray]:
         return [eval_transform.read(str(images), str(images))]
     if isinstance(images, Image.Image):
         try:
-            return [transform.transform(to_upright_rgb(images))]
+            return [eval_transform.transform(to_upright_rgb(images))]
         except (OSError, ValueError) as error:
             raise LongtailError(f"a {type(images).__name__} of {images.size} cannot be decoded: {error}") from error
     shape = tuple(getattr(images, "shape", ()))
@@ -144,4 +144,4 @@ def to_arrays(images: Any, eval_transform: EvalTransform) -> list[np.ndarray]:
             f"{type(images).__name__} {getattr(images, 'dtype', '')} {shape or ''} is no image: a path, a PIL image, a uint8 "
             "array (H, W, 3) or (N, H, W, 3), a uint8 tensor (3, H, W) or (N, 3, H, W), or a list of these"
         )
-    return [transform.transform(Image.fromarray(np.ascontiguousarray(array))) for array in arrays]
+    return [eval_transform.transform(Image.fromarray(np.ascontiguousarray(array))) for array in arrays]

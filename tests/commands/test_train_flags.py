@@ -75,7 +75,7 @@ def test_flags_of_a_method_may_stand_before_its_name(before, between, after):
         ("--empty-milestones digits-lt ce", ("digits-lt", "ce", None)),
         ("digits-lt --unknown 3 my_module:Mine", ("digits-lt", "my_module:Mine", None)),
         ("digits-lt my_module:Mine --switch --lr 3", ("digits-lt", "my_module:Mine", None)),
-        ("digits-lt --out", ("digits-lt", "ecl", None)),
+        ("digits-lt --out", (None, "ecl", None)),  # the second parse says what is missing
     ],
 )
 def test_data_method_and_recipe_are_found_before_the_flags_are_known(line, choices):
