@@ -28,7 +28,7 @@ def losses(step: Step, data: list) -> list[float]:
     totals = []
     for batch in data:
         step([batch], 0.0)
-        totals.append(sum(step.read()[0].values()))
+        totals.append(sum(step.pop_sums()[0].values()))
     return totals
 
 

@@ -9,6 +9,7 @@ from benchmarks.harness import compare, save
 from benchmarks.peer import PeerECL, PeerStep
 from longtail.augment import Compose, get_transform_set
 from longtail.data import Batch, exponential_counts
+from longtail.machine import has_bf16
 from longtail.methods.ecl import ECL
 from longtail.recipes import recipe_for
 from longtail.step import Step
@@ -60,7 +61,7 @@ def check_equal(steps: int) -> float:
     worst = 0.0
     for batch in batches(steps):
         mine([batch], 0.0)
-        sums, _ = mine.read()
+        sums, _ = mine.pop_sums()
         views = mine.prepare(batch).views
         loss = peer(views[0], views[1], batch.y)
         worst = max(worst, abs(sum(sums.values()) - loss) / loss)
@@ -78,12 +79,8 @@ def main(argv: list[str]) -> None:
     full, half, peer = ours("fp32"), ours("bf16"), peer_step()
     batch = batches(1)[0]
     views = full.prepare(batch).views
-    record = compare(
-        {
-            "peer": lambda: peer(views[0], views[1], batch.y),
-            "ours fp32": lambda: full([batch], 0.0),
-            "ours bf16": lambda: half([batch], 0.0),
-        },
-        args.rounds,
-    )
+    calls = {"peer": lambda: peer(views[0], views[1], batch.y), "ours fp32": lambda: full([batch], 0.0)}
+    if has_bf16(torch.device("cpu")):  # emulated bf16 says nothing about ours
+        calls["ours bf16"] = lambda: half([batch], 0.0)
+    record = compare(calls, args.rounds)
     save("step", record | {"loss_difference": worst})

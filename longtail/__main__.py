@@ -1,4 +1,4 @@
-"""`python -m longtail`, and what the installed command calls."""
+"""Entry point of `python -m longtail` and of the installed command `longtail`."""
 
 import sys
 

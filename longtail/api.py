@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from longtail.inference.images import to_image_tensor
 from longtail.inference.predict import Prediction, build_predictions
 from longtail.inference.prior import move_to_prior, parse_target_prior
 from longtail.launch import train as launch
+from longtail.machine import default_threads
 from longtail.methods import Method, name_method
 from longtail.ranks import get_rank
 from longtail.recipe import Recipe
@@ -95,7 +97,8 @@ class Model:
     """A trained model: its classes, their training counts, its results, and logits and predictions for images."""
 
     def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS):
-        self.run, self.world, self.weights, self.recipe = run, world, weights, run.recipe
+        self.run, self.weights, self.recipe = run, weights, run.recipe
+        self.world = replace(world, threads=world.threads or default_threads(self.recipe.transform_set.size))
         self.method = run.load_method(weights).to(world.device)
         with run.folder.report_damage("model.json"):
             self.classes, self.train_counts = run.model["classes"], run.model["train_counts"]
@@ -130,7 +133,7 @@ class Model:
             return compute_logits(self.method, images, self.transform_set)
 
     def evaluate(self, split: Split) -> Predictions:
-        """Compute predictions for the test images of a split, without and with flip TTA."""
+        """Compute the logits of the test images of a split, without and with flip TTA."""
         with self.world.session(tf32=self.recipe.precision == "tf32"):
             return predict_subset(self.method, split.test, self.transform_set)
 

@@ -1,17 +1,19 @@
 """Save and restore the checkpoint of a run: everything that training needs to go on to the same weights."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 
 from longtail.errors import LongtailError
-from longtail.nets.pretrained import READ_FAILURES, find_damaged_member
+from longtail.nets.pretrained import READ_FAILURES, check_readable, find_damaged_member
 from longtail.recipe import Recipe
-from longtail.runs.files import write_bytes
+from longtail.runs.checks import check_rows
+from longtail.runs.files import report_damage, write_bytes
 from longtail.runs.folder import RunFolder
+from longtail.stages import StagePlan
 
 NAME = "checkpoint.pt"
 KEYS = {"stage", "epoch", "rows", "method", "optimiser", "recipe"}  # names in the file, as since version 0.1
@@ -32,6 +34,7 @@ def load_checkpoint(run: RunFolder) -> dict | None:
     if not run.has(NAME):
         return None
     path = run.path / NAME
+    check_readable(path)
     refused = LongtailError(f"{path} is not a checkpoint of longtail and was not loaded; move it away to begin anew")
     try:
         damaged = find_damaged_member(path)  # torch.load does not compare the archive's checksums
@@ -42,17 +45,49 @@ def load_checkpoint(run: RunFolder) -> dict | None:
         raise LongtailError(f"{path} is damaged (in {damaged}) and was not loaded; move it away to begin anew")
     if not isinstance(state, dict) or state.keys() != KEYS:
         raise refused
-    with run.report_damage("recipe.json"):  # either may be older than a field of the recipe
-        is_same = Recipe(**state["recipe"]) == run.read_recipe()
+    with report_damage(path):  # either may be older than a field of the recipe
+        try:
+            recipe = Recipe(**state["recipe"])
+        except LongtailError as error:
+            raise LongtailError(f"{path} holds a wrong recipe ({error}); move it away to begin anew") from error
+        if has_nan(state["method"]) or has_nan(state["optimiser"]):
+            raise LongtailError(f"{path} holds numbers that are not a number (nan); move it away to begin anew")
+    is_same = recipe == run.read_recipe()
     if not is_same:
         raise LongtailError(f"{path} belongs to a run of another recipe and was not loaded; move it away to begin anew")
     return state
 
 
-def lock_and_load(run: RunFolder, stack: ExitStack) -> dict | None:
-    """Lock a run until the stack closes, and return its checkpoint if there is one."""
+def has_nan(state: object) -> bool:
+    """Return whether any tensor or number in nested dictionaries and lists is not a number."""
+    if isinstance(state, Mapping):
+        return any(map(has_nan, state.values()))
+    if isinstance(state, list | tuple):
+        return any(map(has_nan, state))
+    return bool(state.isnan().any()) if isinstance(state, Tensor) else state != state
+
+
+def lock_and_load(run: RunFolder, plans: Sequence[StagePlan], stack: ExitStack) -> dict | None:
+    """Lock a run until the stack closes, and return its checkpoint if there is one; see `load_checkpoint` for errors."""
     stack.enter_context(run.locked())
-    return load_checkpoint(run)
+    if (state := load_checkpoint(run)) is not None:
+        check_place(run, plans, state)
+    return state
+
+
+def check_place(run: RunFolder, plans: Sequence[StagePlan], state: dict) -> None:
+    """Raise LongtailError unless stage, epoch and rows of a checkpoint are a place in the stages of the run."""
+    stage, epoch, rows, path = state["stage"], state["epoch"], state["rows"], run.path / NAME
+    planned = plans[stage].epochs if type(stage) is int and 0 <= stage < len(plans) else 0
+    if type(epoch) is not int or not 1 <= epoch <= planned:
+        raise LongtailError(
+            f"{path} is of stage {stage!r}, epoch {epoch!r}, which this run has not, and was not loaded; move it away to "
+            "begin anew"
+        )
+    with report_damage(path):
+        check_rows(rows)
+        if len(rows) != plans[stage].first_epoch + epoch:
+            raise ValueError(f"{len(rows)} rows of metrics after {plans[stage].first_epoch + epoch} epochs")
 
 
 def check_weights(run: RunFolder, parameters: Mapping[str, Tensor], epoch: int) -> None:

@@ -4,7 +4,6 @@ On one process every method of `World` returns its input unchanged, so the train
 """
 
 import atexit
-import ctypes
 import os
 import platform
 import resource
@@ -27,8 +26,6 @@ from longtail.nets import all_gather, convert_sync_batch_norm, shared_batch
 from longtail.ranks import get_rank, get_restart_id, get_world_size
 
 T = TypeVar("T")
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class World:
             torch.set_num_threads(threads)
 
     def wrap(self, method: nn.Module) -> nn.Module:
-        """Return the method as a step calls it; its gradients become the mean over processes."""
+        """Return the method in DistributedDataParallel, with its batch norm synchronized in place; on one process, the method."""
         if self.size == 1:
             return method
         convert_sync_batch_norm(method, self.device)
@@ -75,7 +72,7 @@ class World:
 
     @contextmanager
     def micro_batch(self, wrapped: nn.Module, is_last: bool) -> Iterator[None]:
-        """Synchronize gradients only on the last micro-batch of a step."""
+        """Synchronize gradients only on the last micro-batch of a step, and let encoders compute this rank's rows only."""
         synchronized: AbstractContextManager[None] = nullcontext()
         if isinstance(wrapped, DistributedDataParallel) and not is_last:
             synchronized = wrapped.no_sync()
@@ -141,7 +138,7 @@ class World:
             ) from error
 
     def chunk_size(self, side: int) -> int:
-        """Return how many images of a side are augmented in one call: a CPU's cache full, or 1 GiB of a GPU."""
+        """Return the images augmented in one call: 1024 on a CPU, about 1 GiB of uint8 on a GPU but at most 32,768."""
         return 1024 if self.device.type == "cpu" else max(min(2**30 // (3 * side**2), 32_768), 1)
 
     def peak_memory(self) -> int:
@@ -177,19 +174,6 @@ def catch_error(make: Callable[[], T]) -> T | LongtailError:
         return make()
     except LongtailError as error:
         return error
-
-
-def keep_freed_memory() -> None:
-    """Make glibc keep freed memory for the next tensor; commands call this, the library never does.
-
-    Fresh pages cost a fault each, and a training step frees and allocates the same sizes again: 1.1x measured.
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def init_world(device: str | torch.device = "auto", threads: int | None = None) -> World:

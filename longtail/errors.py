@@ -6,6 +6,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+# codes that move the cursor, color, hide or reverse text on a terminal: C0, DEL, C1, line separators, bidi overrides
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))} | {
+    code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
 
 class LongtailError(ValueError):
     """Bad input; the command line prints the message on one line and exits with 2."""
@@ -21,6 +26,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> LongtailError:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return LongtailError(f"unknown {kind} '{name}'{hint} Known: {', '.join(known)}")
+
+
+def escape_controls(text: object) -> str:
+    """Return a text, such as the name of a file or class, on one line that no terminal takes as commands."""
+    return str(text).translate(CONTROLS | {ord("\n"): "\\n", ord("\t"): "\\t"})
 
 
 def expand_path(path: str | os.PathLike) -> Path:
@@ -54,5 +64,8 @@ def check_parent_folder(path: Path) -> None:
 
 def announce_stop(why: str, code: int) -> int:
     """Print one line saying that a command ends before its time, and return its exit code."""
-    print(f"longtail: {why}; finished epochs are kept, the same command with --resume goes on", file=sys.stderr)
+    print(
+        f"longtail: {escape_controls(why)}; finished epochs are kept, the same command with --resume goes on",
+        file=sys.stderr,
+    )
     return code

@@ -40,7 +40,7 @@ def iterate_images(images: Tensor | ImageSource, transform_set: TransformSet, n:
 
 
 def iterate_batches(images: ImageSource, transform_set: TransformSet, device: torch.device) -> Iterator[Batch]:
-    """Yield all images once, in order and without augmentation, for `post_hoc` and `begin_epoch` of a method."""
+    """Yield all images once as normalized batches, in order and without augmentation."""
     normalize, start = transform_set.build_normalize(device), 0
     for pixels in iterate_images(images, transform_set, choose_batch_size(transform_set, device)):
         rows = torch.arange(start, start := start + len(pixels))

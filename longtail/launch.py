@@ -1,5 +1,6 @@
-"""Launch a run: everything between a recipe and the first step of its trainer."""
+"""Launch a run: build a trainer from a recipe, and train."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World, init_world
 from longtail.errors import expand_path
+from longtail.machine import check_precision, default_threads
 from longtail.methods import describe_package
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
@@ -53,6 +55,11 @@ def build_trainer(
 
     `should_stop` is asked every few steps; once it returns True, `Trainer.fit` raises Stopped, to be resumed later.
     """
+    check_precision(recipe.precision, world.device)
+    if world.threads is None:
+        torch.set_num_threads(default_threads(recipe.transform_set.size))  # the session restores the caller's
+    if resume:
+        restore_threads(out, report, world)
     split = world.main_first(lambda: recipe.load_split(root, workers))
     recipe = recipe.fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
@@ -68,3 +75,28 @@ def build_trainer(
         return run
 
     return Trainer(recipe, method, split, plans, loader, world.on_main(claim), report, world, should_stop)
+
+
+def restore_threads(out: str | Path, report: ProgressReport, world: World) -> None:
+    """Set the CPU threads that an unfinished run was begun with, unless the user asks for a number of threads.
+
+    The number decides in which order sums are added, and so their last bits. A note names what differs all the same:
+    threads, processes, the kind of device, and torch.
+    """
+    run = RunFolder(out)
+
+    def read() -> dict:
+        is_begun = run.has("environment.json") and not run.is_finished()
+        return run.read_json("environment.json") if is_begun else {}
+
+    there = world.on_main(read)
+    threads = there.get("threads")
+    if world.threads is None and type(threads) is int and 1 <= threads <= (os.cpu_count() or 1):
+        torch.set_num_threads(threads)  # the session restores the caller's
+    here = world.describe()
+    keys = ["device_name", "processes", "torch"] + ["threads"] * (world.device.type == "cpu")
+    if changed := [f"{key} {there[key]}, now {here[key]}" for key in keys if there.get(key, here[key]) != here[key]]:
+        report.note(
+            f"{run.path} was begun with {'; '.join(changed)}: the last bits of its weights will not be those of a run "
+            "that was never interrupted"
+        )

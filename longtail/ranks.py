@@ -14,7 +14,7 @@ def get_world_size() -> int:
 
 
 def get_restart_id() -> str:
-    """Return which of torchrun's starts this is: after a restart its store still holds the addresses of dead processes.
+    """Return the restart count of torchrun: after a restart its store still holds the addresses of dead processes.
 
     Machines count their own restarts only, so for several machines the id stays the same; docs/many-machines.md says
     what to do then.

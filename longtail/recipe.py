@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what a run computes, flat, checked and saved with the run.
+"""A recipe: all settings that determine the result of a run, flat, checked and saved with the run.
 
 This module loads no torch, so that help, completion and errors of typing are fast: methods that need it import it.
 """
@@ -25,7 +25,7 @@ SHARE = Range(0, 1, open_high=True)
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run. Epochs and batches are the whole run's and the whole step's; every stage follows the schedule from its start.
+    """One run. `epochs` counts all stages, `batch_size` all processes and micro-batches; every stage restarts the schedule.
 
     A field is annotated with its type, one line of help and, for numbers, its range. Raises LongtailError for values of
     a wrong type or out of range, and for unknown names.
@@ -56,7 +56,7 @@ class Recipe:
     milestones: Annotated[tuple[float, ...], "steps: a tenth from these shares of the epochs on"] = (0.8, 0.9)
     warmup: Annotated[float, "share of the epochs in which the learning rate rises from 0", SHARE] = 0.0
     weights: Annotated[
-        str | None, "what every encoder begins with: a file of weights, or timm for timm's own; none: random"
+        str | None, "initial weights of every encoder: a file, or timm for its pretrained weights; none: random"
     ] = None
     val: Annotated[str | None, "list, table or folder of validation images, where DATA has none"] = None
     test: Annotated[str | None, "list, table or folder of test images, where DATA has none"] = None
@@ -112,7 +112,7 @@ class Recipe:
 
     @property
     def transform_set(self) -> "TransformSet":
-        """Return the transform set, with the mean and deviation that pretrained weights were trained with."""
+        """Return the transform set; with pretrained weights for a timm network, with the mean and deviation of its config."""
         from longtail.augment import get_transform_set
         from longtail.nets import get_input_config
 
@@ -120,7 +120,7 @@ class Recipe:
         return replace(found, mean=config["mean"], std=config["std"]) if self.weights and config else found
 
     def load_split(self, root: str | None = None, workers: int | None = None) -> "Split":
-        """Load the data set, in files decoded by so many processes where it does not fit in memory.
+        """Load the data set, in files decoded by `workers` processes where it stays in files.
 
         Raises LongtailError for whatever is wrong with the data.
         """
@@ -147,7 +147,7 @@ class Recipe:
         return self.change(batch_size=most)
 
     def build_method(self, counts: Sequence[int]) -> "Method":
-        """Build the method, initialized from torch's generator, for classes with so many training images."""
+        """Build the method, initialized from torch's generator, for classes with `counts` training images."""
         from longtail.augment import get_transform_set
         from longtail.nets import Net
 
@@ -182,5 +182,5 @@ def check_names(method: str, values: dict[str, Any]) -> None:
 
 
 def largest_batch_size(images: int) -> int:
-    """Return the largest power of two, which processes divide equally, within a quarter of so many images; at least 2."""
+    """Return the largest power of two, which processes divide equally, within a quarter of `images`; at least 2."""
     return 2 ** (max(images // 4, 2).bit_length() - 1)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from longtail.data import count_workers
-from longtail.distributed import init_world, keep_freed_memory
+from longtail.distributed import init_world
 from longtail.errors import LongtailError, expand_path
 from longtail.launch import train
+from longtail.machine import keep_freed_memory
 from longtail.ranks import get_world_size
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
@@ -146,7 +147,7 @@ def relay_messages(messages: Any, report: ProgressReport) -> None:
 def _train_share(
     recipes: list[Recipe], folder: Path, messages: Any, root: str | None, resume: bool, device: str, threads: int
 ) -> None:
-    """Train recipes one after another in a process of their own."""
+    """Train recipes one after another in one child process."""
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
     report = RemoteReport(messages)

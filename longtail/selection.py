@@ -44,7 +44,7 @@ def subsets_due(recipe: Recipe, split: Split, epoch: int, epochs: int) -> list[s
 
 
 def find_best_epoch(rows: list[dict], metric: str) -> dict:
-    """Return the row of the first epoch that no other surpasses on validation; for ece the smallest value is best."""
+    """Return the row of the first epoch with the best validation metric; for ece the smallest is best."""
     sign = -1 if metric == "ece" else 1
     return max(rows, key=lambda row: sign * row[f"val_{metric}"])
 

@@ -40,7 +40,7 @@ def plan_stages(stages: list[Stage], epochs: int) -> list[StagePlan]:
 
 
 def build_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
-    """Return the loader of the views that a method asks for; raises LongtailError if it cannot provide them."""
+    """Build the loader that makes the views of a method; raises LongtailError if they cannot be made."""
     shares, transform_set = world.size * recipe.accumulate, recipe.transform_set
     if recipe.batch_size % shares:
         wish = f"ask for a multiple of {shares}, such as {recipe.batch_size // shares * shares}"
@@ -89,7 +89,7 @@ def describe_run(recipe: Recipe, split: Split, world: World, epochs: int, steps:
 
 
 def describe_streaming(split: Split) -> str:
-    """Return what a description adds for images that are not in memory; "" for those that are."""
+    """Return the suffix of a run's description for images that are streamed from files; "" for those in memory."""
     if not isinstance(split.train, LazyImages):
         return ""
     workers = count_workers(split.train.workers)

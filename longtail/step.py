@@ -55,13 +55,13 @@ class Step:
     def run(self, batches: Sequence[Batch]) -> None:
         """Compute the step on the device, without reading any value back."""
         self.optimizer.zero_grad(set_to_none=True)
-        found = [self.backward(batches, number) for number in range(self.micro_batches)]
+        found = [self.accumulate_gradient(batches, number) for number in range(self.micro_batches)]
         self.optimizer.step()
         self.method.after_step()
         self.record({name: sum_tensors(terms[name] for terms in found) / len(found) for name in found[0]})
 
-    def backward(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
-        """Compute the terms of one micro-batch and add their gradient; the last one synchronizes the processes."""
+    def accumulate_gradient(self, batches: Sequence[Batch], number: int) -> dict[str, Tensor]:
+        """Run forward and backward on one micro-batch; returns its detached loss terms."""
         n = self.micro_batches
         rows = [slice(len(b.y) * number // n, len(b.y) * (number + 1) // n) for b in batches]
         with self.world.micro_batch(self.forward, number == n - 1):
@@ -85,13 +85,13 @@ class Step:
         self.count += 1
 
     def not_finite(self) -> tuple[str, int] | None:
-        """Return the first term that was not finite in any process since the last `read`, and its step from 1, or None."""
+        """Return the first term that was not finite in any process since the last `pop_sums`, and its step from 1, or None."""
         bad = self.world.all_gather(self.bad.unsqueeze(0)).tolist()
         found = [(at, name) for own in bad for name, at in zip(self.names, own, strict=True) if at >= 0]
         return (min(found)[1], min(found)[0] + 1) if found else None
 
-    def read(self) -> tuple[dict[str, float], int]:
-        """Return the sums of the terms, equal in every process, and the number of steps since the last `read`."""
+    def pop_sums(self) -> tuple[dict[str, float], int]:
+        """Return and reset the summed loss terms, equal in every process, and the number of steps; waits for the device."""
         sums, steps = dict(zip(self.names, self.sums.tolist(), strict=True)), int(self.count)
         self.sums.zero_()
         self.count.zero_()

@@ -1,4 +1,4 @@
-"""The contract of a method as one check that anybody's method can run: `check_method(MyMethod)`.
+"""The contract of a method as one check for any method, built in or not: `check_method(MyMethod)`.
 
 The first broken clause raises `ContractError`. The package runs the same check over every method it has.
 """
@@ -64,14 +64,14 @@ def make_batches(method: Method, stage: Stage, seed: int = 0) -> list[Batch]:
 
 
 def make_split(counts: Sequence[int] = COUNTS) -> Split:
-    """Make a split with so many random uint8 images of 8 x 8 in each class."""
+    """Make a split with `counts[c]` random uint8 images of 8 x 8 in class c."""
     y = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     subset = TensorImages(torch.randint(0, 256, (len(y), 3, SIDE, SIDE), dtype=torch.uint8), y)
     return Split("made up", ClassTable(tuple("abcd"[: len(counts)]), tuple(counts)), subset, subset)
 
 
 def enter_stage(method: Method, stage: Stage) -> list[nn.Parameter]:
-    """Begin a stage as the trainer does; returns what it trains, [] after a post-hoc stage."""
+    """Begin a stage as the trainer does; returns the trained parameters, [] after a post-hoc stage."""
     method.begin_stage(stage, make_split(method.counts))
     batches = (make_batch(method, seed) for seed in range(3))
     with torch.no_grad():
@@ -83,7 +83,7 @@ def enter_stage(method: Method, stage: Stage) -> list[nn.Parameter]:
 
 
 def train_steps(method: Method, n: int) -> list[float]:
-    """Train n steps of SGD in each stage and return their total losses; what is drawn depends on the place alone."""
+    """Train n steps of SGD in each stage and return their total losses; random numbers are seeded by stage and step."""
     losses = []
     for number, stage in enumerate(method.stages()):
         torch.manual_seed(number)
@@ -193,7 +193,7 @@ def check_state(name: str, options: dict) -> None:
 
 
 class StaticOnly(TorchDispatchMode):
-    """Forbids what a captured step cannot do: reading a value back, and shapes that depend on values."""
+    """Forbids operations that a CUDA graph cannot capture: reading a value back, and shapes that depend on values."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__

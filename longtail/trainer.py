@@ -26,7 +26,7 @@ from longtail.tracking import ProgressReport, Stopped, Tracker
 
 @dataclass
 class Trainer:
-    """One run: stages, epochs, steps. Random numbers are seeded by place, so that a resumed run repeats none."""
+    """One run: stages, epochs, steps. Seeds derive from (seed, stage, epoch), so that a resumed run draws the same numbers."""
 
     recipe: Recipe
     method: Method
@@ -46,11 +46,11 @@ class Trainer:
 
     def fit(self) -> None:
         """Train every stage from the checkpoint on, then test and write the results; raises Stopped if asked to stop."""
-        if self.world.on_main(lambda: self.run.has("results.json")):
+        if self.world.on_main(lambda: self.run.is_finished()):
             self.report.note(f"{self.run.path} is trained to the end already; nothing is left to do")
             return
         with ExitStack() as stack:
-            checkpoint = self.world.on_main(lambda: lock_and_load(self.run, stack))
+            checkpoint = self.world.on_main(lambda: lock_and_load(self.run, self.plans, stack))
             title = describe_run(self.recipe, self.split, self.world, self.epochs, self.loader.steps)
             self.report.begin(self.recipe.seed, title, self.epochs, self.epochs * self.loader.steps)
             for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
@@ -70,7 +70,7 @@ class Trainer:
         self.method.begin_stage(plan.stage, self.split)
         if not plan.epochs:
             with torch.no_grad():
-                self.method.eval().post_hoc(plan.stage, self.training_batches())
+                self.method.eval().post_hoc(plan.stage, self.iterate_unaugmented())
             return
         step = self.build_step(plan)
         first = self.restore(step, plan, checkpoint) if checkpoint else 0
@@ -81,7 +81,7 @@ class Trainer:
             self.end_epoch(step, plan, epoch, terms, time.perf_counter() - began)
 
     def build_step(self, plan: StagePlan) -> Step:
-        """Return the step of a stage, with what the stage trains and its own rates."""
+        """Build the step over the parameters of a stage, with its learning rate and weight decay."""
         stage, parameters = plan.stage, self.method.enter(plan.stage)
         lr = (self.recipe.lr if stage.lr is None else stage.lr) * stage.lr_scale
         weight_decay = self.recipe.weight_decay if stage.weight_decay is None else stage.weight_decay
@@ -91,14 +91,14 @@ class Trainer:
         kind = GraphStep if self.world.device.type == "cuda" and self.world.size == 1 else Step
         return kind(self.method, groups, recipe, self.recipe.transform_set, self.world)
 
-    def training_batches(self) -> Iterator[Batch]:
-        """Return an iterator over all training images once, without augmentation; nothing is read before it is used."""
+    def iterate_unaugmented(self) -> Iterator[Batch]:
+        """Return an iterator over the training images once, in order and without augmentation; images are read lazily."""
         return iterate_batches(self.split.train, self.recipe.transform_set, self.world.device)
 
     def train_epoch(self, step: Step, plan: StagePlan, epoch: int) -> dict[str, float]:
-        """Train on every training image once; returns the mean of each loss term and of their sum."""
+        """Train one epoch of a stage; returns the mean over its steps of each loss term, and of their sum as "loss"."""
         with torch.no_grad():
-            self.method.eval().begin_epoch(self.training_batches())
+            self.method.eval().begin_epoch(self.iterate_unaugmented())
         self.method.set_train_mode(plan.stage)
         totals: dict[str, float] = {}
         number, done, all_steps = plan.first_epoch + epoch + 1, 0, plan.epochs * self.loader.steps
@@ -120,7 +120,7 @@ class Trainer:
         if bad := step.not_finite():
             where = f"the loss term '{bad[0]}' is not finite at step {done + bad[1]} of epoch {epoch}"
             raise divergence_error(self.run, where, epoch)
-        return step.read()
+        return step.pop_sums()
 
     def end_epoch(self, step: Step, plan: StagePlan, epoch: int, terms: dict[str, float], seconds: float) -> None:
         """Test the model if it is due, add a row to `metrics.csv`, and save the checkpoint."""
@@ -157,7 +157,7 @@ class Trainer:
         return checkpoint["epoch"]
 
     def finish(self) -> None:
-        """Test the model of the last epoch, and of the selected one, and write the files of a finished run."""
+        """Test the selected epoch, let the method adapt, test the last epoch, and write the files of a finished run."""
         transform_set, extras = self.recipe.transform_set, {}
         if self.split.val is not None and not self.plans[-1].epochs:  # a post-hoc stage made the model
             self.rows[-1] |= evaluate_subset(self.method, self.split, self.recipe, "val", self.world)

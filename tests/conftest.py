@@ -13,6 +13,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tests compare with what one CPU gives, bit for bit; those of a GPU run by themselves, by `pytest -m gpu`."""
+    os.environ["LONGTAIL_EMULATE_BF16"] = "1"  # a processor without bf16 instructions is slow, but must be right too
     if config.getoption("markexpr") != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 

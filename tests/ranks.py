@@ -70,7 +70,7 @@ def steps(method: Method, stage: Stage, own: list, recipe: Recipe, world: World)
         seeds = [int(10 * progress) + 100 * place for place in range(len(stage.samplers))]
         step([batch(seed, len(method.views))[world.shard(16)] for seed in seeds], progress)
     assert step.not_finite() is None
-    return {name: torch.tensor(value) for name, value in step.read()[0].items()}
+    return {name: torch.tensor(value) for name, value in step.pop_sums()[0].items()}
 
 
 def through_batch_norm(world: World) -> dict[str, torch.Tensor]:

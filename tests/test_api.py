@@ -53,7 +53,19 @@ def loaded(code: str, *modules: str) -> list[str]:
     return eval(found.stdout.splitlines()[-1])
 
 
-HEAVY = ("torch", "timm", "torchvision", "sklearn", "pyarrow", "matplotlib", "pandas", "jinja2", "rich", "cyclopts", "PIL")
+HEAVY = (
+    "torch",
+    "timm",
+    "torchvision",
+    "sklearn",
+    "pyarrow",
+    "matplotlib",
+    "pandas",
+    "jinja2",
+    "rich",
+    "cyclopts",
+    "PIL",
+)
 
 
 def test_import_longtail_loads_nothing_and_its_losses_torch_alone():
@@ -70,7 +82,14 @@ def test_training_from_python_loads_no_command_line(run):
 def test_every_public_name_is_there():
     for name in longtail.__all__:
         assert getattr(longtail, name) is not None
-    for package in (longtail.data, longtail.metrics, longtail.methods, longtail.losses, longtail.nets, longtail.augment):
+    for package in (
+        longtail.data,
+        longtail.metrics,
+        longtail.methods,
+        longtail.losses,
+        longtail.nets,
+        longtail.augment,
+    ):
         for name in package.__all__:
             assert getattr(package, name) is not None, f"{package.__name__}.{name}"
 

@@ -94,7 +94,7 @@ def test_shares_are_gathered_in_order_without_filler_and_values_come_from_the_fi
 
 @pytest.mark.parametrize("n, size", [(5, 2), (1, 3), (700, 3), (0, 2)])
 def test_every_row_belongs_to_one_process(n, size):
-    shares = [list(range(n))[World(CPU, rank, size).rows(n)] for rank in range(size)]
+    shares = [list(range(n))[World(CPU, rank, size).shard(n)] for rank in range(size)]
     assert [row for share in shares for row in share] == list(range(n))
 
 

@@ -46,7 +46,7 @@ def losses(step: Step, n: int = 8) -> list[float]:
     found = []
     for i in range(n):
         step(batches(step, i), 0.0)
-        found.append(sum(step.read()[0].values()))
+        found.append(sum(step.pop_sums()[0].values()))
     return found
 
 

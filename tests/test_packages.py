@@ -27,7 +27,18 @@ def build_wheel(source: Path, folder: Path) -> Path:
 
 def install(wheel: Path, folder: Path) -> dict[str, str]:
     """Install a wheel into a folder; returns the environment in which Python finds it first."""
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(folder), str(wheel)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(folder),
+        str(wheel),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200"}
 

@@ -82,6 +82,8 @@ def test_a_recipe_holds_every_option_so_that_a_run_keeps_those_it_began_with(tmp
     assert recipe.options == {"experts": 1, "tau": 1.0} and recipe.asdict()["options"] == recipe.options
     run = train(recipe, tmp_path / "run", SilentReport())
     other = run.read_json("recipe.json") | {"options": {"experts": 1, "tau": 0.5}}  # as if the default had been another
+    (run.path / "manifest.json").unlink()  # a run of version 0.1 had none
+    run.write_json("model.json", run.read_json("model.json") | {"options": other["options"]})
     run.write_json("recipe.json", other)
     with pytest.raises(LongtailError, match=r"tau is 0\.5 there and 1\.0 here"):
         train(recipe, run.path, SilentReport(), resume=True)

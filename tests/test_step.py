@@ -40,7 +40,7 @@ def test_the_step_over_static_buffers_equals_the_plain_one_after_20_steps(method
     for i in range(20):
         plain([batch(i)], i / 20)
         static([batch(i)], i / 20)
-        assert plain.read() == static.read()
+        assert plain.pop_sums() == static.pop_sums()
     state, other = plain.method.state_dict(), static.method.state_dict()
     assert all(torch.equal(state[name], other[name]) for name in state)
 
@@ -67,7 +67,7 @@ def test_state_read_by_the_graph_stays_where_it_is():
     before = places()
     for i in range(3):
         step([batch(i)], 0.5)
-        step.read()
+        step.pop_sums()
     assert places() == before
 
 
@@ -112,6 +112,6 @@ def test_half_precision_trains_close_to_full_precision():
     for i in range(10):
         full([batch(i)], 0.5)
         half([batch(i)], 0.5)
-    a, b = (sum(step.read()[0].values()) for step in (full, half))
+    a, b = (sum(step.pop_sums()[0].values()) for step in (full, half))
     assert a == pytest.approx(b, rel=0.05) and a != b
     assert all(p.dtype == torch.float32 for p in half.method.parameters())

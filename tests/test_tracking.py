@@ -1,6 +1,8 @@
 """TensorBoard: written where it is installed, and never in the way."""
 
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,36 @@ def test_a_folder_that_cannot_be_written_ends_the_tracking_not_the_run(tmp_path)
         tracker.add({"epoch": epoch, "loss": 1.0, "stage": "train"})
     tracker.close()
     assert not tracker.works
+
+
+@pytest.mark.parametrize("errno", [28, 30, 122])
+def test_a_disk_without_room_or_inodes_prints_nothing_and_ends_the_tracking(tmp_path, errno, monkeypatch, capfd):
+    pytest.importorskip("tensorboard", reason="needs the extra track")
+    threads = threading.active_count()
+
+    def fail(self, *arguments, **options):
+        raise OSError(errno, "no room", str(self))
+
+    tracker = Tracker(tmp_path / "tensorboard")
+    monkeypatch.setattr(Path, "open", fail)
+    for epoch in (1, 2):
+        tracker.add({"epoch": epoch, "loss": 1.0})
+    tracker.close()
+    assert not tracker.works and threading.active_count() == threads
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_resumed_run_replaces_the_epochs_that_a_killed_one_wrote_twice(tmp_path):
+    pytest.importorskip("tensorboard", reason="needs the extra track")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for first, loss in ((1, 1.0), (3, 2.0)):
+        tracker = Tracker(tmp_path)
+        for epoch in range(first, 5):
+            tracker.add({"epoch": epoch, "loss": loss})
+        tracker.close()
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("train/loss")
+    assert [(event.step, event.value) for event in events] == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
 
 
 def test_columns_have_places():

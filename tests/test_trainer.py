@@ -20,7 +20,6 @@ from longtail.launch import train
 from longtail.methods import METHODS, Stage
 from longtail.metrics import METRICS
 from longtail.recipes import recipe_for
-from longtail.runs.files import atomic_path, write_text
 from longtail.runs.folder import RunFolder
 from longtail.stages import plan_stages
 from longtail.tracking import SilentReport
@@ -95,7 +94,7 @@ def test_the_run_folder_holds_what_the_design_says(finished):
     names = {p.name for p in finished.iterdir() if p.name != "tensorboard"}  # where it is installed
     assert names == {
         *("recipe.json", "environment.json", "split.json", "metrics.csv", "results.json", "per_class.csv"),
-        *("predictions.parquet", "checkpoint.pt", "model.safetensors", "model.json", "report.html"),
+        *("predictions.parquet", "checkpoint.pt", "model.safetensors", "model.json", "manifest.json", "report.html"),
     }
     assert len(pq.read_table(finished / "predictions.parquet")) == 700
     rows = list(csv.DictReader((finished / "per_class.csv").open()))
@@ -166,14 +165,6 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     torch.save({"method": Evil(), "epoch": 1}, tmp_path / "checkpoint.pt")
     with pytest.raises(LongtailError, match="is not a checkpoint of longtail"):
         load_checkpoint(RunFolder(tmp_path))
-
-
-def test_a_write_that_fails_leaves_what_was_there_and_no_litter(tmp_path):
-    write_text(tmp_path / "results.json", "old")
-    with pytest.raises(LongtailError, match="untouched"), atomic_path(tmp_path / "results.json") as temporary:
-        temporary.write_text("half of the n")
-        raise OSError(28, "No space left on device")
-    assert [p.name for p in tmp_path.iterdir()] == ["results.json"] and (tmp_path / "results.json").read_text() == "old"
 
 
 def test_stages_divide_the_epochs_by_their_shares():
@@ -258,22 +249,30 @@ CHANGED = {
 }
 
 
+@pytest.mark.parametrize("has_manifest", [True, False])
 @pytest.mark.parametrize(
     "name, content", [(name, content) for name, contents in CHANGED.items() for content in contents]
 )
-def test_a_changed_file_of_a_run_is_named(finished, tmp_path, name, content, capsys):
+def test_a_changed_file_of_a_run_is_named(finished, tmp_path, name, content, has_manifest, capsys):
     run = shutil.copytree(finished, tmp_path / "run")
     (run / name).write_text(content)
+    if not has_manifest:
+        (run / "manifest.json").unlink()
     with pytest.raises(SystemExit) as stop:
         app.main(["evaluate", str(run)])
     error = capsys.readouterr().err
-    assert stop.value.code == 2 and name in error and error.count("\n") == 1
+    assert stop.value.code == 2 and f"run/{name}" in error and error.count("\n") == 1
 
 
 def test_weights_that_are_not_finite_are_not_evaluated(finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     spoiled = {k: torch.full_like(v, torch.nan) if v.is_floating_point() else v for k, v in weights(run).items()}
     save_file(spoiled, run / "model.safetensors")
+    with pytest.raises(LongtailError, match=r"model.safetensors is not as longtail wrote it"):
+        longtail.load(run)
+    (run / "manifest.json").unlink()  # as in a run of version 0.1
+    model = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps({k: v for k, v in model.items() if k != "weights_sha256"}))
     with pytest.raises(LongtailError, match=r"model.safetensors holds numbers that are not finite"):
         longtail.load(run)
 

@@ -113,7 +113,7 @@ def clean_svg(svg: str, alt: str, mark: str) -> str:
     # two decimals of a point are enough, and halve the size
     svg = re.sub(r' (d|x|y)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), svg)
     svg = svg.replace(INK, "currentColor")
-    svg = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", svg)
+    svg = re.sub(r"font-family: [^;\"<]*", "font-family: system-ui, sans-serif", svg)
     # ids must differ between pictures on one page; unused ids are removed
     prefix = "f" + hashlib.sha256(f"{mark}{svg}".encode()).hexdigest()[:8]
     used = set(re.findall(r"[(\"]#([\w-]+)[)\"]", svg))

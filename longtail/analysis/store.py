@@ -1,6 +1,5 @@
 """Figures as files: a picture with its numbers beside it; files that are not this figure are never overwritten."""
 
-import csv
 import io
 import re
 from html import unescape
@@ -14,8 +13,10 @@ from longtail.analysis.picture import Arrays, Drawing, render_bytes
 from longtail.errors import LongtailError, check_parent_folder
 from longtail.runs.files import write_bytes
 from longtail.runs.finished import FinishedRun
+from longtail.runs.spreadsheet import write_cells
 
 KINDS = (".svg", ".png", ".pdf")
+MAX_STORED = 16 * 1024**2  # bytes of a stored figure that a report embeds
 
 
 def check_target(path: Path, mark: str) -> None:
@@ -68,14 +69,14 @@ def encode_csv(panels: dict[str, Arrays]) -> bytes:
     """Encode a row for each entry of the columns; single numbers repeat in every row, nan is an empty cell."""
     text = io.StringIO()
     keys = list(dict.fromkeys(key for arrays in panels.values() for key in arrays))
-    writer = csv.DictWriter(text, ["run", *keys] if len(panels) > 1 else keys, restval="", lineterminator="\n")
-    writer.writeheader()
+    header = ["run", *keys] if len(panels) > 1 else keys
+    write_cells(text, header)
     for label, arrays in panels.items():
         # single numbers become columns
         columns = np.broadcast_arrays(*arrays.values())
         for row in zip(*(column.ravel().tolist() for column in columns), strict=True):
             cells = {key: "" if value != value else value for key, value in zip(arrays, row, strict=True)}
-            writer.writerow(cells | ({"run": label} if len(panels) > 1 else {}))
+            write_cells(text, [({"run": label} | cells).get(key, "") for key in header])
     return text.getvalue().encode()
 
 
@@ -90,8 +91,14 @@ def make_figure_folder(run: FinishedRun) -> Path:
 
 
 def load_stored_figure(run: FinishedRun, name: str) -> Drawing | None:
-    """Return a figure that an earlier command wrote into the run's `figures/`, or None if none can be read."""
+    """Return a figure that an earlier command wrote into the run's `figures/`, or None if none can be read.
+
+    Raises LongtailError for anything but a regular file of at most 16 MB.
+    """
     path = run.path / "figures" / f"{name}.svg"
+    # a folder that someone shared may hold anything under this name: a pipe never ends, a huge file fills memory
+    if path.exists() and (not path.is_file() or path.stat().st_size > MAX_STORED):
+        raise LongtailError(f"{path} is no figure that longtail wrote; remove it, or draw the figure again")
     try:
         svg = path.read_text()
     except (OSError, UnicodeDecodeError):

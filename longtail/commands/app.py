@@ -1,7 +1,7 @@
 """The entry of the command line: runs one command, and turns an error into one line and an exit code."""
 
+import contextlib
 import errno
-import io
 import signal
 import sys
 from typing import NoReturn
@@ -11,8 +11,9 @@ from rich.console import Console
 
 from longtail import __version__
 from longtail.commands.flags import COMPLETION, name_flag
+from longtail.commands.streams import CLOSED_PIPE, Output, find_fault, guard_streams
 from longtail.commands.train import add_method_flags, train
-from longtail.errors import LongtailError, LostProcess, announce_stop, unknown_name
+from longtail.errors import LongtailError, LostProcess, announce_stop, escape_controls, unknown_name
 from longtail.methods import METHODS, get_options
 from longtail.ranks import get_rank, get_world_size
 
@@ -57,7 +58,7 @@ def build_app(tokens: list[str]) -> App:
 
 
 def format_error(error: Exception) -> str:
-    """Return an error as one line that names flags as the user types them, and lists the known flags for an unknown one."""
+    """Return an error as one line with flags as the user types them; for an unknown flag, the known ones are listed."""
     if isinstance(error, OSError):
         error = LongtailError(f"{str(error.filename)[:60]}... cannot be a path: {(error.strerror or '').lower()}")
     if isinstance(error, UnknownOptionError):
@@ -67,7 +68,7 @@ def format_error(error: Exception) -> str:
         option = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
         if methods := [method for method in METHODS if option in get_options(method)]:
             error = LongtailError(f"{flag} is an option of {', '.join(methods)}, not of this method")
-    return name_flag(" ".join(str(error).split()))
+    return escape_controls(name_flag(" ".join(str(error).split())))
 
 
 def terminate(*_: object) -> NoReturn:
@@ -75,29 +76,52 @@ def terminate(*_: object) -> NoReturn:
     raise KeyboardInterrupt("SIGTERM")
 
 
+def report_error(error: Exception) -> None:
+    """Print an error on one line on standard error."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun stops the other ranks, which must finish their lines
+    if get_rank() == 0 or isinstance(error, LostProcess):
+        with contextlib.suppress(OSError):
+            print(f"longtail: error: {format_error(error)}", file=sys.stderr, flush=True)
+
+
+def run_command(tokens: list[str], outputs: list[Output]) -> int:
+    """Run one command and return the exit code; raises what is neither an error of the user nor of the outputs."""
+    try:
+        code = build_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0
+        error: BaseException | None = None
+    except (LongtailError, CycloptsError) as bad_input:
+        code, error = 2, bad_input
+    except (OSError, SystemExit) as stop:  # rich answers a closed pipe with SystemExit
+        code, error = 2, stop
+    fault = find_fault(outputs)
+    if isinstance(fault, BrokenPipeError):
+        return CLOSED_PIPE
+    if fault:
+        code, error = 2, fault
+    if isinstance(error, SystemExit) or (isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG):
+        raise error  # a bug, not bad input
+    if isinstance(error, Exception):
+        report_error(error)
+    return code
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit.
 
-    The exit code is 0; 2 for bad input, with one line on standard error; 3 if some images cannot be read; 130 after
-    Ctrl-C; 143 after SIGTERM.
+    The exit code is 0; 2 for bad input and for output that cannot be written, with one line on standard error; 3 if some
+    images cannot be read; 130 after Ctrl-C; 141, without a word, if nobody reads the output anymore; 143 after SIGTERM.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, terminate)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names may be bytes that no terminal can show
-    try:
-        code = build_app(tokens)(tokens, exit_on_error=False, print_error=False, result_action="return_value") or 0
-    except (LongtailError, CycloptsError, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
-            raise  # a bug, not bad input
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun stops the other ranks, which must finish their lines
-        if get_rank() == 0 or isinstance(error, LostProcess):
-            print(f"longtail: error: {format_error(error)}", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt as stop:
-        code = 143 if stop.args else 130
-        reason = "stopped by torchrun, whose lines say which process ended" if get_world_size() > 1 else "interrupted"
-        if get_rank() == 0:
-            announce_stop(reason, code)
+    with guard_streams() as outputs:
+        try:
+            code = run_command(tokens, outputs)
+        except KeyboardInterrupt as stop:
+            code = 143 if stop.args else 130
+            reason = (
+                "stopped by torchrun, whose lines say which process ended" if get_world_size() > 1 else "interrupted"
+            )
+            if get_rank() == 0:
+                with contextlib.suppress(OSError):
+                    announce_stop(reason, code)
     raise SystemExit(code)

@@ -139,6 +139,7 @@ FILE_DESCRIPTIONS = {
     "metrics.csv": "loss terms and time of every epoch",
     "model.safetensors": "weights",
     "recipe.json": "the recipe",
+    "manifest.json": "sha256 of these files, by which damage is noticed",
 }
 
 

@@ -24,7 +24,9 @@ def evaluate(
 ) -> None:
     """Test the model of a finished run again and print its table; write no file."""
     from longtail import api
+    from longtail.machine import keep_freed_memory
 
+    keep_freed_memory()
     model = api.load(run, selected=selected, device=device, threads=threads)
     recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
     results = model.evaluate(model.run.load_data(root, recipe)).results(model.train_counts)

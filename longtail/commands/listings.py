@@ -31,7 +31,7 @@ def methods(name: str | None = None, /) -> None:
     if name in METHODS:
         entry = METHODS[name]
         title = f"{name}: {entry.paper} {entry.year or ''}."
-    console.print(f"[bold]{escape(title)}[/] {escape(read_method_docstring(name))}", highlight=False)
+    console.print(f"[bold]{escape(title)}[/] {escape(join_lines(read_method_docstring(name)))}", highlight=False)
     table = Table("option", "default", "meaning (source)")
     for option in options.values():
         choices = " or ".join(map(str, get_args(option.type)))
@@ -49,6 +49,11 @@ def read_method_docstring(name: str) -> str:
     return next(ast.get_docstring(n) or "" for n in nodes if isinstance(n, ast.ClassDef) and n.name == class_name)
 
 
+def join_lines(text: str) -> str:
+    """Return a text with one line for each paragraph, which the terminal then wraps at its own width."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 def recipes(name: str | None = None, /) -> None:
     """List the recipes, or show one."""
     console = Console()
@@ -62,7 +67,7 @@ def recipes(name: str | None = None, /) -> None:
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
     values = default_fields(None, name, "ecl")
-    console.print(f"[bold]{name}[/]: {escape(inspect.getdoc(RECIPES[name]) or '')}", highlight=False)
+    console.print(f"[bold]{name}[/]: {escape(join_lines(inspect.getdoc(RECIPES[name]) or ''))}", highlight=False)
     table = Table("field", "value", "meaning")
     for field, (_, text, *_) in describe_fields().items():
         if field in values and field not in ("data", "method", "options"):

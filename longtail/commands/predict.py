@@ -14,9 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from longtail.commands.flags import Device, Selected, Threads, parse_integer
-from longtail.data.catalog import make_printable
 from longtail.data.decode import BadImage
-from longtail.errors import LongtailError, expand_path
+from longtail.errors import LongtailError, escape_controls, expand_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,13 +51,16 @@ def predict(
         raise LongtailError("name the images to predict: files, folders, or lists of paths (.txt, .csv, .tsv)")
     from longtail import api
     from longtail.inference.images import find_images
-    from longtail.inference.predict import build_predictions, predict_files
+    from longtail.inference.predict import build_predictions, check_table_path, predict_files
     from longtail.inference.prior import describe_prior
 
     model = api.load(run, selected=selected, device=device, threads=threads)
     prior = describe_prior(model.method, target_prior)
     bad: list[BadImage] = []
     skipped: list[str] = []
+    if out is not None:
+        check_table_path(expand_path(out))
+    check_images(images, every=out is not None)
     paths = find_images(images, skipped)
 
     def predict_batch(pixels: "Tensor") -> "list[Prediction]":
@@ -73,8 +75,21 @@ def predict(
         written = write_table(
             expand_path(out), predict_files(paths, model.transform_set, predict_batch, bad), prior, bad
         )
-        print(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}")
+        print(escape_controls(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}"))
     return report_skipped(bad, skipped)
+
+
+def check_images(names: Iterable[str], every: bool) -> None:
+    """Raise LongtailError for a path that is missing or holds no images, before hours of predictions are lost to it.
+
+    `every` reads each list and folder to its end, not only to its first image.
+    """
+    from longtail.inference.images import find_images
+
+    for name in names:
+        found = find_images([name], [])
+        for _ in found if every else itertools.islice(found, 1):
+            pass
 
 
 def write_table(out: Path, predictions: "Iterable[tuple[str, Prediction]]", prior: str, bad: list[BadImage]) -> int:
@@ -131,9 +146,9 @@ def report_skipped(bad: list[BadImage], skipped: list[str]) -> int:
     """Print the images that cannot be read and the number of files that are no images; return the exit code."""
     if skipped:
         files = "1 file that is no image" if len(skipped) == 1 else f"{len(skipped):,} files that are no images"
-        print(f"longtail: skipped {files}, the first {make_printable(skipped[0])}", file=sys.stderr)
+        print(f"longtail: skipped {files}, the first {escape_controls(skipped[0])}", file=sys.stderr)
     for error in bad[:MAX_SHOWN]:
-        print(f"longtail: not read: {error}", file=sys.stderr)
+        print(f"longtail: not read: {escape_controls(error)}", file=sys.stderr)
     if bad:
         more = f" ({len(bad) - MAX_SHOWN:,} are not named here)" if len(bad) > MAX_SHOWN else ""
         images = "1 image was" if len(bad) == 1 else f"{len(bad):,} images were"

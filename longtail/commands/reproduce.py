@@ -54,6 +54,7 @@ def reproduce_command(
         print_page(ledger)
         return
     check_choices(table, scale, format, seeds)
+    from longtail.machine import keep_freed_memory
     from longtail.reproduce.draw import draw_table_figure
     from longtail.reproduce.ledger import Ledger
     from longtail.reproduce.run import Progress, parse_budget, reproduce
@@ -65,6 +66,7 @@ def reproduce_command(
         raise LongtailError(f"no row of {table} fits '{only}'; its rows are {', '.join(r.label for r in entry.rows)}")
     progress = Progress()
     if not show:
+        keep_freed_memory()
         limit = parse_budget(budget) if budget else float("inf")
         where: dict[str, Any] = {"budget": limit, "root": root, "device": device, "threads": threads}
         progress = reproduce(cells, kept, build_report(console), say=console.print, **where)

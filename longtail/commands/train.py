@@ -60,8 +60,8 @@ def train(
     resolved = recipe_for(data, recipe, size=size, method=method, **changes)
     from longtail import api
     from longtail.commands.console import build_report, build_results_table, show_file, show_run
-    from longtail.distributed import keep_freed_memory
     from longtail.launch import train as launch
+    from longtail.machine import keep_freed_memory
     from longtail.seeds import train_seeds
 
     path = api.default_run_path(resolved) if out is None else expand_path(out)

@@ -1,7 +1,10 @@
 """Names of the known data sets, suffixes of list files, and names for display; this module does not load torch."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
+
+from longtail.errors import LongtailError, unknown_name
 
 CUT_SETS = ("digits-lt", "cifar10-lt", "cifar100-lt")  # long-tailed subsets are cut from these
 PUBLISHED_SETS = ("imagenet-lt", "inaturalist2018")  # published lists say which images belong to these
@@ -14,6 +17,20 @@ SUFFIXES = (*TABLES, *LISTS, ".parquet")
 def is_path(data: str) -> bool:
     """Return whether the user means a path, not the name of a known set."""
     return data not in SOURCES and (os.sep in data or os.path.exists(data))
+
+
+def unknown_data_error(data: str) -> LongtailError:
+    """Return the error for a name that is neither a known set nor a file or folder here; it offers the nearest."""
+    known = unknown_name("data", data, SOURCES)
+    try:
+        near = get_close_matches(data, os.listdir(), n=1, cutoff=0.6)
+    except OSError:  # the working folder is gone, or must not be listed
+        near = []
+    hint = f" (did you mean {make_printable(near[0])}?)" if near else ""
+    return LongtailError(
+        f"{known}, or a path: a folder of images, a table, a list, a parquet file. "
+        f"No file or folder here is named {make_printable(data)}{hint}"
+    )
 
 
 def format_data_name(data: str) -> str:

@@ -15,6 +15,9 @@ import torch
 from longtail.data.lazy import ImageIndex, LazyImages, PathIndex, make_printable
 from longtail.errors import LongtailError
 
+# words that pandas, R and spreadsheets write for a missing value
+MISSING_LABELS = {"nan", "na", "n/a", "<na>", "none", "null", "nat", "nil", "#n/a", "missing", "?", "-"}
+
 
 @dataclass(frozen=True)
 class RawSplit:
@@ -56,8 +59,10 @@ class RawSplitBuilder:
 def natural_key(name: str) -> tuple:
     """Return the sort key that puts class 9 before class 10."""
     pieces = re.split(r"([0-9]+)", name)
-    # digits are at odd places after the split, so numbers are compared with numbers and text with text
-    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], name
+    # digits are at odd places after the split, so numbers are compared with numbers and text with text; a number of more
+    # digits is larger, which needs no int() and its limit of 4300 digits
+    digits = [piece.lstrip("0") for piece in pieces]
+    return [(len(digits[i]), digits[i]) if i % 2 else piece for i, piece in enumerate(pieces)], name
 
 
 def align_classes(raw_splits: dict[str, RawSplit]) -> tuple[list[str], dict[str, LazyImages], list[str]]:
@@ -72,11 +77,12 @@ def align_classes(raw_splits: dict[str, RawSplit]) -> tuple[list[str], dict[str,
     for subset, raw in raw_splits.items():
         label_by_code = np.array([label_by_name.get(name, -1) for name in spelled[subset]], dtype=np.int64)
         # a class without images may be missing from train: a table of names may list more than a data set holds
-        unknown = [spelled[subset][code] for code in np.unique(raw.codes) if label_by_code[code] < 0]
+        unknown = list(dict.fromkeys(spelled[subset][code] for code in np.unique(raw.codes) if label_by_code[code] < 0))
         if unknown:
             raise unknown_classes_error(subset, unknown, names)
         aligned[subset] = LazyImages(raw.index, torch.from_numpy(label_by_code[raw.codes]))
-    return names, aligned, note_similar_names(names, raw_splits["train"].names)
+    notes = note_missing_labels(names, aligned["train"].labels) + note_similar_names(names, raw_splits["train"].names)
+    return names, aligned, notes
 
 
 def normalize_class_name(name: str) -> str:
@@ -98,15 +104,28 @@ def unknown_classes_error(subset: str, unknown: list[str], names: list[str]) -> 
     )
 
 
+def note_missing_labels(names: list[str], labels: torch.Tensor) -> list[str]:
+    """Return a note on class names that tables hold where a label is missing."""
+    counts = torch.bincount(labels, minlength=len(names)).tolist()
+    found = [
+        f"'{name}' ({n} images)" for name, n in zip(names, counts, strict=True) if name.casefold() in MISSING_LABELS
+    ]
+    if not found:
+        return []
+    return [
+        f"{', '.join(found)} may stand for a missing label, and is a class here; if it is none, remove these images"
+    ]
+
+
 def note_similar_names(names: list[str], spelled: list[str]) -> list[str]:
-    """Return notes on class names that differ by case only, and on names merged because only their accents' form differs."""
-    by_lower_case: dict[str, list[str]] = {}
+    """Return notes on class names that differ by case or blanks only, and on names that were merged."""
+    by_plain_name: dict[str, list[str]] = {}
     for name in names:
-        by_lower_case.setdefault(name.casefold(), []).append(name)
-    groups = [" and ".join(f"'{name}'" for name in group) for group in by_lower_case.values() if len(group) > 1]
+        by_plain_name.setdefault(" ".join(name.casefold().split()), []).append(name)
+    groups = [" and ".join(f"'{name}'" for name in group) for group in by_plain_name.values() if len(group) > 1]
     notes = []
     if groups:
-        notes.append(f"classes that differ by case only are kept apart: {', '.join(groups[:5])}")
+        notes.append(f"classes that differ by case or blanks only are kept apart: {', '.join(groups[:5])}")
     merged = len(set(spelled)) - len(names)
     if merged:
         notes.append(f"{merged} class names that differ only in the Unicode form of their letters were merged")

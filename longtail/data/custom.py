@@ -1,16 +1,19 @@
 """Custom data: a folder, a table, a list or parquet files become a split of `LazyImages`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.data.catalog import LISTS, SUFFIXES, TABLES
 from longtail.data.classes import RawSplit, align_classes
-from longtail.data.folder import SUBSET_NAMES, list_folder, read_class_folders, read_folder
+from longtail.data.folder import SUBSET_FOLDERS, read_class_folders, read_folder
 from longtail.data.holdout import cut_long_tail, stratified_holdout
 from longtail.data.lazy import LazyImages
-from longtail.data.parquet import read_raw_split
+from longtail.data.shards import find_shards, read_shards
 from longtail.data.split import ClassTable, Split
-from longtail.data.table import read_table
+from longtail.data.subset_columns import read_subsets
+from longtail.data.subset_names import WORDS
+from longtail.data.table import UnlabeledTable, read_table
 from longtail.errors import LongtailError, expand_path
 
 
@@ -94,14 +97,44 @@ def find_raw_splits(data: Path, reading: ReadOptions, root: Path | None) -> tupl
     for subset, named in (("val", reading.val), ("test", reading.test)):
         if named and subset in raw_splits:
             raise LongtailError(f"{data} has a {subset} subset already; leave --{subset} out")
-        path = expand_path(named) if named else find_sibling_list(data, subset)
-        if path and subset not in raw_splits:
-            more, extra = read_raw_splits(path, subset, root)
-            if subset not in more:
-                raise LongtailError(f"{path} has no {subset} subset, only {' and '.join(more)}")
-            raw_splits[subset] = more[subset]
-            notes += extra
+        if subset in raw_splits:
+            continue
+        if named:
+            more, extra = read_raw_splits(expand_path(named), subset, root)
+        else:
+            more, extra = read_sibling_list(data, subset, root)
+        if named and subset not in more:
+            raise LongtailError(f"{named} has no {subset} subset, only {' and '.join(more)}")
+        raw_splits |= {subset: more[subset]} if more else {}
+        if unread := [other for other in more if other != subset]:
+            extra.append(f"only the {subset} subset of {named} is read, not {' and '.join(unread)}")
+        notes += extra
     return raw_splits, notes
+
+
+def read_sibling_list(data: Path, subset: str, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:
+    """List a subset in the file beside a list NAME_train that is named NAME_val or NAME_test, with notes.
+
+    Returns no subset if there is no such file, or one without labels. Raises LongtailError that says why a file which the
+    user did not name is read.
+    """
+    siblings = find_sibling_lists(data, WORDS[subset])
+    words = [word for word in SUBSET_FOLDERS if word in WORDS[subset]] if data.stem.lower().endswith("train") else []
+    path = next(iter(find_sibling_lists(data, words)), None)
+    notes = [f"{other}, beside {data}, is not read; --{subset} names it" for other in siblings if other != path]
+    if path is None:
+        return {}, notes
+    try:
+        more, extra = read_raw_splits(path, subset, root)
+        if subset in more:
+            return {subset: more[subset]}, extra + notes
+        raise LongtailError(f"{path} has no {subset} subset, only {' and '.join(more)}")
+    except UnlabeledTable:
+        return {}, [f"{path}, beside {data}, has no labels and is left out", *notes]
+    except LongtailError as error:
+        raise LongtailError(
+            f"{error}. It is read because it is beside {data}: rename it, or name another by --{subset}"
+        ) from error
 
 
 def read_raw_splits(path: Path, subset: str, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:
@@ -111,34 +144,25 @@ def read_raw_splits(path: Path, subset: str, root: Path | None) -> tuple[dict[st
     """
     kind = path.suffix.lower()
     if path.is_dir():
-        shards = list_parquet_files(path) or list_parquet_files(path / "data")
+        shards, notes = find_shards(path, subset)
         if shards:
-            return {name: read_raw_split(files) for name, files in shards.items()}, []
+            return read_shards(shards), notes
         return read_folder(path) if subset == "train" else read_class_folders(path, subset)
+    if path.exists() and not path.is_file():
+        raise LongtailError(f"{path} is not a regular file; name a folder, a table, a list or a parquet file")
     if not path.is_file():
         raise LongtailError(f"{path} is not there; name a folder of class folders, a table, a list or a parquet file")
     if kind in TABLES + LISTS:
-        return read_table(path, subset, root), []
+        return read_table(path, subset, root)
     if kind == ".parquet":
-        return {subset: read_raw_split([path])}, []
+        return read_subsets([path], subset), []
     raise LongtailError(f"{path} is neither a folder nor one of {', '.join(SUFFIXES)}")
 
 
-def list_parquet_files(folder: Path) -> dict[str, list[Path]]:
-    """Return the parquet files of each subset; names begin with the subset (train-00000-of-00002.parquet), or mean train."""
-    shards: dict[str, list[Path]] = {}
-    names = sorted(name for name, _ in list_folder(folder)) if folder.is_dir() else []
-    for name in names:
-        if name.lower().endswith(".parquet"):
-            word = name.lower().replace(".", "-").replace("_", "-").split("-")[0]
-            shards.setdefault(SUBSET_NAMES.get(word, "train"), []).append(folder / name)
-    return shards
-
-
-def find_sibling_list(data: Path, subset: str) -> Path | None:
-    """Return the file beside a list NAME_train that is named NAME_val or NAME_test, or None if there is none."""
-    if not data.is_file() or not data.stem.lower().endswith("train"):
-        return None
-    words = [word for word, meaning in SUBSET_NAMES.items() if meaning == subset]
-    siblings = [data.with_name(data.stem[:-5] + word + data.suffix) for word in words]
-    return next((path for path in siblings if path.is_file()), None)
+def find_sibling_lists(data: Path, words: Iterable[str]) -> list[Path]:
+    """Return the files beside a list NAME_train (or NAME_training) that are named by one of `words` instead of train."""
+    stem = next((data.stem[: -len(word)] for word in WORDS["train"] if data.stem.lower().endswith(word)), None)
+    if stem is None or not data.is_file():
+        return []
+    siblings = [data.with_name(stem + word + data.suffix) for word in words]
+    return [path for path in siblings if path.is_file()]

@@ -3,17 +3,33 @@
 import io
 import os
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
+from longtail.data.endings import has_end_marker
+from longtail.data.rgb import name_gray_range, to_rgb
 from longtail.errors import LongtailError
 
-TAIL = 64  # bytes searched for an end marker; cameras and editors append a few
+# bytes of memory for a pixel at most: of the decoded image, of RGB (4 as Pillow keeps it), of the turned RGB
+PIXEL_BYTES = {"1": 9, "L": 9, "P": 9, "I;16": 10, **dict.fromkeys(("LA", "La", "PA", "RGBA", "RGBa", "I", "F"), 12)}
+MAX_BYTES, BIG_BYTES = 768 << 20, 256 << 20  # of memory for an image; threads decode big images one after another
+BIG_LOCK = threading.RLock()
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 Source = str | bytes  # the path of a file, or its content
 
 
@@ -27,12 +43,16 @@ class BadImage(LongtailError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """The header of an image: width and height in pixels, Pillow's mode ("RGB", "P", ...) and format ("JPEG", ...)."""
+    """The header of an image: width and height in pixels, Pillow's mode ("RGB", "P", ...) and format ("JPEG", ...).
+
+    `gray_range` names the range of the numbers of modes "I" and "F", which do not tell it.
+    """
 
     width: int
     height: int
     mode: str
     format: str
+    gray_range: str = ""
 
 
 def read_image(source: Source, where: str, min_side: int | None = None) -> Image.Image:
@@ -41,52 +61,91 @@ def read_image(source: Source, where: str, min_side: int | None = None) -> Image
     Raises BadImage, naming `where`, for an image that cannot be decoded to its end.
     """
     with open_image(source, where) as image:
-        if min_side:
-            image.draft(None, (2 * min_side, 2 * min_side))
-        ImageOps.exif_transpose(image, in_place=True)
-        return to_rgb(image)
+        return decode(image, source, min_side)
+
+
+def decode(image: Image.Image, source: Source | None, min_side: int | None = None) -> Image.Image:
+    """Decode an open image to upright RGB; `source` is None for an image that the caller made.
+
+    Reader, header check and inspection all decode by this function, so an image that passes one passes all.
+    """
+    if source is not None and image.format in ("JPEG", "MPO") and not has_end_marker(source, image.format):
+        raise OSError("image file is truncated: the JPEG has no end marker")
+    if min_side:
+        image.draft(None, (2 * min_side, 2 * min_side))
+    key, has_16_bits = read_color_key(image)
+    low_bytes = read_low_bytes(source) if has_16_bits and source is not None else None
+    if has_16_bits and low_bytes is None:
+        key = tuple(value >> 8 for value in key)
+    load_pixels(image)
+    turn = find_turn(image)
+    if turn is None:
+        return to_rgb(image, key, low_bytes)
+    # plain RGB is turned without a copy; other modes lose their numbers and palettes first
+    is_plain = image.mode == "RGB" and not image.has_transparency_data
+    return (image if is_plain else to_rgb(image, key, low_bytes)).transpose(turn)
 
 
 def to_upright_rgb(image: Image.Image) -> Image.Image:
     """Convert an open image to RGB, upright as EXIF says; the image itself is not changed."""
-    return to_rgb(ImageOps.exif_transpose(image))
+    return decode(image, None)
 
 
 def read_header(source: Source, where: str, whole: bool = False) -> ImageHeader:
     """Read the header of an image, and decode the rest if `whole` or if the end of the file is missing; raises BadImage."""
     with open_image(source, where) as image:
-        header = ImageHeader(*image.size, image.mode, image.format or "")
-        if whole or not has_end_marker(source, header.format):
-            image.load()
-    return header
+        size, mode, kind = image.size, image.mode, image.format or ""
+        if whole or mode in ("I", "F") or not has_end_marker(source, kind):
+            decode(image, source)
+        return ImageHeader(*size, mode, kind, name_gray_range(image) if mode in ("I", "F") else "")
+
+
+def load_pixels(image: Image.Image) -> None:
+    """Decode the pixels of an open image; a TIFF whose tags cannot be parsed after its pixels stays as it lies."""
+    try:
+        image.load()
+    except Exception:
+        # Pillow reads all tags of a TIFF once its pixels are complete, and marks them as loaded before
+        if image.format != "TIFF" or getattr(image, "tile", True):
+            raise
+
+
+def find_turn(image: Image.Image) -> Image.Transpose | None:
+    """Return how a decoded image must be turned to be upright; None for none, and for EXIF that cannot be parsed."""
+    try:
+        return TURNS.get(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged metadata raises many kinds of errors, and its pixels may be good
+        return None
+
+
+def read_color_key(image: Image.Image) -> tuple[Any, bool]:
+    """Return the transparent color of a PNG that is not decoded yet, in the numbers of its pixels, and whether it has 16 bits.
+
+    PNG stores the color in the depth of the file, but Pillow scales gray of 2 and 4 bits to 8 and halves 16-bit RGB.
+    """
+    key = image.info.get("transparency")
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) and image.format == "PNG" else []
+    raw_mode = tiles[0].args if tiles else None
+    if isinstance(key, int) and raw_mode in ("L", "L;2", "L;4"):
+        largest, scale = {"L": (255, 1), "L;2": (3, 85), "L;4": (15, 17)}[raw_mode]
+        return (key & largest) * scale, False
+    if isinstance(key, tuple) and raw_mode == "RGB":
+        return tuple(value & 255 for value in key), False
+    return key, isinstance(key, tuple) and raw_mode == "RGB;16B"
+
+
+def read_low_bytes(source: Source) -> np.ndarray:
+    """Read the lower bytes of a PNG of 16-bit colors, (H, W, 3) uint8, of which Pillow keeps only the upper ones."""
+    with Image.open(source if isinstance(source, str) else io.BytesIO(source)) as image:
+        assert isinstance(image, ImageFile.ImageFile)
+        # read as little-endian, the byte that Pillow takes for the upper one is the lower one
+        image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
+        return np.asarray(image)
 
 
 def fit_square(image: Image.Image, size: int) -> np.ndarray:
     """Resize the shorter side to `size`, antialiased, and cut the center: RGB of any size -> (size, size, 3) uint8."""
     return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB; 16-bit and floating-point gray is scaled, transparent pixels become white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(scale_gray(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def scale_gray(values: np.ndarray, mode: str) -> np.ndarray:
-    """Scale (H, W) numbers to uint8, from 16 bits, or for "I" and "F" from the smallest usual range that holds them."""
-    # files of mode "I" or "F" do not tell their range: 0-1, 0-255 and 0-65535 are all in use
-    values = np.nan_to_num(values, posinf=0, neginf=0)
-    low, high = min(values.min(), 0.0), values.max()
-    if mode.startswith("I;16"):
-        high = 65535.0
-    else:
-        usual = ([1.0] if mode == "F" else []) + [255.0, 65535.0]
-        high = next((top for top in usual if low == 0 and high <= top), high)
-    return ((values - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
 
 
 @contextmanager
@@ -96,7 +155,16 @@ def open_image(source: Source, where: str) -> Iterator[Image.Image]:
         if isinstance(source, str) and not stat.S_ISREG(os.stat(source).st_mode):
             raise BadImage(where, "not a regular file")
         with Image.open(source if isinstance(source, str) else io.BytesIO(source)) as image:
-            yield image
+            memory = (
+                image.width
+                * image.height
+                * PIXEL_BYTES.get(image.mode.split("B")[0] if image.mode.startswith("I;16") else image.mode, 8)
+            )
+            if memory > MAX_BYTES:
+                raise BadImage(where, explain_size(image, memory))
+            # a large JPEG is mostly read at a reduced scale
+            with BIG_LOCK if memory > BIG_BYTES and image.format not in ("JPEG", "MPO") else nullcontext():
+                yield image
     except BadImage:
         raise
     except Exception as error:  # a decoder may raise anything for a damaged file
@@ -113,23 +181,41 @@ def explain_failure(error: Exception, source: Source) -> str:
         return f"over {Image.MAX_IMAGE_PIXELS:,} pixels, refused as a possible decompression bomb"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    if not (os.path.getsize(source) if isinstance(source, str) else len(source)):
-        return "empty"
+    try:
+        if not (os.path.getsize(source) if isinstance(source, str) else len(source)):
+            return "empty"
+    except OSError:
+        return "no such file"  # it disappeared meanwhile
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image that Pillow reads"
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def has_end_marker(source: Source, kind: str) -> bool:
-    """Return whether a JPEG or PNG has its end marker, so that the file is complete; False for other formats."""
-    marker = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
-    if kind not in marker:
+def explain_size(image: Image.Image, memory: int) -> str:
+    """Return why an image is too large to be decoded."""
+    return (
+        f"{image.width:,} x {image.height:,} pixels of mode {image.mode} take {memory / 1e9:.1f} GB of memory, over the limit "
+        f"of {MAX_BYTES / 1e9:.1f} GB; save a smaller copy"
+    )
+
+
+def is_special_file(path: str | os.PathLike) -> bool:
+    """Return whether a path is a pipe, socket or device, which would hang a reader or fill memory; False if it is missing."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
         return False
-    if isinstance(source, bytes):
-        return marker[kind] in source[-TAIL:]
-    with open(source, "rb") as file:
-        file.seek(max(os.path.getsize(source) - TAIL, 0))
-        return marker[kind] in file.read()
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def reset_lock() -> None:
+    """Make a new lock in a forked process, since another thread may have held the old one."""
+    global BIG_LOCK
+    BIG_LOCK = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=reset_lock)
 
 
 @contextmanager

@@ -1,15 +1,17 @@
 """Folders of images: `train/`, `val/` and `test/` with class folders each, or class folders alone."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from longtail.data.catalog import make_printable
 from longtail.data.classes import RawSplit, RawSplitBuilder, natural_key
 from longtail.data.decode import BadImage, read_header, suppress_pillow_warnings
+from longtail.data.subset_names import SUBSET_BY_WORD, find_named_subsets
 from longtail.errors import LongtailError
 
-SUBSET_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SUBSET_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 # formats that Pillow does not read are listed too, so that such a photograph is an error and not silently skipped
 SUFFIX_LIST = (
     ".jpg .jpeg .jpe .jfif .png .gif .bmp .tif .tiff .webp .jp2 .j2k .avif .jxl .ppm .pgm .pbm .pnm .tga .ico .heic .heif "
@@ -33,41 +35,112 @@ def read_folder(folder: Path) -> tuple[dict[str, RawSplit], list[str]]:
     if train is None or not any(is_folder for _, is_folder in list_folder(folder / train)):
         return read_class_folders(folder, "train")
     raw_splits: dict[str, RawSplit] = {}
-    skipped = [name for name in inside if not inside[name] or name.lower() not in SUBSET_NAMES]
+    notes: list[str] = []
+    others = [name for name in folders if name.lower() not in SUBSET_FOLDERS]
+    skipped = [name for name in inside if not inside[name]] + others
     for name in folders:
-        subset = SUBSET_NAMES.get(name.lower())
+        subset = SUBSET_FOLDERS.get(name.lower())
         if subset in raw_splits:
             raise LongtailError(f"{folder} holds two folders for its {subset} subset; leave one")
         if subset:
-            raw_splits[subset], within = scan_class_folders(folder / name)
+            check_labeled(folder, name, train)
+            raw_splits[subset], within, more = scan_class_folders(folder / name)
             skipped += [os.path.join(name, path) for path in within]
-    return raw_splits, note_skipped(folder, skipped)
+            notes += more
+    named = [f"{name}/" for name in others if find_named_subsets(name)]
+    if named:
+        notes.append(
+            f"{', '.join(named)} in {folder} left out: only train/, val/ and test/ are subsets; rename to use it"
+        )
+    return raw_splits, note_skipped(folder, skipped) + notes
+
+
+def check_labeled(folder: Path, name: str, train: str) -> None:
+    """Raise LongtailError for a subset whose images lie in no class folders, as the test images of competitions do."""
+    inside = list_folder(folder / name)
+    if inside and not any(is_folder for _, is_folder in inside):
+        raise LongtailError(
+            f"{folder / name} holds files but no class folders, so its images have no labels; "
+            f"train on {folder / train} alone, with --test-share 0.2"
+        )
 
 
 def read_class_folders(folder: Path, subset: str) -> tuple[dict[str, RawSplit], list[str]]:
     """List a folder of class folders as one subset, with notes."""
-    raw_split, skipped = scan_class_folders(folder)
-    return {subset: raw_split}, note_skipped(folder, skipped)
+    raw_split, skipped, notes = scan_class_folders(folder)
+    return {subset: raw_split}, note_skipped(folder, skipped) + notes
 
 
-def scan_class_folders(folder: Path) -> tuple[RawSplit, list[str]]:
-    """List the images below each class folder in natural order, and the files that are not images of a class.
+def scan_class_folders(folder: Path) -> tuple[RawSplit, list[str], list[str]]:
+    """List the images below each class folder in natural order, the files that are not images of a class, and notes.
 
-    A class may be empty. Raises LongtailError for a folder without class folders.
+    A class may be empty. Raises LongtailError for a folder without class folders, and if they are no classes.
     """
     entries = sorted(list_folder(folder), key=lambda entry: natural_key(entry[0]))
     names = [name for name, is_folder in entries if is_folder]
     if not names:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
+    check_class_names(folder, names)
     builder = RawSplitBuilder(names)
     skipped = [name for name, is_folder in entries if not is_folder]
+    inner: dict[str, set[str]] = {}  # folders inside each class folder; "" for images that lie in no further folder
     for name in names:
         for path in walk_files(folder, name):
             if is_image(folder / path):
                 builder.add(path, name)
+                pieces = path.split(os.sep, 2)
+                inner.setdefault(name, set()).add(pieces[1] if len(pieces) > 2 else "")
             else:
                 skipped.append(path)
-    return builder.build(folder), skipped
+    return builder.build(folder), skipped, check_nesting(folder, names, inner)
+
+
+def check_class_names(folder: Path, names: list[str]) -> None:
+    """Raise LongtailError if folders are named like subsets: all of them, or two that hold folders and no images."""
+    named = {name: found for name in names if (found := find_named_subsets(name))}
+    if len(named) < 2 or len(set.union(*named.values())) < 2:
+        return
+    if len(named) < len(names):
+        named = {name: found for name, found in named.items() if is_made_of_folders(folder / name)}
+    if named and len(set.union(*named.values())) > 1:
+        shown = ", ".join(f"{make_printable(name)}/" for name in list(named)[:5])
+        raise LongtailError(
+            f"{folder} holds {shown}, which are named like subsets, not classes; name them train/, val/ and test/, "
+            "with a folder for each class inside"
+        )
+
+
+def is_made_of_folders(folder: Path) -> bool:
+    """Return whether a folder holds folders and no image beside them."""
+    inside = list_folder(folder)
+    images = [name for name, is_folder in inside if not is_folder and Path(name).suffix.lower() in IMAGE_SUFFIXES]
+    return any(is_folder for _, is_folder in inside) and not images
+
+
+def check_nesting(folder: Path, names: list[str], inner: dict[str, set[str]]) -> list[str]:
+    """Return a note if the images of every class lie in further folders, which may be the classes.
+
+    Raises LongtailError if no class folder holds an image, or the folders inside are subsets or clearly the classes.
+    """
+    if not inner:
+        raise LongtailError(f"{folder} holds no image in its folders; an image's class is the name of its folder")
+    for name, inside in inner.items():
+        subsets = [f"{place}/" for place in sorted(inside) if place.lower() in SUBSET_BY_WORD]
+        if len(subsets) > 1:
+            raise LongtailError(
+                f"{folder / name} holds {' and '.join(subsets)}, which are named like subsets; put the subsets outside "
+                f"and the classes inside, as {folder / subsets[0]}CLASS/IMAGE"
+            )
+    if any("" in inside for inside in inner.values()) or max(map(len, inner.values())) < 2:
+        return []
+    shown = ", ".join(f"{make_printable(name)}/" for name in list(inner)[:5])
+    # one outer folder, or fold1, fold2, ... that repeat the same folders: the classes are the folders inside
+    are_folds = all(re.fullmatch(r"(?:fold|split|part|batch|shard)[\W_]*[0-9]+", name.lower()) for name in names)
+    if len(names) == 1 or (are_folds and len({frozenset(inside) for inside in inner.values()}) == 1):
+        raise LongtailError(
+            f"{folder} holds {shown} with only folders inside; if these are the classes, put them in one folder and name it"
+        )
+    return [f"the images of all classes in {folder} lie in further folders; the classes are the outer ones: {shown}"]
 
 
 def is_image(path: Path) -> bool:
@@ -102,7 +175,10 @@ def walk_files(folder: Path, inside: str) -> Iterator[str]:
 
 def get_inode(folder: Path) -> tuple[int, int]:
     """Return device and inode, which are the same for every path to a folder."""
-    status = os.stat(folder)
+    try:
+        status = os.stat(folder)
+    except OSError as error:  # a folder may disappear after it was listed
+        raise LongtailError(f"{folder} cannot be read: {error.strerror}") from error
     return status.st_dev, status.st_ino
 
 

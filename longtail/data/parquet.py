@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longtail.data.classes import RawSplit
+from longtail.data.parquet_claims import check_claims
 from longtail.errors import LongtailError
 
 if TYPE_CHECKING:
@@ -76,11 +78,12 @@ def find_block(ends: tuple[int, ...], row: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Shard:
-    """An open parquet file: its reader, the names of its two columns, and the rows up to the end of each group."""
+    """An open parquet file: its reader, the names of its columns (`split` may be None), the rows up to each group's end."""
 
     reader: "pq.ParquetFile"
     image: str
     label: str
+    split: str | None
     ends: tuple[int, ...]
 
 
@@ -91,6 +94,8 @@ def open_shard(path: str) -> Shard:
     import pyarrow.parquet as pq
 
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise LongtailError(f"{path} is not a regular file")
         reader = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise unreadable_error(path, error) from error
@@ -98,11 +103,33 @@ def open_shard(path: str) -> Shard:
     image, label = (next((name for name in known if name in names), None) for known in (IMAGE_COLUMNS, LABEL_COLUMNS))
     if image is None or label is None:
         raise LongtailError(f"{path} needs the columns image and label; it has {', '.join(names)}")
-    kind = reader.schema_arrow.field(image).type
-    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0) and not is_binary(kind):
-        raise LongtailError(f"{path}: column {image} is {kind}; it must be a struct with bytes, or binary")
+    splits = [name for name in names if name.strip().lower() == "split"]
+    if twice := [name for name in (image, label) if names.count(name) > 1] + splits[1:]:
+        raise LongtailError(f"{path} has two columns named {twice[0]}; rename or remove one")
+    check_image_type(path, reader.schema_arrow.field(image))
+    check_claims(path, reader.metadata)
     sizes = (reader.metadata.row_group(g).num_rows for g in range(reader.num_row_groups))
-    return Shard(reader, image, label, tuple(accumulate(sizes)))
+    return Shard(reader, image, label, splits[0] if splits else None, tuple(accumulate(sizes)))
+
+
+def check_image_type(path: str, field: "pa.Field") -> None:
+    """Raise LongtailError unless a column is binary, or a struct of bytes and perhaps a path in text."""
+    import pyarrow as pa
+
+    kinds = (
+        {inner.name: inner.type for inner in field.type} if pa.types.is_struct(field.type) else {"bytes": field.type}
+    )
+    if "bytes" not in kinds or not (is_binary(kinds["bytes"]) or pa.types.is_null(kinds["bytes"])):
+        raise LongtailError(f"{path}: column {field.name} is {field.type}; it must be a struct with bytes, or binary")
+    if "path" in kinds and not (is_text(kinds["path"]) or pa.types.is_null(kinds["path"])):
+        raise LongtailError(f"{path}: the paths in column {field.name} are {kinds['path']}; they must be text")
+
+
+def is_text(kind: "pa.DataType") -> bool:
+    """Return whether a pyarrow type is text."""
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def is_binary(kind: "pa.DataType") -> bool:
@@ -172,29 +199,47 @@ def encode_labels(path: str, labels: "pa.Array") -> "pa.DictionaryArray":
     import pyarrow as pa
 
     kind = labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if labels.null_count or not (is_text or pa.types.is_integer(kind)):
+    if labels.null_count or not (is_text(kind) or pa.types.is_integer(kind)):
         raise LongtailError(
             f"{path}: the labels are {kind} with {labels.null_count} missing; "
             "they must be whole numbers or names, for every row"
         )
-    return labels if pa.types.is_dictionary(labels.type) else labels.dictionary_encode()
+    encoded = labels if pa.types.is_dictionary(labels.type) else labels.dictionary_encode()
+    if is_text(kind) and not all(name.strip() for name in encoded.dictionary.to_pylist() if name is not None):
+        raise LongtailError(f"{path}: some labels are empty; give each row a label, or remove the row")
+    return encoded
 
 
 def get_class_name(path: str, value: int | str, declared: list[str] | None) -> str:
     """Return the class name of a label; raises LongtailError for a number that the schema gives no name."""
     if declared is None or isinstance(value, str):
         return str(value)
+    if value == -1:
+        raise LongtailError(
+            f"{path}: label -1 means that an image has no label; move the file away, or label its images"
+        )
     if not 0 <= value < len(declared):
         raise LongtailError(f"{path}: label {value} has no name; the schema names {len(declared)} classes, from 0")
     return declared[value]
 
 
 def read_class_names(path: str) -> list[str] | None:
-    """Return the class names in Hugging Face's metadata, or None if there are none."""
+    """Return the class names in Hugging Face's metadata, or None if there are none.
+
+    Raises LongtailError for a name that is not text or stands twice.
+    """
     shard = open_shard(path)
     try:
         metadata = json.loads(shard.reader.schema_arrow.metadata[b"huggingface"])
-        return list(metadata["info"]["features"][shard.label]["names"])
-    except (KeyError, TypeError, ValueError):
+        names = metadata["info"]["features"][shard.label]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise LongtailError(f"{path}: the class names in its schema are not all text; they must be a list of names")
+    if twice := sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []:
+        raise LongtailError(
+            f"{path}: its schema names {len(twice)} classes twice: {', '.join(twice[:10])}; rename them"
+        )
+    return names

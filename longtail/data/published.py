@@ -47,7 +47,7 @@ def list_published_data(name: str, root: str | None) -> Listing:
             raise LongtailError(
                 f"{path} is not the published list: git hash-object says {content_hash}, not {published}"
             )
-        raw_splits |= read_table(path, subset)
+        raw_splits |= read_table(path, subset)[0]
     return Listing(*align_classes(raw_splits))
 
 

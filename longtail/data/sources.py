@@ -2,12 +2,14 @@
 
 import os
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d
 
-from longtail.data.catalog import SOURCES, format_data_name, is_path
+from longtail.data.catalog import format_data_name, is_path, unknown_data_error
 from longtail.data.cifar import load_cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take_first
 from longtail.data.custom import Listing, ReadOptions, build_split, list_custom_data
@@ -15,7 +17,7 @@ from longtail.data.holdout import stratified_holdout
 from longtail.data.memory import fits_in_memory, keep_in_files, load_into_memory
 from longtail.data.published import LISTS, list_published_data
 from longtail.data.split import ClassTable, Split, TensorImages
-from longtail.errors import LongtailError, expand_path, unknown_name
+from longtail.errors import LongtailError, expand_path
 
 DIGITS_TEST, DIGITS_LARGEST = 70, 104  # images per class; the rarest digit has 174
 CIFAR_IMAGES = 50_000
@@ -75,7 +77,7 @@ def list_data(data: str, root: str | None, reading: ReadOptions) -> Listing:
         refuse_custom_subsets(data, reading)
         return list_published_data(data, root)
     if not is_path(data):
-        raise unknown_name("data", data, SOURCES)
+        raise unknown_data_error(data)
     return list_custom_data(data, root, reading)
 
 
@@ -88,13 +90,11 @@ def refuse_custom_subsets(data: str, reading: ReadOptions) -> None:
 
 def load_digits_lt(imbalance: float, root: str | None = None) -> Split:
     """Load scikit-learn's 1,797 handwritten digits of 8 x 8, with 70 test images and at most 104 training images per class."""
-    from sklearn.datasets import load_digits
-
     if root is not None:
         raise LongtailError("digits-lt comes with scikit-learn and reads no files; leave --root out")
-    digits = load_digits()
-    gray = torch.from_numpy((digits.images * (255 / 16)).round().astype(np.uint8))
-    images, labels = gray[:, None].repeat(1, 3, 1, 1), torch.from_numpy(digits.target.astype(np.int64))
+    rows = np.loadtxt(find_digits_file(), delimiter=",")  # 64 pixels from 0 to 16, and the digit
+    gray = torch.from_numpy((rows[:, :-1] * (255 / 16)).round().astype(np.uint8)).view(-1, 1, 8, 8)
+    images, labels = gray.repeat(1, 3, 1, 1), torch.from_numpy(rows[:, -1].astype(np.int64))
     counts = exponential_counts(10, DIGITS_LARGEST, imbalance)
     # test images come first in each pool, so they are the same for every imbalance
     pools = np.array(long_tailed_indices(labels, [DIGITS_TEST + DIGITS_LARGEST] * 10)).reshape(10, -1)
@@ -103,6 +103,15 @@ def load_digits_lt(imbalance: float, root: str | None = None) -> Split:
     names = [str(digit) for digit in range(10)]
     every = TensorImages(images, labels)
     return Split("digits-lt", ClassTable.from_labels(names, labels[train]), every.take(train), every.take(test))
+
+
+def find_digits_file() -> Path:
+    """Return the file of digits in scikit-learn, whose import takes seconds; raises LongtailError if there is none."""
+    package = find_spec("sklearn")
+    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz" if package and package.origin else None
+    if path is None or not path.is_file():
+        raise LongtailError("digits-lt needs the digits of scikit-learn; install scikit-learn again")
+    return path
 
 
 def load_cifar_lt(name: str, imbalance: float, root: str | None) -> Split:

@@ -1,30 +1,82 @@
 """Tables and lists of paths: CSV and TSV with a header `path,label[,split]`, and lists of `path label` lines."""
 
 import csv
+import os
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from longtail.data.catalog import LISTS
 from longtail.data.classes import RawSplit, RawSplitBuilder
-from longtail.data.folder import SUBSET_NAMES
-from longtail.errors import LongtailError, unknown_name
+from longtail.data.subset_names import SUBSET_BY_WORD, misnamed_split_error, parse_subset_name
+from longtail.errors import LongtailError
 
 
-def read_table(file: Path, subset: str, root: Path | None = None) -> dict[str, RawSplit]:
-    """Read the subsets that a table's column `split` names; rows without that column belong to `subset`.
+class UnlabeledTable(LongtailError):
+    """The error for a table that names paths but no labels, as the test tables of competitions do."""
+
+
+class PathReader:
+    """A reader of paths relative to a folder; backslashes of Windows become slashes if the files are there then."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.is_windows: bool | None = None  # unknown until a path with a backslash names a file
+        self.unresolved = ""
+
+    def read(self, path: str) -> str:
+        """Return a path as this system writes it."""
+        if "\\" not in path:
+            return path
+        slashed = path.replace("\\", "/")
+        if self.is_windows is None and os.path.exists(self.folder / path):
+            self.is_windows = False
+        elif self.is_windows is None and os.path.exists(self.folder / slashed):
+            self.is_windows = True
+        self.unresolved = self.unresolved or path
+        return slashed if self.is_windows else path
+
+    def note(self, file: Path) -> list[str]:
+        """Return a note on changed paths; raises LongtailError if no path with backslashes names a file."""
+        if self.is_windows is None and self.unresolved:
+            raise LongtailError(
+                f"{file}: {self.unresolved} has backslashes, as on Windows, and is not below {self.folder}, with / neither; "
+                "write paths with / that start there, or name their folder by --root"
+            )
+        return [f"the paths in {file} have backslashes, as on Windows, and are read with /"] if self.is_windows else []
+
+
+def read_table(file: Path, subset: str, root: Path | None = None) -> tuple[dict[str, RawSplit], list[str]]:
+    """Read the subsets that a table's column `split` names, with notes; rows without that column belong to `subset`.
 
     Paths are below `root`, or else the file's folder. Raises LongtailError that names the line of a fault.
     """
     builders: dict[str, RawSplitBuilder] = {}
+    paths = PathReader(root or file.parent)
     rows = read_list_rows(file) if file.suffix.lower() in LISTS else read_table_rows(file)
     try:
         for path, label, named in rows:
-            builders.setdefault(named or subset, RawSplitBuilder()).add(path, label)
+            builders.setdefault(named or subset, RawSplitBuilder()).add(paths.read(path), label)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LongtailError(f"{file} cannot be read as a text file in UTF-8: {error}") from error
     if not builders:
         raise LongtailError(f"{file} lists no images")
-    return {name: builder.build(root or file.parent) for name, builder in builders.items()}
+    notes = paths.note(file) + note_blanks(file, builders)
+    return {name: strip_names(builder.build(paths.folder)) for name, builder in builders.items()}, notes
+
+
+def strip_names(raw_split: RawSplit) -> RawSplit:
+    """Return a subset whose class names have no blanks at their ends, so that equal names become one class."""
+    return replace(raw_split, names=[name.strip() for name in raw_split.names])
+
+
+def note_blanks(file: Path, builders: dict[str, RawSplitBuilder]) -> list[str]:
+    """Return a note on labels that are written with and without blanks at their ends."""
+    spelled = {name for builder in builders.values() for name in builder.names}
+    merged = sorted(name for name, n in Counter(name.strip() for name in spelled).items() if n > 1)
+    shown = ", ".join(f"'{name}'" for name in merged[:5])
+    return [f"labels in {file} that differ only in blanks at their ends are one class: {shown}"] if merged else []
 
 
 def read_lines(file: Path) -> Iterator[str]:
@@ -51,13 +103,9 @@ def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
     """Yield path, label and subset of each line below the header; the subset is None without a column `split`."""
     reader = csv.reader(read_lines(file), delimiter=detect_delimiter(file))
     header = [name.strip().lower() for name in next(reader, [])]
-    if missing := [name for name in ("path", "label") if name not in header]:
-        raise LongtailError(
-            f"{file} has no column {' and no column '.join(missing)}; its first line must name the columns "
-            f"path,label and may name split, but names {','.join(header) or 'nothing'}"
-        )
-    path, label = header.index("path"), header.index("label")
-    split = header.index("split") if "split" in header else None
+    path, label, split = find_columns(file, header)
+    # words in each other column that so far holds nothing but names of subsets
+    words = {i: set[str]() for i in range(len(header)) if i not in (path, label) and split is None}
     for row in reader:
         where = f"{file}, line {reader.line_num}"
         if not any(row):
@@ -66,7 +114,33 @@ def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
             raise LongtailError(f"{where}: {len(row)} columns, but the header names {len(header)}")
         if not row[path].strip() or not row[label].strip():
             raise LongtailError(f"{where}: the {'label' if row[path].strip() else 'path'} is empty")
-        yield row[path], row[label].strip(), None if split is None else parse_subset_name(row[split], where)
+        for i in list(words):
+            if (word := row[i].strip().lower()) in SUBSET_BY_WORD:
+                words[i].add(word)
+            else:
+                del words[i]
+        yield row[path], row[label], None if split is None else parse_subset_name(row[split], where)
+    for i, found in words.items():
+        if len({SUBSET_BY_WORD[word] for word in found}) > 1:
+            raise misnamed_split_error(str(file), header[i], found)
+
+
+def find_columns(file: Path, header: list[str]) -> tuple[int, int, int | None]:
+    """Return the positions of the columns path, label and, if there is one, split.
+
+    Raises LongtailError for a column that is missing or stands twice, and UnlabeledTable if only the label is missing.
+    """
+    if missing := [name for name in ("path", "label") if name not in header]:
+        kind = UnlabeledTable if missing == ["label"] else LongtailError
+        raise kind(
+            f"{file} has no column {' and no column '.join(missing)}; its first line must name the columns "
+            f"path,label and may name split, but names {','.join(header) or 'nothing'}"
+        )
+    if twice := [name for name in ("path", "label", "split") if header.count(name) > 1]:
+        raise LongtailError(
+            f"{file} names the column {' and the column '.join(twice)} twice in its first line; leave one"
+        )
+    return header.index("path"), header.index("label"), header.index("split") if "split" in header else None
 
 
 def detect_delimiter(file: Path) -> str:
@@ -75,12 +149,3 @@ def detect_delimiter(file: Path) -> str:
     with file.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         header = lines.readline()
     return "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
-
-
-def parse_subset_name(text: str, where: str) -> str:
-    """Return the subset that a cell of the column `split` names; raises LongtailError for any other word."""
-    try:
-        return SUBSET_NAMES[text.strip().lower()]
-    except KeyError:
-        error = unknown_name("split", text.strip(), SUBSET_NAMES)
-        raise LongtailError(f"{where}: {error}") from None

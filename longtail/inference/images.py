@@ -16,7 +16,7 @@ from torch import Tensor
 from longtail.augment import TransformSet
 from longtail.data.catalog import LISTS, TABLES
 from longtail.data.classes import natural_key
-from longtail.data.decode import BadImage, suppress_pillow_warnings, to_upright_rgb
+from longtail.data.decode import BadImage, is_special_file, suppress_pillow_warnings, to_upright_rgb
 from longtail.data.eval_transform import EvalTransform, build_eval_transform
 from longtail.data.folder import is_image, list_folder, walk_files
 from longtail.data.table import detect_delimiter
@@ -33,6 +33,8 @@ def find_images(names: Iterable[str], skipped: list[str]) -> Iterator[str]:
     """
     for name in names:
         path = expand_path(name)
+        if is_special_file(path):
+            raise LongtailError(f"{name} is a pipe, socket or device; images are files, folders, or lists of paths")
         if path.is_dir():
             images = find_images_below(path, skipped)
         elif path.suffix.lower() in (*LISTS, *TABLES):
@@ -130,11 +132,15 @@ def to_arrays(images: Any, eval_transform: EvalTransform) -> list[np.ndarray]:
     if isinstance(images, Image.Image):
         try:
             return [eval_transform.transform(to_upright_rgb(images))]
-        except (OSError, ValueError) as error:
+        except Exception as error:  # a decoder may raise anything for a damaged image
             raise LongtailError(f"a {type(images).__name__} of {images.size} cannot be decoded: {error}") from error
     shape = tuple(getattr(images, "shape", ()))
     if 0 in shape[-3:]:
         raise LongtailError(f"an image of shape {shape} has no pixels")
+    if isinstance(images, Tensor) and (images.layout != torch.strided or images.is_meta):
+        raise LongtailError(
+            f"a tensor of layout {images.layout} on {images.device} is no image; make a dense one on cpu"
+        )
     if isinstance(images, Tensor) and images.dtype == torch.uint8 and len(shape) in (3, 4) and shape[-3] == 3:
         arrays = images.cpu().reshape(-1, *shape[-3:]).permute(0, 2, 3, 1).numpy()
     elif isinstance(images, np.ndarray) and images.dtype == np.uint8 and len(shape) in (3, 4) and shape[-1] == 3:

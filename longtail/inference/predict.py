@@ -1,6 +1,5 @@
 """Predictions: the most probable classes of an image, the choice of each expert, and tables of these."""
 
-import csv
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from longtail.data.decode import BadImage
 from longtail.errors import LongtailError, check_parent_folder
 from longtail.inference.images import decode_batches
 from longtail.runs.files import atomic_path
+from longtail.runs.spreadsheet import write_cells
 
 KINDS = (".csv", ".parquet")
 
@@ -66,28 +66,32 @@ def predict_files(
 def open_table(out: Path, note: str) -> Iterator[Callable[[dict], None]]:
     """Yield a function that appends a row to a new CSV or parquet file; the file appears whole at the end, or not at all.
 
-    Raises LongtailError if the file exists, has another suffix, or cannot be written.
+    Raises LongtailError for a path that `check_table_path` refuses.
     """
-    if out.suffix.lower() not in KINDS:
-        raise LongtailError(f"{out} must end in {' or '.join(KINDS)}")
-    if out.exists():
-        raise LongtailError(f"{out} exists already and is left as it is; choose another --out")
-    check_parent_folder(out)
+    check_table_path(out)
     writer = open_csv if out.suffix.lower() == ".csv" else open_parquet
     with atomic_path(out) as temporary, writer(temporary, note) as add:
         yield add
 
 
+def check_table_path(out: Path) -> None:
+    """Raise LongtailError if the file exists, has another suffix than those of KINDS, or cannot be written."""
+    if out.suffix.lower() not in KINDS:
+        raise LongtailError(f"{out} must end in {' or '.join(KINDS)}")
+    if out.exists():
+        raise LongtailError(f"{out} exists already and is left as it is; choose another --out")
+    check_parent_folder(out)
+
+
 @contextmanager
 def open_csv(path: Path, note: str) -> Iterator[Callable[[dict], None]]:
-    """Yield a function that writes a row as CSV, after a header."""
+    """Yield a function that writes a row as CSV, after a header; no path or name is a formula of a spreadsheet."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
 
         def add(row: dict) -> None:
             if not file.tell():
-                writer.writerow(row)
-            writer.writerow(row.values())
+                write_cells(file, row)
+            write_cells(file, row.values())
 
         yield add
 

@@ -3,17 +3,22 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor
 
 from longtail.data.classes import normalize_class_name
+from longtail.data.decode import is_special_file
 from longtail.errors import LongtailError, expand_path, unknown_name
 from longtail.losses import adjust_logits
 from longtail.methods import Method
+
+NUMBER_COLUMNS = ("probability", "count", "train_images")
+MAX_FILE = 64 << 20  # bytes of a file of numbers, one for each class
 
 
 def describe_prior(method: Method, target: str | None) -> str:
@@ -46,35 +51,69 @@ def parse_target_prior(text: str, classes: Sequence[str], counts: Sequence[int])
 
 def read_prior_file(path: Path, classes: Sequence[str]) -> list[float]:
     """Read the number of each class from a JSON or CSV file, in the order of `classes`."""
+    if is_special_file(path) or (path.is_file() and path.stat().st_size > MAX_FILE):
+        raise LongtailError(f"target prior '{path}' is no file of at most {MAX_FILE >> 20} MB; name a JSON or CSV file")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            entries = json.load(file) if path.suffix.lower() == ".json" else dict(read_prior_rows(file, path))
-        numbers = {normalize_class_name(str(name)): float(value) for name, value in entries.items()}
+            entries = read_json_entries(file) if path.suffix.lower() == ".json" else read_prior_rows(file, path)
+        pairs = [(normalize_class_name(str(name)), float(value)) for name, value in entries]
     except FileNotFoundError:
         raise LongtailError(f"target prior '{path}' is neither uniform nor train nor a file") from None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except LongtailError:
+        raise
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError, csv.Error) as error:
         raise LongtailError(f"{path} is not a prior, JSON {{class: number}} or CSV class,count: {error}") from error
+    numbers = dict(pairs)
+    if twice := find_repeated(name for name, _ in pairs):
+        raise LongtailError(f"{path} names {', '.join(twice[:10])} more than once; leave one number for each class")
     for name in numbers.keys() - set(classes):
         raise unknown_name(f"class in {path}", name, classes)
     if missing := [name for name in classes if name not in numbers]:
         raise LongtailError(f"{path} has no number for {len(missing)} classes: {', '.join(missing[:10])}")
     bad = [name for name, value in numbers.items() if not 0 <= value < math.inf]
-    if bad or not sum(numbers.values()):
+    if bad or not 0 < sum(numbers.values()) < math.inf:
         raise LongtailError(
-            f"{path}: {bad[0] if bad else 'every class'} has no usable number; each is 0 or more, not all 0"
+            f"{path}: {bad[0] if bad else 'every class'} has no usable number; each is 0 or more, not all 0, with a finite sum"
         )
     return [numbers[name] for name in classes]
 
 
-def read_prior_rows(file: TextIO, path: Path) -> list[tuple[str, str]]:
-    """Return class and number of each row of an open CSV file; raises LongtailError if a column is missing."""
-    rows = csv.DictReader(file)
-    names = [name.strip().lower() for name in rows.fieldnames or []]
-    number = next((name for name in ("probability", "count", "train_images") if name in names), None)
-    label = next((name for name in ("name", "class") if name in names), None)  # per_class.csv of a run has both
-    if number is None or label is None:
-        raise LongtailError(f"{path} must have columns class and count (or probability); it has {', '.join(names)}")
-    return [(row[names.index(label)], row[names.index(number)]) for row in map(list, (r.values() for r in rows))]
+def find_repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that stand more than once."""
+    return [name for name, number in Counter(names).items() if number > 1]
+
+
+def read_json_entries(file: TextIO) -> list[tuple[str, Any]]:
+    """Return class and number of each key of an open JSON file, with repeated keys; raises TypeError unless it is an object."""
+    entries = json.load(file, object_pairs_hook=KeyedPairs)
+    if not isinstance(entries, KeyedPairs):
+        raise TypeError(f"it holds a {type(entries).__name__}")
+    return entries
+
+
+class KeyedPairs(list):
+    """The keys and values of a JSON object, which may repeat a key."""
+
+
+def read_prior_rows(file: TextIO, path: Path) -> list[tuple[str, Any]]:
+    """Return class and number of each row of an open CSV file; raises LongtailError for a missing or repeated column."""
+    rows = csv.reader(file)
+    header = [name.strip().lower() for name in next(rows, [])]
+    numbers = [name for name in header if name in NUMBER_COLUMNS]
+    labels = [name for name in ("name", "class") if name in header]  # per_class.csv of a run has both
+    if not numbers or not labels:
+        raise LongtailError(f"{path} must have columns class and count (or probability); it has {', '.join(header)}")
+    if len(numbers) > 1:
+        raise LongtailError(f"{path} has {len(numbers)} columns of numbers: {', '.join(numbers)}; leave one")
+    if header.count(labels[0]) > 1:
+        raise LongtailError(f"{path} has the column {labels[0]} more than once; leave one")
+    label, number = header.index(labels[0]), header.index(numbers[0])
+    entries: list[tuple[str, Any]] = []
+    for row in filter(None, rows):
+        if len(row) != len(header):
+            raise LongtailError(f"{path}, line {rows.line_num}: {len(row)} columns, but the header names {len(header)}")
+        entries.append((row[label], row[number]))
+    return entries
 
 
 def move_to_prior(logits: Tensor, method: Method, log_target: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ DECODE_BYTES = 1 << 28  # sets up to this size are decoded to the end; larger se
 
 @dataclass(frozen=True)
 class Headers:
-    """Sides (N, 2) in pixels and kinds (format and mode) of the readable images, and errors of the unreadable images."""
+    """Sides (N, 2) in pixels and kinds (format, mode, range) of the readable images, and errors of the unreadable images."""
 
     sides: np.ndarray
     kinds: Counter[str]
@@ -104,7 +104,8 @@ def read_subset_headers(images: LazyImages, decode: bool) -> tuple[np.ndarray, R
     def read_header(i: int) -> None:
         header: ImageHeader = images.read_header(i, decode)
         sides[i] = header.width, header.height
-        codes[i] = kinds.setdefault(f"{header.format} {header.mode}", len(kinds))
+        kind = f"{header.format} {header.mode} {header.gray_range}".rstrip()
+        codes[i] = kinds.setdefault(kind, len(kinds))
 
     good, bad = try_each(read_header, len(images))
     numbers = np.bincount(codes[good], minlength=len(kinds)).tolist()

@@ -196,7 +196,8 @@ def _load_class(name: str, path: str, source: str = "") -> type["Method"]:
     except Exception as error:  # another package's code may raise anything
         why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise LongtailError(
-            f"method '{name}'{source} does not load ({why}); install its package, or put its module on PYTHONPATH"
+            f"method '{name}'{source} does not load ({why}); install its package, put its "
+            "module on PYTHONPATH, or in Python pass its class as method="
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise LongtailError(f"method '{name}'{source} is no subclass of longtail.methods.Method")

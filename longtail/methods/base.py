@@ -1,4 +1,4 @@
-"""What a method is: how a batch becomes loss terms, and an image becomes logits."""
+"""The base class of methods: a batch becomes loss terms, an image becomes logits."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Method(nn.Module):
     """
 
     assumes: Literal["train", "uniform"] | None = None  # class prior under which the logits are log posteriors
-    views: tuple[str, ...] = ("strong",)  # names of a batch's views
+    views: tuple[str, ...] = ("strong",)  # names of the views of a batch, keys of `TransformSet.transforms`
     test_time_views: tuple[str, ...] = ()  # names of the views of unlabeled test images that `adapt` asks for
     inference: tuple[str, ...] = ("encoders", "cls")  # submodules that logits need; a finished run keeps only these
 
@@ -107,9 +107,10 @@ class Method(nn.Module):
     def adapt(self, images: Callable[[int], Iterator[list[Tensor]]]) -> dict:
         """Learn from the unlabeled test images, or measure on them; called once if `test_time_views` is not empty.
 
-        `images(epoch)` yields batches of all test images, each a list of the views (N, 3, H, W) in `test_time_views`;
-        "plain" is a view without augmentation. The method is in evaluation mode. Learned values must belong to the
-        inference state. `results.json` keeps the returned numbers under "test_time".
+        The call comes after training and before the last epoch's model is tested, in evaluation mode; the selected epoch
+        is tested without it. `images(epoch)` yields all test images in shuffled batches of 128, each a list of the views
+        (N, 3, H, W) that `test_time_views` names, "plain" being no augmentation; `epoch` seeds order and views. What the
+        method learns must be part of the inference state. `results.json` keeps the returned plain values as "test_time".
         """
         return {}
 

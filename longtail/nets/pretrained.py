@@ -1,6 +1,8 @@
 """Pretrained weights from a local file: safetensors, or a torch state dict; no code of the file is run."""
 
+import os
 import pickle
+import stat
 import sys
 import zipfile
 import zlib
@@ -23,6 +25,20 @@ READ_FAILURES: tuple[type[Exception], ...] = (
 )
 
 
+def check_readable(path: str | Path) -> None:
+    """Raise LongtailError unless a path is a regular file that may be read; a FIFO or a device is never opened."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise LongtailError(f"{path} is not a regular file (but a folder, FIFO, socket or device), and is not read")
+        with open(path, "rb"):
+            pass
+    except (OSError, ValueError) as error:
+        if isinstance(error, LongtailError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LongtailError(f"{path} cannot be read: {reason.lower()}") from error
+
+
 def find_damaged_member(path: str | Path) -> str | None:
     """Return the first member of a torch.save archive with a wrong checksum, or None; may raise any of READ_FAILURES.
 
@@ -36,10 +52,11 @@ def find_damaged_member(path: str | Path) -> str | None:
 
 def load_weights_file(path: str) -> dict[str, Tensor]:
     """Load the tensors of a file by name; raises LongtailError if it holds no tensors, or more than tensors."""
-    if not Path(path).is_file():
+    if not os.path.lexists(path):
         raise LongtailError(
             f"weights {path} are not there; --weights takes a file, or timm for timm's pretrained weights"
         )
+    check_readable(path)
     try:
         if path.endswith(".safetensors"):
             return load_file(path)

@@ -5,7 +5,7 @@ import os
 from dataclasses import MISSING
 from typing import Any
 
-from longtail.data.catalog import SOURCES, is_path
+from longtail.data.catalog import SOURCES, is_path, unknown_data_error
 from longtail.errors import LongtailError, expand_path, unknown_name
 from longtail.methods import get_options
 from longtail.recipe import Recipe, check_fields, check_names
@@ -44,9 +44,7 @@ def recipe_for(
     if is_path(data):
         data, name = os.path.abspath(data if os.path.exists(data) else expand_path(data)), name or "custom"
     elif data not in SOURCES:
-        raise LongtailError(
-            f"{unknown_name('data', data, SOURCES)}, or a path: a folder of images, a table, a list, a parquet file"
-        )
+        raise unknown_data_error(data)
     name = name or DEFAULT[data]
     if name not in RECIPES:
         raise unknown_name("recipe", str(name), RECIPES)

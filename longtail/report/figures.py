@@ -1,10 +1,12 @@
 """The figures of one run in a report: fast figures are drawn, slow figures are read from the run folder."""
 
+import base64
 import re
 from dataclasses import dataclass, field
 
 from longtail.analysis import FIGURES, Drawing, RunOutputs, load_stored_figure, render_figure, save_figure
 from longtail.analysis.store import make_figure_folder
+from longtail.analysis.style import INK
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.report import overlay
@@ -12,25 +14,36 @@ from longtail.report.summary import RunSummary
 
 FIRST = ("accuracy", "curves", "reliability", "confusion", "tau")  # then all others in the order of FIGURES
 CHOICES = ("fast", "all", "none")
-# what no figure of longtail contains: a changed file could run a script inside the page
-UNSAFE_SVG = re.compile(
-    r"<script|<foreignobject|<iframe|javascript:|\son\w+\s*=|href\s*=\s*[\"'](?!#|data:image/)", re.I
-)
+WIDEST = 2000  # points; the page scales figures by their width
 
 
 @dataclass(frozen=True)
 class ShownFigure:
-    """A figure on the page: title, caption and SVG."""
+    """A figure on the page: title, caption, SVG, description; `is_stored` if the SVG comes from a file."""
 
     title: str
     caption: str
     svg: str
+    alt: str
+    is_stored: bool = False
+
+    @property
+    def uri(self) -> str:
+        """Return a stored SVG as the data URI of an <img>, "" for an SVG that is part of the page.
+
+        A run folder may come from anyone, and a browser runs no script and loads no file of an SVG in an <img>.
+        """
+        if not self.is_stored:
+            return ""
+        # an <img> does not inherit the color of the page; style.css sets it on white
+        content = self.svg.replace("currentColor", INK).encode()
+        return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
 
     @property
     def width(self) -> int:
         """Return the width of the picture in points, by which the page shows all figures at one scale."""
-        match = re.search(r"viewBox=\"0 0 ([\d.]+)", self.svg[:2000])
-        return round(float(match[1])) if match else 480
+        match = re.search(r"viewBox=\"0 0 (\d{1,6}(?:\.\d+)?)", self.svg[:2000])
+        return min(round(float(match[1])), WIDEST) if match else 480
 
 
 @dataclass
@@ -60,29 +73,28 @@ def build_gallery(summary: RunSummary, split: Split | None, reason: str, which: 
         try:
             if split is None and name != "curves" and (figure.cost == "fast" or which == "all"):
                 raise LongtailError(reason)
-            drawing = (
-                render_figure(name, [outputs])
-                if figure.cost == "fast"
-                else load_slow_figure(name, outputs, which == "all")
-            )
+            is_stored = figure.cost == "slow"
+            drawing = load_slow_figure(name, outputs, which == "all") if is_stored else render_figure(name, [outputs])
         except LongtailError as error:
             gallery.missing.setdefault(str(error), []).append(figure.title)
             continue
         if drawing:
             paper = f" (Fig. {figure.paper} of the paper)" if figure.paper else ""
-            gallery.figures.append(ShownFigure(figure.title, figure.caption + paper, drawing.svg))
+            gallery.figures.append(
+                ShownFigure(figure.title, figure.caption + paper, drawing.svg, drawing.alt, is_stored)
+            )
     return gallery
 
 
 def load_slow_figure(name: str, outputs: RunOutputs, draw: bool) -> Drawing | None:
     """Return the figure that the run folder stores, or None; `draw` draws and stores the figure first.
 
-    Raises LongtailError for a file that longtail did not write, because the SVG becomes part of the page.
+    Raises LongtailError for a file without the mark of the figure.
     """
     if draw:
         save_figure(name, [outputs], make_figure_folder(outputs.run) / f"{name}.svg")
     stored = load_stored_figure(outputs.run, name)
-    if stored and (f'data-of="longtail figure {name}"' not in stored.svg or UNSAFE_SVG.search(stored.svg)):
+    if stored and f'data-of="longtail figure {name}"' not in stored.svg:
         path = outputs.run.path / "figures" / f"{name}.svg"
         raise LongtailError(f"{path} is not a figure that longtail wrote; remove the file, or draw the figure again")
     return stored
@@ -94,4 +106,5 @@ def build_overlay(summaries: list[RunSummary]) -> ShownFigure:
         "Test accuracy of each class. Classes are sorted by training images, the largest first. Lines over more than "
         f"{overlay.DOTS} classes are moving means."
     )
-    return ShownFigure("Accuracy by class, side by side", caption, overlay.draw_overlay(summaries).svg)
+    drawing = overlay.draw_overlay(summaries)
+    return ShownFigure("Accuracy by class, side by side", caption, drawing.svg, drawing.alt)

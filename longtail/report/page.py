@@ -65,19 +65,24 @@ def compose_page(summaries: list[RunSummary], root: str | None, figures: str) ->
 
 
 def render_template(content: dict) -> str:
-    """Render the template with style and script inlined; every text is escaped."""
+    """Render the template with style and script inlined; every text is escaped.
+
+    The content security policy of the page holds the hashes of style and script.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
+
+    from longtail.report.styles import StyleRules, hash_source
 
     environment = Environment(
         loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": format_percent, "signed": format_signed}
+    environment.filters |= {"percent": format_percent, "signed": format_signed, "source": hash_source}
     # the page is one file, so style and script are part of it
     files = {
         name: Markup((FILES / file).read_text()) for name, file in (("style", "style.css"), ("script", "script.js"))
     }
-    words = {"metrics": METRICS, "names": NAMES, "meanings_of": MEANINGS, "version": __version__}
+    words = {"metrics": METRICS, "names": NAMES, "meanings_of": MEANINGS, "version": __version__, "rules": StyleRules()}
     return environment.get_template("page.html").render(content | files | words)
 
 

@@ -27,7 +27,7 @@ def render_page(ledger: Ledger) -> str:
     for name in (name for name, table in TABLES.items() if not table.figure):  # figures reuse the runs of these tables
         rendered = [
             section
-            for scale, precision in product(SCALES, precisions)
+            for scale, precision in product(TABLES[name].scales, precisions)
             if (section := render_section(name, scale, precision, ledger))
         ]
         sections += rendered

@@ -68,6 +68,7 @@ class Table:
     rows: tuple[Row, ...]
     seeds: int
     figure: str | None = None
+    scales: tuple[str, ...] = tuple(SCALES)  # at which the page shows the table
 
 
 def cifar_setting(classes: int, imbalance: float) -> dict:
@@ -179,6 +180,7 @@ TABLES = {
             ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
         ),
         seeds=3,
+        scales=("cpu-16px", "full"),
     ),
     "fig4": Table(
         "Fig. 4: accuracy against the number of experts K, CIFAR-100-LT, imbalance 100",

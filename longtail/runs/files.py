@@ -1,6 +1,7 @@
 """Atomic file writing: a file appears whole or not at all, and a damaged one is named when it is read."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -12,18 +13,21 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from longtail.errors import LongtailError
-from longtail.nets.pretrained import READ_FAILURES
+from longtail.nets.pretrained import READ_FAILURES, check_readable
 
 # what reading a field of a changed file can raise
-MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)
+MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, csv.Error)
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `target` once it is written and on the disk.
 
-    Raises LongtailError if it cannot be written; an earlier file is then untouched.
+    Raises LongtailError if it cannot be written; an earlier file is then untouched. What is no regular file, such as a
+    FIFO or a device, is never replaced.
     """
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise LongtailError(f"{target} is a folder, FIFO, socket or device, and is left as it is; choose another path")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -65,11 +69,19 @@ def write_json(path: Path, content: dict) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
+def hash_file(path: Path) -> str:
+    """Compute the sha256 of a file; raises LongtailError if the file is missing or is no regular file."""
+    check_readable(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_json(path: Path) -> dict:
     """Read a dictionary from JSON; raises LongtailError if the file is missing or holds anything else."""
+    check_readable(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise LongtailError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise LongtailError(f"{path} is not as longtail wrote it")
@@ -87,11 +99,9 @@ def write_csv(path: Path, rows: Sequence[dict]) -> None:
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Read the rows of a table, every cell as text; raises LongtailError if the file cannot be read."""
+    check_readable(path)
     with report_damage(path):
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise LongtailError(f"{path} cannot be read: {error.strerror}") from error
+        text = path.read_text(encoding="utf-8")
         return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -102,6 +112,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read safetensors; raises LongtailError if the file is missing or damaged."""
+    check_readable(path)  # safetensors reports a file without permission as missing
     try:
         return load_file(path)
     except READ_FAILURES as error:

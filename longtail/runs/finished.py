@@ -1,7 +1,8 @@
 """The one reader of finished runs: everything a run keeps, read when first asked for and checked on the way."""
 
+import logging
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,19 @@ from longtail.data import ClassTable, Split
 from longtail.errors import LongtailError
 from longtail.methods import Method
 from longtail.recipe import Recipe
-from longtail.runs.folder import RunFolder
+from longtail.runs.checks import check_model, check_results, check_rows, check_split
+from longtail.runs.files import read_tensors
+from longtail.runs.folder import MANIFEST, RunFolder
 from longtail.runs.results import LAST_WEIGHTS
+
+
+@cache  # one line for each run
+def note_missing_manifest(path: Path) -> None:
+    """Log that the files of a run cannot be compared with their hashes."""
+    logging.getLogger("longtail").warning(
+        "%s has no %s (runs of version 0.1 had none): its files are read, but damage to them may go unnoticed",
+        *(path, MANIFEST),
+    )
 
 
 @dataclass(eq=False)
@@ -25,11 +37,13 @@ class FinishedRun:
     def open(cls, path: str | Path) -> "FinishedRun":
         """Open a finished run; raises LongtailError if the folder holds no run or an unfinished one."""
         folder = RunFolder.open(path)
-        if not folder.has("results.json"):
+        if not folder.is_finished():
             raise LongtailError(
                 f"{folder.path} is not finished, so there is no model and nothing to report yet; "
                 "the same train command with --resume goes on"
             )
+        if not folder.has(MANIFEST):
+            note_missing_manifest(folder.path)
         return cls(folder)
 
     @property
@@ -45,40 +59,52 @@ class FinishedRun:
     @cached_property
     def results(self) -> dict:
         """Return the contents of `results.json`."""
-        return self.folder.read_json("results.json")
+        results = self.folder.read_json("results.json")
+        with self.folder.report_damage("results.json"):
+            check_results(results, self.recipe)
+        return results
 
     @cached_property
     def model(self) -> dict:
         """Return the contents of `model.json`: classes, training counts, transform, options."""
-        return self.folder.read_json("model.json")
+        model = self.folder.read_json("model.json")
+        with self.folder.report_damage("model.json"):
+            check_model(model, self.recipe, self.split)
+        return model
 
     @cached_property
     def split(self) -> dict:
         """Return the contents of `split.json`: class table, sizes and hashes of the subsets."""
-        return self.folder.read_json("split.json")
+        split = self.folder.read_json("split.json")
+        with self.folder.report_damage("split.json"):
+            check_split(split)
+        return split
 
     @cached_property
     def environment(self) -> dict:
         """Return the contents of `environment.json`: machine and versions."""
-        return self.folder.read_json("environment.json")
+        environment = self.folder.read_json("environment.json")
+        with self.folder.report_damage("environment.json"):
+            if not isinstance(environment["root"], str | None):
+                raise ValueError("root is no path")
+        return environment
 
     @cached_property
     def classes(self) -> ClassTable:
         """Return the class table of training."""
-        with self.folder.report_damage("model.json"):
-            names, counts = self.model["classes"], self.model["train_counts"]
-            pairs = zip(names, counts, strict=True)
-            return ClassTable(*zip(*((str(name), int(count)) for name, count in pairs), strict=True))
+        return ClassTable(tuple(self.model["classes"]), tuple(self.model["train_counts"]))
 
     @cached_property
     def metrics(self) -> list[dict]:
         """Return the rows of `metrics.csv`: numbers, None for an empty cell, and the stage's name."""
         rows = self.folder.read_csv("metrics.csv")
         with self.folder.report_damage("metrics.csv"):
-            return [
+            numbers = [
                 {key: cell if key == "stage" else float(cell) if cell else None for key, cell in row.items()}
                 for row in rows
             ]
+            check_rows(numbers)
+        return numbers
 
     @cached_property
     def per_class(self) -> list[dict[str, str]]:
@@ -95,9 +121,13 @@ class FinishedRun:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        self.folder.verify("predictions.parquet")
         with self.folder.report_damage("predictions.parquet"):
+            path, images = self.path / "predictions.parquet", self.split["test_images"]
             try:
-                table = pq.read_table(self.path / "predictions.parquet")
+                if (rows := pq.read_metadata(path).num_rows) != images:  # a claim of many rows would fill the memory
+                    raise ValueError(f"{rows} rows for {images} test images")
+                table = pq.read_table(path)
             except (OSError, pa.ArrowException) as error:
                 raise ValueError(error) from error
             columns = {name: table[name].to_numpy() for name in ("label", "predicted", "confidence", "index")}
@@ -120,19 +150,27 @@ class FinishedRun:
 
         Raises LongtailError if the weights are missing, do not fit the recipe, or are not finite.
         """
-        folder = self.folder
+        folder, path = self.folder, self.path / weights
         if weights != LAST_WEIGHTS and not folder.has(weights):
             raise LongtailError(
                 f"{self.path} has no {weights}: an epoch is selected by --select, which this run was not asked for"
             )
+        # all is compared before a network is built, which for wrong classes could fill the memory
+        digest, kept = folder.verify(weights), self.model.get("weights_sha256")
+        with folder.report_damage("model.json"):
+            if kept is not None and kept[weights] != digest:
+                raise LongtailError(f"{path} does not have the sha256 that model.json holds; restore it from a copy")
+        state = read_tensors(path)
+        if sum(value.numel() for value in state.values()) < len(self.classes):
+            raise LongtailError(f"{path} holds too few weights for the {len(self.classes)} classes of model.json")
         recipe = self.recipe.change(weights=None)  # the trained weights replace those that training began with
         with folder.report_damage("model.json"), torch.random.fork_rng(devices=[]):
             method = recipe.build_method(self.model["train_counts"])
-        state, expected = folder.read_tensors(weights), method.inference_state()
+        expected = method.inference_state()
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in expected.items()}:
-            raise LongtailError(f"{self.path / weights} does not hold the weights of {recipe.method} on {recipe.net}")
+            raise LongtailError(f"{path} does not hold the weights of {recipe.method} on {recipe.net}")
         broken = [name for name, value in state.items() if not value.isfinite().all()]
         if broken:
-            raise LongtailError(f"{self.path / weights} holds numbers that are not finite, in {broken[0]}")
+            raise LongtailError(f"{path} holds numbers that are not finite, in {broken[0]}")
         method.load_state_dict(state, strict=False)
         return method.eval()

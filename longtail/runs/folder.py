@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from longtail.data import Split
 from longtail.errors import LongtailError, check_utf8_path, expand_path
 from longtail.recipe import Recipe
 from longtail.runs import files
+
+MANIFEST = "manifest.json"  # the sha256 of every file that a finished run is read from
 
 
 class Busy(LongtailError):
@@ -63,11 +65,11 @@ class RunFolder:
     def open(cls, path: str | Path) -> "RunFolder":
         """Open an existing run; raises LongtailError if the folder holds none."""
         run = cls(path)
-        if (run.path / "seeds.json").is_file():
+        if run.has("seeds.json"):
             raise LongtailError(
                 f"{run.path} holds the runs of several seeds; name one of them, such as {run.path}/seed0"
             )
-        if not (run.path / "recipe.json").is_file():
+        if not run.has("recipe.json"):
             raise LongtailError(f"{run.path} is not a run folder: it has no recipe.json")
         return run
 
@@ -120,12 +122,11 @@ class RunFolder:
             try:
                 return Recipe(**values)
             except LongtailError as error:
+                hint = ""
                 package = self.has("environment.json") and self.read_json("environment.json").get("method_package")
-                if not package:
-                    raise
-                raise LongtailError(
-                    f"{error}. {self.path} was trained with package {package['name']} {package['version']}: install it"
-                ) from error
+                if package:
+                    hint = f". {self.path} was trained with package {package['name']} {package['version']}: install it"
+                raise LongtailError(f"{self.path / 'recipe.json'}: {error}{hint}") from error
 
     def already_exists_error(self) -> LongtailError:
         """Return the error for a run that must not be overwritten."""
@@ -136,11 +137,39 @@ class RunFolder:
         )
 
     def has(self, name: str) -> bool:
-        """Return whether the folder holds a file of this name."""
-        return (self.path / name).exists()
+        """Return whether the folder holds a file of this name; raises LongtailError if the folder cannot be searched."""
+        try:
+            return (self.path / name).exists()
+        except PermissionError as error:
+            raise LongtailError(f"{self.path / name} cannot be read: {str(error.strerror).lower()}") from error
+
+    def is_finished(self) -> bool:
+        """Return whether the run was trained to the end."""
+        return self.has("results.json")
+
+    def write_manifest(self, names: Iterable[str]) -> None:
+        """Write `manifest.json`, the last file of a finished run: the sha256 of each of the named files."""
+        self.write_json(MANIFEST, {"sha256": {name: files.hash_file(self.path / name) for name in names}})
+
+    def verify(self, name: str) -> str:
+        """Return the sha256 of a file; raises LongtailError unless a finished run's manifest holds the same.
+
+        Only a finished run has a manifest. Runs of version 0.1 have none.
+        """
+        digest = files.hash_file(self.path / name)
+        if self.is_finished() and self.has(MANIFEST):
+            with self.report_damage(MANIFEST):
+                expected = files.read_json(self.path / MANIFEST)["sha256"][name]
+            if expected != digest:
+                raise LongtailError(
+                    f"{self.path / name} is not as longtail wrote it: its sha256 is not the one in {MANIFEST}; restore "
+                    "both from a copy, or train the run again"
+                )
+        return digest
 
     def read_json(self, name: str) -> dict:
         """Read a JSON file of the run."""
+        self.verify(name)
         return files.read_json(self.path / name)
 
     def write_json(self, name: str, content: dict) -> None:
@@ -149,6 +178,7 @@ class RunFolder:
 
     def read_csv(self, name: str) -> list[dict[str, str]]:
         """Read a CSV file of the run, every cell as text."""
+        self.verify(name)
         return files.read_csv(self.path / name)
 
     def write_csv(self, name: str, rows: list[dict]) -> None:
@@ -157,6 +187,7 @@ class RunFolder:
 
     def read_tensors(self, name: str) -> dict[str, Tensor]:
         """Read a safetensors file of the run."""
+        self.verify(name)
         return files.read_tensors(self.path / name)
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:

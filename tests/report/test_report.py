@@ -1,7 +1,10 @@
 """The report: numbers equal those of the run, names are escaped, and missing data are explained."""
 
+import base64
 import csv
+import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +13,7 @@ import tomllib
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -23,6 +27,8 @@ from longtail.metrics import METRICS
 from longtail.recipes import recipe_for
 from longtail.report import write_report
 from longtail.report.confusions import Misclassified
+from longtail.report.overlay import draw_overlay
+from longtail.report.styles import StyleRules
 from longtail.report.summary import RunSummary
 from longtail.tracking import SilentReport
 
@@ -261,15 +267,78 @@ def test_a_damaged_file_is_named(unusual):
         write_report([unusual], figures="none")
 
 
-def test_a_stored_figure_that_longtail_did_not_write_is_omitted(trained, tmp_path):
+def test_a_stored_figure_is_an_image_and_one_without_the_mark_is_omitted(trained, tmp_path):
     shutil.copytree(trained / "ce", tmp_path / "run")
-    (tmp_path / "run" / "figures").mkdir()
-    head = '<svg role="img" aria-label="words" data-of="longtail figure landscape">'
-    (tmp_path / "run" / "figures" / "landscape.svg").write_text(head + "<script>alert(1)</script></svg>")
+    path = tmp_path / "run" / "figures" / "landscape.svg"
+    path.parent.mkdir()
+    head = '<svg role="img" aria-label="words &amp; &quot;more" xmlns="http://www.w3.org/2000/svg"'
+    path.write_text(f'{head} data-of="longtail figure tau"><script>alert(1)</script></svg>')
     html = write_report([tmp_path / "run"]).read_text()
     assert "alert(1)" not in html and "landscape.svg is not a figure that longtail wrote" in html
-    (tmp_path / "run" / "figures" / "landscape.svg").write_text(head + "<g/></svg>")
-    assert 'data-of="longtail figure landscape"' in write_report([tmp_path / "run"]).read_text()
+    path.write_text(
+        f'{head} data-of="longtail figure landscape" viewBox="0 0 9 9" stroke="currentColor">alert(1)</svg>'
+    )
+    page = read_page(write_report([tmp_path / "run"]))
+    (image,) = [a for tag, a in page.tags if tag == "img" and a["src"].startswith("data:image/svg+xml;base64,")]
+    svg = base64.b64decode(image["src"].partition(",")[2]).decode()
+    assert image["alt"] == 'words & "more' and 'data-of="longtail figure landscape"' in svg
+    assert "currentColor" not in svg and 'stroke="#131415"' in svg  # readable on the white of the image
+    assert "alert(1)" not in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "huge", "folder", "device"])
+def test_a_stored_figure_that_is_no_ordinary_file_is_named_and_not_read(kind, tmp_path):
+    run = made_up(tmp_path / "run", ["a", "b"], [9, 3])
+    path = run.path / "figures" / "landscape.svg"
+    path.parent.mkdir()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as file:
+            file.truncate(10**10)
+    assert "landscape.svg is no figure that longtail wrote" in write_report([run.path]).read_text()
+
+
+def test_the_content_security_policy_names_hashes_and_the_page_has_no_inline_style_or_handler(trained):
+    for runs in (["ecl"], ["ecl", "ce"]):
+        html = write_report([trained / name for name in runs], trained / "policy.html").read_text()
+        page = Page(html)
+        (policy,) = [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
+        assert (
+            "unsafe" not in policy and "http" not in policy and policy.startswith("default-src 'none'; img-src data:;")
+        )
+        for tag in ("style", "script"):
+            (source,) = re.findall(f"<{tag}>(.*?)</{tag}>", html, re.S)
+            digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+            assert f"{tag}-src 'sha256-{digest}'" in policy
+        assert not [a for _, a in page.tags if "style" in a or any(name.startswith("on") for name in a)]
+        assert len([a for tag, a in page.tags if tag == "svg"]) >= 7
+
+
+def test_names_that_look_like_styles_or_markup_change_no_rule_and_no_element(tmp_path):
+    names = [
+        ' style="} body{display:none} "',
+        "font-family: Mono",
+        "<script>alert(1)</script>",
+        "' style='x'",
+        'id="a"',
+    ]
+    run = made_up(tmp_path / "run", names, [500, 120, 50, 19, 3]).path
+    plain = made_up(tmp_path / "plain", ["a", "b", "c", "d", "e"], [500, 120, 50, 19, 3]).path
+    rules = [StyleRules(), StyleRules()]
+    pictures = []
+    for path, rule in zip((run, plain), rules, strict=True):
+        outputs = RunSummary.open(path)
+        pictures.append(str(rule.inline_svg(draw_overlay([outputs]).svg)))
+    assert "display" not in rules[0].render() and set(rules[0].names) == set(rules[1].names)
+    tags = [re.findall(r"<(\w+)", picture) for picture in pictures]
+    assert sorted(tags[0]) == sorted(tags[1]) and "script" not in tags[0]
+    for picture in pictures:
+        ElementTree.fromstring(picture)
 
 
 def test_training_writes_the_report_and_survives_its_failure(tmp_path, capsys, monkeypatch):

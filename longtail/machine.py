@@ -1,0 +1,48 @@
+"""This machine: bfloat16 instructions, threads for tiny images, and the memory that the C library keeps."""
+
+import ctypes
+import os
+import sys
+
+import torch
+
+from longtail.errors import LongtailError
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+TINY_SIDE = 16
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Return whether a device computes bfloat16 in hardware; a CPU that emulates it is ten times slower."""
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raise LongtailError for bf16 on a processor that emulates it, unless LONGTAIL_EMULATE_BF16 is set."""
+    if precision == "bf16" and not has_bf16(device) and not os.environ.get("LONGTAIL_EMULATE_BF16"):
+        raise LongtailError(
+            "precision is bf16; this processor has no bf16 instructions and would be about ten times slower than with "
+            "fp32. Leave --precision out, or set LONGTAIL_EMULATE_BF16=1 to train in bf16 all the same"
+        )
+
+
+def default_threads(side: int) -> int:
+    """Return the CPU threads for square images of a side in pixels: one up to 16, else as torch has them.
+
+    On tiny tensors a second thread gains nothing on a quiet machine, and on a busy one the threads wait for each other
+    by spinning, which takes ten times as long.
+    """
+    return 1 if side <= TINY_SIDE else torch.get_num_threads()
+
+
+def keep_freed_memory() -> None:
+    """Make glibc keep freed memory for the next tensor; commands call this, the library never does.
+
+    Fresh pages cost a fault each, and a training step frees and allocates the same sizes again: 1.1x measured.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
