@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,10 +17,12 @@ def build_wheel(source: Path, folder: Path) -> Path:
     """Build a wheel of a source folder, which stays as it is, without network."""
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder)]
     copy = folder / f"{source.name}-source"
-    ignored = ("--exclude=.venv", "--exclude=.git", "--exclude=runs", "--exclude=results", "--exclude=*.egg-info")
-    copy.mkdir()
-    tar = subprocess.run(["tar", "-C", source, "-cf", "-", *ignored, "."], check=True, capture_output=True).stdout
-    subprocess.run(["tar", "-C", copy, "-xf", "-"], input=tar, check=True)
+
+    def ignore(inside: str, names: list[str]) -> set[str]:
+        heavy = {".venv", ".git", "runs", "results", "build"} if Path(inside) == source else {"__pycache__"}
+        return heavy | {name for name in names if name.endswith(".egg-info")}
+
+    shutil.copytree(source, copy, ignore=ignore)
     subprocess.run([*command, str(copy)], check=True, capture_output=True, text=True)
     (wheel,) = folder.glob("*.whl")
     return wheel
