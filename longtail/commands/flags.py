@@ -12,7 +12,6 @@ from longtail.recipe import describe_fields
 COMPLETION = "--install-completion"
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
 Selected = Annotated[bool, Parameter(help="use the epoch that --select chose, not the last", negative="")]
-Threads = Annotated[int | None, Parameter(help="CPU threads; by default all cores")]
 OTHER_FLAGS = {"device", "threads", "workers", "seeds", "top", "expert"}  # neither recipe fields nor method options
 
 
@@ -21,6 +20,12 @@ def parse_integer(kind: type, tokens: Sequence[Token]) -> int:
     if not tokens[0].value.lstrip("+-").isdigit():
         raise ValueError(f"'{tokens[0].value}' is not a whole number")
     return int(tokens[0].value)
+
+
+Threads = Annotated[
+    int | None,
+    Parameter(help="CPU threads; by default all cores, for images of up to 16 pixels one", converter=parse_integer),
+]
 
 
 def name_flag(message: str) -> str:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from longtail.commands.console import build_report
+from longtail.commands.flags import Device, Threads, parse_integer
 from longtail.errors import LongtailError, unknown_name
 from longtail.reproduce.cells import build_cells, format_scale
 from longtail.reproduce.tables import SCALES, TABLES
@@ -29,15 +30,16 @@ def reproduce_command(
     scale: Annotated[str, Parameter(help="the printed recipe (full), or a smaller one")] = "full",
     only: Annotated[str | None, Parameter(help="only rows whose label fits this pattern, such as 'ecl*'")] = None,
     seeds: Annotated[
-        int | None, Parameter(help="seeds of each row; by default as many as the table and scale have")
+        int | None,
+        Parameter(help="seeds of each row; by default as many as the table and scale have", converter=parse_integer),
     ] = None,
     budget: Annotated[str | None, Parameter(help="stop after this time, such as 9m; the next call continues")] = None,
     ledger: Annotated[str, Parameter(help="folder of the finished cells")] = "ledger",
     precision: Annotated[str, Parameter(help="fp32, tf32 or bf16; never mixed in one table")] = "fp32",
     root: Annotated[str | None, Parameter(help="folder with the data sets, such as ROOT/cifar100")] = None,
     format: Annotated[str, Parameter(help="format of the printed table: text, markdown or csv")] = "text",
-    device: Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")] = "auto",
-    threads: Annotated[int | None, Parameter(help="CPU threads; by default all cores")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Train the missing runs of a table or figure of the paper, and print our values beside the printed ones."""
     console = Console()

@@ -107,11 +107,15 @@ def add_method_flags(command: Callable, tokens: list[str]) -> Callable:
 
     *given, _ = inspect.signature(command).parameters.values()
     given = [parameter.replace(annotation=choices.get(parameter.name, parameter.annotation)) for parameter in given]
-    described: Any = call
-    described.__signature__ = inspect.Signature([*given, *flags])
-    described.__annotations__ = {parameter.name: parameter.annotation for parameter in [*given, *flags]}
-    described.__doc__ = command.__doc__
-    return described
+    call.__doc__ = command.__doc__
+    return set_signature(call, [*given, *flags])
+
+
+def set_signature(function: Any, parameters: list[inspect.Parameter]) -> Callable:
+    """Set the parameters that cyclopts reads from a function; returns the function."""
+    function.__signature__ = inspect.Signature(parameters)
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return function
 
 
 def make_flag(name: str, kind: Any, text: str, group: str) -> inspect.Parameter:
@@ -143,11 +147,8 @@ def find_choices(tokens: list[str]) -> tuple[str | None, str, str | None]:
 
     def accept(*words: str, **values: Any) -> None: ...
 
-    described: Any = accept
-    described.__signature__ = inspect.Signature([words, *flags])
-    described.__annotations__ = {parameter.name: parameter.annotation for parameter in [words, *flags]}
     probe = App(help_flags=[], version_flags=[], exit_on_error=False, print_error=False)
-    probe.default(described)
+    probe.default(set_signature(accept, [words, *flags]))
     try:
         _, bound, *_ = probe.parse_known_args(tokens)
     except CycloptsError:  # the second parse raises the same error, and explains it

@@ -28,8 +28,6 @@ def read_folder(folder: Path) -> tuple[dict[str, RawSplit], list[str]]:
     """
     inside = dict(list_folder(folder))
     folders = [name for name, is_folder in inside.items() if is_folder]
-    if not folders:
-        raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
     train = next((name for name in folders if name.lower() == "train"), None)
     # without folders inside, "train" is a class
     if train is None or not any(is_folder for _, is_folder in list_folder(folder / train)):

@@ -1,4 +1,4 @@
-"""Table of contents: every method, with one file and one entry each; this module loads no torch."""
+"""The table of methods, one entry and one file each; this module loads no torch."""
 
 from dataclasses import dataclass
 from functools import cache
