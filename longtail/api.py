@@ -31,7 +31,7 @@ from longtail.tracking import PrintReport, SilentReport
 
 def train(
     data: str | os.PathLike,
-    method: str | type[Method] = "ecl",
+    method: str | type[Method] | None = None,
     *,
     out: str | Path | None = None,
     recipe: str | None = None,
@@ -40,19 +40,24 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     workers: int | None = None,
+    cache: str | Path | None = None,
+    slim: bool = False,
     verbose: bool = False,
     **changes: Any,
 ) -> "Model":
     """Train a method on a data set, by name or path, into the run folder `out`, and return the trained model.
 
-    `method` is a name of `longtail methods` or a subclass of `longtail.methods.Method`. `changes` are fields of the
+    `method` is a name of `longtail methods` or a subclass of `longtail.methods.Method`; None is ecl, and bc on frozen
+    features, which custom data take by default. `cache` is the folder of cached features; a `slim` run does not keep its
+    frozen encoder. `changes` are fields of the
     recipe, options of the method, and `size`, the side of custom images in pixels. The caller's random state, threads
     and precision settings stay as they are. Raises LongtailError for bad input or an existing folder.
     """
-    resolved = recipe_for(data, recipe, method=name_method(method), **changes)
+    resolved = recipe_for(data, recipe, method=method and name_method(method), **changes)
     report = PrintReport() if verbose else SilentReport()
     path = out or default_run_path(resolved)
-    run = launch(resolved, path, report, root=root, resume=resume, device=device, threads=threads, workers=workers)
+    where: dict[str, Any] = {"root": root, "device": device, "threads": threads, "workers": workers, "cache": cache}
+    run = launch(resolved, path, report, resume=resume, slim=slim, **where)
     write_run_report(run.path, report.note)
     return load(run.path, device=device, threads=threads)
 

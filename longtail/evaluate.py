@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from longtail.augment import Compose, TransformSet, hflip
-from longtail.data import Batch, LazyImages, Split, TensorImages, iterate_pixels
+from longtail.data import Batch, FeatureSet, LazyImages, Split, TensorImages, iterate_pixels
+from longtail.data.features import RandomLook
 from longtail.data.seeding import derive_seed
 from longtail.distributed import SINGLE_PROCESS, World
 from longtail.methods import Method
@@ -22,27 +23,38 @@ ADAPT_BATCH = (
     128  # test images that `adapt` sees at once, on every device: it may learn from them (SADE, authors' code)
 )
 
-ImageSource = TensorImages | LazyImages
+ImageSource = TensorImages | LazyImages | FeatureSet
 
 
-def choose_batch_size(transform_set: TransformSet, device: torch.device) -> int:
+def choose_batch_size(images: Tensor | ImageSource, transform_set: TransformSet, device: torch.device) -> int:
     """Return the number of images that are evaluated at once."""
     size = GPU_BATCH if device.type == "cuda" else CPU_BATCH
-    return size if transform_set.size <= LARGE_SIDE else size // 4
+    is_small = isinstance(images, FeatureSet) or transform_set.size <= LARGE_SIDE
+    return size if is_small else size // 4
 
 
-def iterate_images(images: Tensor | ImageSource, transform_set: TransformSet, n: int) -> Iterator[Tensor]:
-    """Yield the images n at a time as they are evaluated, (n, 3, H, W) uint8; files are decoded on the way."""
+def iterate_inputs(
+    images: Tensor | ImageSource, transform_set: TransformSet, n: int, flip: bool = False
+) -> Iterator[Tensor]:
+    """Yield the images n at a time as they are evaluated, mirrored with `flip`: (n, 3, H, W) uint8, or features (n, d).
+
+    Files are decoded on the way.
+    """
+    if isinstance(images, FeatureSet):
+        yield from images.features[:, 1 if flip else 0].split(n)
+        return
     if isinstance(images, LazyImages):
-        yield from iterate_pixels(images, transform_set, n)
+        batches = iterate_pixels(images, transform_set, n)
     else:
-        yield from (images.images if isinstance(images, TensorImages) else images).split(n)
+        batches = iter((images.images if isinstance(images, TensorImages) else images).split(n))
+    for pixels in batches:
+        yield hflip(pixels) if flip else pixels
 
 
 def iterate_batches(images: ImageSource, transform_set: TransformSet, device: torch.device) -> Iterator[Batch]:
     """Yield all images once as normalized batches, in order and without augmentation."""
     normalize, start = transform_set.build_normalize(device), 0
-    for pixels in iterate_images(images, transform_set, choose_batch_size(transform_set, device)):
+    for pixels in iterate_inputs(images, transform_set, choose_batch_size(images, transform_set, device)):
         rows = torch.arange(start, start := start + len(pixels))
         y, progress = images.labels[rows].to(device), torch.ones((), device=device)
         yield Batch([normalize(pixels.to(device))], y, rows.to(device), progress)
@@ -56,20 +68,20 @@ def compute_outputs(
     transform_set: TransformSet,
     flip: bool = False,
 ) -> Tensor:
-    """Apply `compute` to all images in evaluation mode, mirrored with `flip`.
+    """Apply `compute` to all images in evaluation mode, mirrored with `flip`; a frozen trunk sees pixels first.
 
-    (N, 3, H, W) uint8 -> (K, N, ...) float32 on the CPU; a single network has K = 1.
+    (N, 3, H, W) uint8, or features (N, d) -> (K, N, ...) float32 on the CPU; a single network has K = 1.
     """
     was_training, device = method.training, method.log_prior.device
-    normalize, n = transform_set.build_normalize(device), choose_batch_size(transform_set, device)
+    normalize, n = transform_set.build_normalize(device), choose_batch_size(images, transform_set, device)
     method.eval()
     outputs = []
-    with fused_conv_bn(*(getattr(method, name) for name in method.inference)):
-        for pixels in iterate_images(images, transform_set, n):
+    with fused_conv_bn(*(getattr(method, name) for name in method.inference), *filter(None, [method.trunk])):
+        for pixels in iterate_inputs(images, transform_set, n, flip):
             x = pixels.to(device)
             if not len(x):  # some networks (timm's ViT) take no empty batch: show a black image and drop its row
                 x = x.new_zeros(1, *x.shape[1:])
-            rows = compute(normalize(hflip(x) if flip else x)).float().cpu()
+            rows = compute(method.embed(normalize(x))).float().cpu()
             outputs.append(rows[..., : len(pixels), :])
     method.train(was_training)
     stacked = torch.cat(outputs, dim=-2)
@@ -88,10 +100,10 @@ def compute_features(method: Method, images: Tensor | ImageSource, transform_set
     return compute_outputs(method, method.features, images, transform_set)
 
 
-def read_pixels(images: ImageSource, rows: Sequence[int], transform_set: TransformSet) -> Tensor:
-    """Read some images as they are evaluated: (n, 3, H, W) uint8."""
-    n = choose_batch_size(transform_set, torch.device("cpu"))
-    return torch.cat(list(iterate_images(images.take(rows), transform_set, n)))
+def read_inputs(images: ImageSource, rows: Sequence[int], transform_set: TransformSet) -> Tensor:
+    """Read some images as they are evaluated: (n, 3, H, W) uint8, or features (n, d)."""
+    n = choose_batch_size(images, transform_set, torch.device("cpu"))
+    return torch.cat(list(iterate_inputs(images.take(rows), transform_set, n)))
 
 
 def compute_logits_sharded(
@@ -115,15 +127,22 @@ def adapt_to_test_images(method: Method, images: ImageSource, transform_set: Tra
     """Let a method learn from the unlabelled test images, or measure on them; returns what `Method.adapt` does."""
     device = method.log_prior.device
     normalize = transform_set.build_normalize(device)
-    views = [
-        Compose() if name == "plain" else cast("Compose", transform_set.transforms[name])
-        for name in method.test_time_views
-    ]
+    views: list[Compose | RandomLook]
+    if isinstance(images, FeatureSet):
+        views = [RandomLook(1 if name == "plain" else images.looks) for name in method.test_time_views]
+    else:
+        makers = transform_set.transforms
+        views = [Compose() if name == "plain" else cast("Compose", makers[name]) for name in method.test_time_views]
 
     def batches(epoch: int) -> Iterator[list[Tensor]]:
         generator = torch.Generator().manual_seed(derive_seed(seed, 3, epoch))
         shuffled = images.take(torch.randperm(len(images), generator=generator).numpy())
-        for pixels in iterate_images(shuffled, transform_set, ADAPT_BATCH):
+        inputs = (
+            iter(shuffled.features.split(ADAPT_BATCH))
+            if isinstance(shuffled, FeatureSet)
+            else iterate_inputs(shuffled, transform_set, ADAPT_BATCH)
+        )
+        for pixels in inputs:
             yield [normalize(view(pixels.to(device), generator)) for view in views]
 
     return method.eval().adapt(batches)

@@ -9,10 +9,13 @@ import torch
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World, init_world
 from longtail.errors import expand_path
+from longtail.features import build_extractor
 from longtail.machine import check_precision, default_threads
 from longtail.methods import describe_package
+from longtail.nets import FrozenNet, find_weights
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
+from longtail.runs.results import ENCODER_WEIGHTS
 from longtail.selection import check_selection
 from longtail.stages import build_loader, plan_stages
 from longtail.tracking import ProgressReport
@@ -29,14 +32,18 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     workers: int | None = None,
+    cache: str | Path | None = None,
+    slim: bool = False,
 ) -> RunFolder:
     """Train, evaluate and keep one run in the folder `out`; with `resume`, continue or begin it.
+
+    `cache` is the folder of cached features; a `slim` run does not keep its frozen encoder.
 
     Raises LongtailError for bad input, an existing folder, and a loss that is no longer finite.
     """
     world = init_world(device, threads)
     with world.session(tf32=recipe.precision == "tf32"), world.report_lost_process():
-        trainer = build_trainer(recipe, out, report, world, root, resume, workers)
+        trainer = build_trainer(recipe, out, report, world, root, resume, workers, cache=cache, slim=slim)
         trainer.fit()
     return trainer.run
 
@@ -50,6 +57,8 @@ def build_trainer(
     resume: bool = False,
     workers: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    cache: str | Path | None = None,
+    slim: bool = False,
 ) -> Trainer:
     """Load the data, build the method, claim the folder: whatever can go wrong does so before the first step.
 
@@ -60,7 +69,16 @@ def build_trainer(
         torch.set_num_threads(default_threads(recipe.transform_set.size))  # the session restores the caller's
     if resume:
         restore_threads(out, report, world)
-    split = world.main_first(lambda: recipe.load_split(root, workers))
+    split = world.main_first(lambda: recipe.load_split(root, workers, verify=not recipe.frozen))
+    trunk = None
+    if recipe.frozen:
+        RunFolder(out).check_new(resume)  # before minutes of work
+        net = recipe.build_net()
+        assert isinstance(net, FrozenNet)
+        trunk = net.build_trunk()
+        provenance = find_weights(recipe.net, str(recipe.weights)).provenance()
+        extractor = build_extractor(recipe, provenance, trunk, world, report, cache)
+        split = extractor.extract_split(split, recipe.frozen_views, recipe.skip_bad)
     recipe = recipe.fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
     method = recipe.build_method(split.classes.counts).to(world.device)
@@ -70,11 +88,18 @@ def build_trainer(
     def claim() -> RunFolder:
         run = RunFolder.claim(out, recipe, split, resume)
         if not run.has("environment.json"):
-            where = {"root": root and str(expand_path(root).resolve())}
+            where = {"root": make_absolute(root), "cache": make_absolute(cache)}
             run.write_json("environment.json", world.describe() | describe_package(recipe.method) | where)
+        if trunk is not None and not slim and not run.has(ENCODER_WEIGHTS):
+            run.write_tensors(ENCODER_WEIGHTS, trunk.state_dict())
         return run
 
     return Trainer(recipe, method, split, plans, loader, world.on_main(claim), report, world, should_stop)
+
+
+def make_absolute(path: str | Path | None) -> str | None:
+    """Return a path from the root of the file system; None stays None."""
+    return str(expand_path(path).resolve()) if path else None
 
 
 def restore_threads(out: str | Path, report: ProgressReport, world: World) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from longtail.data.catalog import SOURCES
 from longtail.errors import LongtailError, unknown_name
-from longtail.methods import check_options, get_method_class, get_options
+from longtail.methods import METHODS, check_options, get_method_class, get_options
 from longtail.metrics.names import METRICS
 from longtail.validation import Range, check_value
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from longtail.augment import TransformSet
     from longtail.data import Split
     from longtail.methods import Method
+    from longtail.nets import Net
 
 SHARE = Range(0, 1, open_high=True)
 
@@ -67,6 +68,13 @@ class Recipe:
     accumulate: Annotated[
         int, "micro-batches in which a batch is computed, to save memory; batch norm sees one at a time", Range(1)
     ] = 1
+    frozen: Annotated[
+        bool, "train on features that the encoder with its --weights computes once; the encoder is never trained"
+    ] = False
+    frozen_views: Annotated[
+        int, "looks at a training image: 1 plain, 2 with its mirror image, more with random crops", Range(1, 64)
+    ] = 2
+    neck: Annotated[int, "features of each expert's trainable layer on frozen features; 0: none", Range(0, 16384)] = 0
     options: Annotated[dict, "of the method; those not given are filled in"] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -87,7 +95,22 @@ class Recipe:
             )
         if self.nesterov and (self.momentum == 0 or self.optimizer != "sgd"):
             raise LongtailError("nesterov is of SGD with a momentum above 0; leave --nesterov out")
+        self._check_frozen()
         self._check_network()
+
+    def _check_frozen(self) -> None:
+        """Raise LongtailError for a frozen encoder without weights, and for settings of frozen runs in another run."""
+        if self.frozen and not self.weights:
+            raise LongtailError("frozen features need pretrained weights; add --weights auto, or leave --frozen out")
+        if self.neck and not self.frozen:
+            raise LongtailError(
+                f"neck is {self.neck}; necks stand on frozen features: add --frozen or leave --neck out"
+            )
+        if self.frozen and not get_method_class(self.method).trains_on_features:
+            names = ", ".join(name for name in METHODS if get_method_class(name).trains_on_features)
+            raise LongtailError(
+                f"{self.method} works on pixels and cannot train on frozen features; these can: {names}"
+            )
 
     def _check_network(self) -> None:
         """Raise LongtailError for an unknown network or transform set, or a size that the network does not take."""
@@ -119,18 +142,22 @@ class Recipe:
         found, config = get_transform_set(self.views), get_input_config(self.net)
         return replace(found, mean=config["mean"], std=config["std"]) if self.weights and config else found
 
-    def load_split(self, root: str | None = None, workers: int | None = None) -> "Split":
+    def load_split(self, root: str | None = None, workers: int | None = None, verify: bool = True) -> "Split":
         """Load the data set, in files decoded by `workers` processes where it stays in files.
 
-        Raises LongtailError for whatever is wrong with the data.
+        Images of a frozen run stay in files. Raises LongtailError for whatever is wrong with the data; without `verify`,
+        which is of frozen runs only, no image is read.
         """
         from longtail.augment import get_transform_set
         from longtail.data import ReadOptions, count_workers, load_split
 
         count_workers(workers)
         found = get_transform_set(self.views)
-        size = None if found.eval_transform else found.size  # views that are cut from whole photographs need the files
-        options = ReadOptions(size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers)
+        # views that are cut from whole photographs need the files
+        size = None if found.eval_transform or self.frozen else found.size
+        options = ReadOptions(
+            size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers, verify
+        )
         split = load_split(self.data, self.imbalance, root, options)
         if len(split.classes) < 2:
             raise LongtailError(
@@ -148,12 +175,16 @@ class Recipe:
 
     def build_method(self, counts: Sequence[int]) -> "Method":
         """Build the method, initialized from torch's generator, for classes with `counts` training images."""
-        from longtail.augment import get_transform_set
-        from longtail.nets import Net
-
-        net = Net(self.net, self.precision == "bf16", get_transform_set(self.views).size, self.weights)
         build: Callable[..., Method] = get_method_class(self.method)  # every method takes counts, net and its options
-        return build(counts, net, **self.options)
+        return build(counts, self.build_net(), **self.options)
+
+    def build_net(self) -> "Net":
+        """Return the recipe of an expert's network: a whole encoder, or a neck on a frozen one."""
+        from longtail.augment import get_transform_set
+        from longtail.nets import FrozenNet, Net
+
+        values = self.net, self.precision == "bf16", get_transform_set(self.views).size, self.weights
+        return FrozenNet(*values, neck=self.neck) if self.frozen else Net(*values)
 
     def asdict(self) -> dict:
         """Return the fields as plain values, ready for JSON."""

@@ -30,6 +30,8 @@ def train_seeds(
     device: str = "auto",
     threads: int | None = None,
     workers: int | None = None,
+    cache: str | None = None,
+    slim: bool = False,
 ) -> dict:
     """Train seeds s, s + 1, ... of a recipe into `out`/seedS; returns and writes `seeds.json` with mean and deviation.
 
@@ -58,7 +60,8 @@ def train_seeds(
         raise LongtailError(
             f"{folder} holds {others[0]} too, which its summary would leave out; ask for as many --seeds"
         )
-    train_in_processes(recipes, folder, report, root, resume, str(world.device), threads)
+    where = {"root": root, "resume": resume, "device": str(world.device), "cache": cache, "slim": slim}
+    train_in_processes(recipes, folder, report, threads, where)
     runs = [RunFolder.open(folder / f"seed{r.seed}") for r in recipes]
     summary = summarize_seeds([run.read_json("results.json") for run in runs])
     RunFolder(folder).write_json("seeds.json", summary)
@@ -101,19 +104,18 @@ def train_in_processes(
     recipes: list[Recipe],
     folder: Path,
     report: ProgressReport,
-    root: str | None,
-    resume: bool,
-    device: str,
     threads: int | None,
+    where: dict[str, Any],
 ) -> None:
     """Train the recipes in at most as many processes as cores, each process its share of them, one after another.
 
-    On a CPU two single-threaded processes beat one with two threads. Raises LongtailError if a process fails.
+    `where` are further arguments of `launch.train`. On a CPU two single-threaded processes beat one with two threads. Raises LongtailError if a process fails.
     """
     context, cores = multiprocessing.get_context("spawn"), os.cpu_count() or 1
     processes = min(len(recipes), cores)
-    messages, share = context.Queue(), threads or max(cores // processes, 1)
-    jobs = [(recipes[i::processes], folder, messages, root, resume, device, share) for i in range(processes)]
+    messages = context.Queue()
+    where = where | {"threads": threads or max(cores // processes, 1)}
+    jobs = [(recipes[i::processes], folder, messages, where) for i in range(processes)]
     running = [context.Process(target=_train_share, args=job, daemon=True) for job in jobs]
     try:
         for process in running:
@@ -144,17 +146,15 @@ def relay_messages(messages: Any, report: ProgressReport) -> None:
         return
 
 
-def _train_share(
-    recipes: list[Recipe], folder: Path, messages: Any, root: str | None, resume: bool, device: str, threads: int
-) -> None:
-    """Train recipes one after another in one child process."""
+def _train_share(recipes: list[Recipe], folder: Path, messages: Any, where: dict[str, Any]) -> None:
+    """Train recipes one after another in one child process; `where` are further arguments of `launch.train`."""
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers Ctrl-C
     report = RemoteReport(messages)
     for recipe in recipes:
         try:
             out = folder / f"seed{recipe.seed}"
-            train(recipe, out, report, root=root, resume=resume, device=device, threads=threads)
+            train(recipe, out, report, **where)
         except LongtailError as error:
             messages.put(("failed", f"seed {recipe.seed}: {error}"))
             return
@@ -174,6 +174,9 @@ class RemoteReport:
 
     def note(self, text: str) -> None:
         self.messages.put(("note", text))
+
+    def progress(self, task: str, done: int, total: int) -> None:
+        self.messages.put(("progress", task, done, total))
 
     def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None:
         if os.getppid() != self.parent:

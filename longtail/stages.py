@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from longtail.augment import Compose
-from longtail.data import LazyImages, Loader, Split, StreamLoader, count_workers
+from longtail.data import FeatureSet, LazyImages, Loader, Split, StreamLoader, count_workers
+from longtail.data.features import RandomLook
 from longtail.distributed import World
 from longtail.errors import LongtailError
 from longtail.methods import Method, Stage
@@ -50,9 +51,14 @@ def build_loader(recipe: Recipe, method: Method, split: Split, world: World) -> 
             f"a batch of {recipe.batch_size} images cannot be divided equally by {shares} (processes x micro-batches); {wish}"
         )
     check_test_time_views(recipe, method)
+    transforms: list[Compose | RandomLook]
     shard = {"rank": world.rank, "world_size": world.size}
     if isinstance(split.train, LazyImages):
         return StreamLoader(split, transform_set, method.views, recipe.batch_size, recipe.seed, world.device, **shard)
+    if isinstance(split.train, FeatureSet):
+        transforms = [RandomLook(split.train.looks)] * len(method.views)
+        # all features lie on the device already, so a chunk is an epoch
+        return Loader(split, transforms, recipe.batch_size, recipe.seed, world.device, len(split.train), **shard)
     if transform_set.eval_transform:
         raise LongtailError(
             f"views '{recipe.views}' are cut from files, and {split.name} is in memory; leave --views out"
@@ -70,7 +76,7 @@ def build_loader(recipe: Recipe, method: Method, split: Split, world: World) -> 
 
 def check_test_time_views(recipe: Recipe, method: Method) -> None:
     """Raise LongtailError if `adapt` asks for random views of files, which only training makes."""
-    if recipe.transform_set.eval_transform and set(method.test_time_views) - {"plain"}:
+    if not recipe.frozen and recipe.transform_set.eval_transform and set(method.test_time_views) - {"plain"}:
         raise LongtailError(
             f"{recipe.method} would learn from the test images under random views, which views '{recipe.views}' have for "
             f"training only; leave --aggregate out, or take --views custom-{recipe.transform_set.size}"
@@ -83,9 +89,16 @@ def describe_run(recipe: Recipe, split: Split, world: World, epochs: int, steps:
     by_group = ", ".join(f"{groups.count(name)} {name}" for name in ("many", "medium", "few"))
     return (
         f"{recipe.method} on {split.name}: {len(split.train):,} training images, {len(groups)} classes ({by_group}), "
-        f"{len(split.test):,} test images; {recipe.net}, {epochs} epoch{'s' * (epochs != 1)} of {steps} steps, "
+        f"{len(split.test):,} test images; {describe_network(recipe)}, {epochs} epoch{'s' * (epochs != 1)} of {steps} steps, "
         f"{world.display_name}, {recipe.precision}{describe_streaming(split)}"
     )
+
+
+def describe_network(recipe: Recipe) -> str:
+    """Return the name of the network and, on a frozen one, the width of the necks."""
+    if not recipe.frozen:
+        return recipe.net
+    return f"frozen {recipe.net}" + (f" with necks of {recipe.neck}" if recipe.neck else "")
 
 
 def describe_streaming(split: Split) -> str:

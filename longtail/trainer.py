@@ -50,19 +50,22 @@ class Trainer:
             self.report.note(f"{self.run.path} is trained to the end already; nothing is left to do")
             return
         with ExitStack() as stack:
-            checkpoint = self.world.on_main(lambda: lock_and_load(self.run, self.plans, stack))
-            title = describe_run(self.recipe, self.split, self.world, self.epochs, self.loader.steps)
-            self.report.begin(self.recipe.seed, title, self.epochs, self.epochs * self.loader.steps)
-            for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
-                self.report.note(text)
-            try:
-                for plan in self.plans[checkpoint["stage"] if checkpoint else 0 :]:
-                    self.run_stage(plan, checkpoint)
-                    checkpoint = None
-            finally:
-                self.report.end(self.recipe.seed)
-                self.tracker.close()
+            self.train(self.world.on_main(lambda: lock_and_load(self.run, self.plans, stack)))
             self.finish()
+
+    def train(self, checkpoint: dict | None = None) -> None:
+        """Train every stage, from the checkpoint on; raises Stopped if asked to stop."""
+        title = describe_run(self.recipe, self.split, self.world, self.epochs, self.loader.steps)
+        self.report.begin(self.recipe.seed, title, self.epochs, self.epochs * self.loader.steps)
+        for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
+            self.report.note(text)
+        try:
+            for plan in self.plans[checkpoint["stage"] if checkpoint else 0 :]:
+                self.run_stage(plan, checkpoint)
+                checkpoint = None
+        finally:
+            self.report.end(self.recipe.seed)
+            self.tracker.close()
 
     def run_stage(self, plan: StagePlan, checkpoint: dict | None) -> None:
         """Train the epochs of one stage, from the checkpoint's epoch on."""

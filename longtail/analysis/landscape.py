@@ -9,7 +9,7 @@ from torch import Tensor
 
 from longtail.analysis.outputs import RunOutputs
 from longtail.analysis.style import ALL, GAP, INK, Panels, add_legend_above, format_percent
-from longtail.evaluate import compute_logits, read_pixels
+from longtail.evaluate import compute_logits, read_inputs
 from longtail.losses import cross_entropy
 from longtail.methods import Method
 
@@ -24,7 +24,7 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     every run of these data.
     """
     chosen = draw_positions(outputs.labels, IMAGES)
-    images = read_pixels(outputs.split.test, chosen.tolist(), outputs.transform_set)
+    images = read_inputs(outputs.test_inputs, chosen.tolist(), outputs.transform_set)
     labels, method = outputs.labels[chosen], outputs.method
     # the seed of a direction is its number, so runs of one network share their directions
     steps = np.linspace(-1, 1, STEPS)

@@ -1,7 +1,7 @@
 """`RunOutputs`: a finished run with the logits and features of its test images, from which every figure is computed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from longtail.augment import TransformSet
 from longtail.data import Split
+from longtail.data.split import Subset
 from longtail.distributed import SINGLE_PROCESS
 from longtail.errors import LongtailError
 from longtail.evaluate import compute_features, compute_logits
+from longtail.features import load_test_features
 from longtail.methods import Method
 from longtail.metrics import shot_group
 from longtail.recipe import Recipe
@@ -50,16 +52,23 @@ class RunOutputs:
         return self.run.load_method()
 
     @cached_property
+    def test_inputs(self) -> Subset:
+        """Return the test images as the method takes them: pixels or, in a frozen run, features from the cache."""
+        if not self.recipe.frozen:
+            return self.split.test
+        return load_test_features(self.run, replace(self.split, train=self.split.test, val=None))
+
+    @cached_property
     def logits(self) -> Tensor:
         """Compute the logits of the test images without flip TTA, (K, N, C) float32; the ensemble is the mean over K."""
         with SINGLE_PROCESS.session(tf32=self.recipe.precision == "tf32"):
-            return compute_logits(self.method, self.split.test, self.transform_set)
+            return compute_logits(self.method, self.test_inputs, self.transform_set)
 
     @cached_property
     def features(self) -> Tensor:
         """Compute the features of the test images, (K, N, d) float32; a single network has K = 1."""
         with SINGLE_PROCESS.session(tf32=self.recipe.precision == "tf32"):
-            return compute_features(self.method, self.split.test, self.transform_set)
+            return compute_features(self.method, self.test_inputs, self.transform_set)
 
     @property
     def recipe(self) -> Recipe:

@@ -15,8 +15,8 @@ def sample_beta(alpha: float, shape: tuple[int, ...], device: torch.device) -> T
 
 
 def blend_images(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-    """Compute share a + (1 - share) b: (N, 3, H, W) x 2, () or (N,) -> (N, 3, H, W)."""
-    share = share.reshape(-1, 1, 1, 1)
+    """Compute share a + (1 - share) b: (N, 3, H, W) or features (N, d) x 2, () or (N,) -> the same shape."""
+    share = share.reshape(-1, *[1] * (a.dim() - 1))
     return share * a + (1 - share) * b
 
 

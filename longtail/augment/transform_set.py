@@ -27,13 +27,18 @@ INATURALIST: tuple[Channels, Channels] = (0.466, 0.471, 0.380), (0.195, 0.194, 0
 
 
 class Normalize:
-    """The map (x / 255 - mean) / std of uint8 images in any memory format: (N, 3, H, W) uint8 -> (N, 3, H, W) float32."""
+    """The map (x / 255 - mean) / std of uint8 images in any memory format: (N, 3, H, W) uint8 -> (N, 3, H, W) float32.
+
+    Features, which are floating-point numbers (N, d), keep their values.
+    """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu"):
         means, stds = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (mean, std))
         self.scale, self.shift = (values.float().to(device) for values in (1 / (255 * stds), -means / stds))
 
     def __call__(self, images: Tensor) -> Tensor:
+        if images.is_floating_point():
+            return images.float()
         return images.float().mul_(self.scale).add_(self.shift)
 
 

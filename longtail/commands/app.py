@@ -27,6 +27,7 @@ COMMANDS = {  # import path and help
     "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
     "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
     "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),
+    "cache": ("cache:cache", "List the cached features of frozen encoders, or remove them."),
     "methods": ("listings:methods", "List the methods, or show one with its options, defaults and sources."),
     "recipes": ("listings:recipes", "List the recipes, or show one."),
     "reproduce": (

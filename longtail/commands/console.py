@@ -30,6 +30,7 @@ class ConsoleReport:
         self.notes: set[str] = set()
         self.last_line = float("-inf")  # time of the last progress line
         self.tasks: dict[int, TaskID] = {}
+        self.counted: dict[str, TaskID] = {}
         self.epochs: dict[int, int] = {}
         self.accuracy: dict[int, str] = {}
         name = TextColumn("{task.description}", table_column=Column(no_wrap=True))
@@ -45,6 +46,20 @@ class ConsoleReport:
 
     def note(self, text: str) -> None:
         self.print_once(text, "yellow")
+
+    def progress(self, task: str, done: int, total: int) -> None:
+        if task not in self.counted:
+            self.counted[task] = self.bar.add_task(task, total=total, terms="")
+        self.bar.update(self.counted[task], completed=done, terms=f"{done:,} of {total:,} images")
+        if self.console.is_terminal:
+            self.bar.start()
+        elif done == total or time.monotonic() - self.last_line >= LINE_SECONDS:
+            self.last_line = time.monotonic()
+            left = next(entry.time_remaining for entry in self.bar.tasks if entry.id == self.counted[task])
+            until = f", {left:.0f} s left" if left else ""
+            self.console.print(f"{task}: {done:,} of {total:,} images{until}", highlight=False, soft_wrap=True)
+        if done == total:
+            self.bar.remove_task(self.counted.pop(task))
 
     def print_once(self, text: str, style: str = "") -> None:
         """Print a text, unless another seed has already printed the same one."""

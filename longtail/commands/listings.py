@@ -61,7 +61,7 @@ def recipes(name: str | None = None, /) -> None:
         table = Table("recipe", "default for", "meaning")
         for key, module in RECIPES.items():
             data = [data for data, recipe in DEFAULT.items() if recipe == key]
-            table.add_row(key, ", ".join(data) or "custom data" * (key == "custom"), inspect.getdoc(module))
+            table.add_row(key, ", ".join(data) or "custom data" * (key == "frozen"), inspect.getdoc(module))
         console.print(table)
         return
     if name not in RECIPES:

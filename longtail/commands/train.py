@@ -14,7 +14,7 @@ from longtail.errors import LongtailError, expand_path
 from longtail.methods import METHODS, check_options, get_options
 from longtail.ranks import get_rank
 from longtail.recipe import describe_fields
-from longtail.recipes import default_fields, recipe_for
+from longtail.recipes import choose_method, choose_recipe, default_fields, recipe_for
 from longtail.validation import Range, check_value
 
 NOT_FLAGS = {"data", "method", "options"}  # fields of a recipe that are arguments, or flags one by one
@@ -22,7 +22,10 @@ NOT_FLAGS = {"data", "method", "options"}  # fields of a recipe that are argumen
 
 def train(
     data: Annotated[str, Parameter(help=f"{', '.join(SOURCES)}, or the path of a folder, table or list")],
-    method: Annotated[str, Parameter(help="one of `longtail methods`, or MODULE:CLASS")] = "ecl",
+    method: Annotated[
+        str | None,
+        Parameter(help="one of `longtail methods`, or MODULE:CLASS; by default ecl, on custom data bc"),
+    ] = None,
     /,
     *,
     recipe: Annotated[str | None, Parameter(help="named recipe to start from; by default that of the data set")] = None,
@@ -50,11 +53,18 @@ def train(
             converter=parse_integer,
         ),
     ] = None,
+    cache: Annotated[
+        str | None, Parameter(help="folder of cached features; by default $LONGTAIL_CACHE or ~/.cache/longtail")
+    ] = None,
+    slim: Annotated[
+        bool, Parameter(help="do not keep the frozen encoder in the run, only its hash", negative="")
+    ] = False,
     **changes: Any,
 ) -> None:
     """Train a method on a data set, evaluate the model, and keep the run in a new folder."""
     # errors of typing come first; the imports below load torch
     check_value("seeds", seeds, int, Range(1))
+    method = method or choose_method(recipe or choose_recipe(data, changes))
     options = get_options(method)
     check_options(method, options, {name: changes[name] for name in options if name in changes})
     resolved = recipe_for(data, recipe, size=size, method=method, **changes)
@@ -66,6 +76,7 @@ def train(
 
     path = api.default_run_path(resolved) if out is None else expand_path(out)
     where: dict[str, Any] = {"root": root, "resume": resume, "device": device, "threads": threads, "workers": workers}
+    where |= {"cache": cache, "slim": slim}
     keep_freed_memory()
     console = Console(quiet=get_rank() > 0)
     report = build_report(console)
@@ -155,4 +166,5 @@ def find_choices(tokens: list[str]) -> tuple[str | None, str, str | None]:
         return None, "ecl", None
     data, *others = [word for word in bound.args if not word.startswith("-")] or [None]
     known = [word for word in others if word in METHODS or ":" in word]  # others may be values of unknown flags
-    return data, (known or others or ["ecl"])[0], bound.kwargs.get("recipe")
+    recipe = bound.kwargs.get("recipe") or (choose_recipe(data, bound.kwargs) if data else None)
+    return data, (known or others or [choose_method(recipe)])[0], recipe

@@ -1,6 +1,7 @@
 from .catalog import SOURCES, format_data_name, is_path
 from .counts import exponential_counts, long_tailed_indices, pareto_counts
 from .custom import ReadOptions
+from .features import FeatureSet
 from .lazy import LazyImages
 from .loader import Batch, Chunk, Loader
 from .sources import LONG_TAILED, list_data, load_split
@@ -14,6 +15,7 @@ __all__ = [
     "Batch",
     "Chunk",
     "ClassTable",
+    "FeatureSet",
     "LazyImages",
     "Loader",
     "ReadOptions",

@@ -23,7 +23,8 @@ class ReadOptions:
 
     `size` is the side in pixels of images in memory (None: images stay in files). `val` and `test` are paths of further
     subsets; `val_share` and `test_share` are the shares of each class to hold out instead. `workers` is the number of
-    processes that decode images in files (None: one for each core).
+    processes that decode images in files (None: one for each core). Without `verify` no image is read, and images in memory
+    become `LazyImages` too.
     """
 
     size: int | None = None
@@ -33,6 +34,7 @@ class ReadOptions:
     test_share: float = 0.0
     skip_bad: bool = False
     workers: int | None = None
+    verify: bool = True
 
 
 @dataclass(frozen=True)

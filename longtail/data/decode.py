@@ -1,5 +1,6 @@
 """Decoding of image files to RGB: every mode and depth that Pillow reads, the first frame, upright, on white."""
 
+import hashlib
 import io
 import os
 import stat
@@ -168,6 +169,19 @@ def open_image(source: Source, where: str) -> Iterator[Image.Image]:
     except BadImage:
         raise
     except Exception as error:  # a decoder may raise anything for a damaged file
+        raise BadImage(where, explain_failure(error, source)) from error
+
+
+def hash_source(source: Source, where: str) -> bytes:
+    """Compute the sha256 of an image file's content, which is not decoded; raises BadImage, naming `where`."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).digest()
+    try:
+        if not stat.S_ISREG(os.stat(source).st_mode):
+            raise BadImage(where, "not a regular file")
+        with open(source, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise BadImage(where, explain_failure(error, source)) from error
 
 

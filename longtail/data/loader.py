@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from longtail.augment.transform import Compose, Draw, select_rows
+from longtail.data.features import FeatureSet, RandomLook
 from longtail.data.lazy import LazyImages
 from longtail.data.samplers import SAMPLERS, Sampler
 from longtail.data.seeding import derive_seed
-from longtail.data.split import Split, TensorImages
+from longtail.data.split import Split, Subset
 from longtail.errors import LongtailError
 
 EpochPlan = tuple[Tensor, list[list[Draw]]]  # positions of this rank's images, and the draws of each view for them
@@ -18,7 +19,10 @@ EpochPlan = tuple[Tensor, list[list[Draw]]]  # positions of this rank's images, 
 
 @dataclass
 class Batch:
-    """V views (N, 3, H, W) of the same images, labels y (N,), positions in the training set (N,), share of the stage done ()."""
+    """V views (N, 3, H, W), or features (N, d), of the same images.
+
+    With labels y (N,), positions in the training set (N,), and the share of the stage that is done ().
+    """
 
     views: list[Tensor]
     y: Tensor
@@ -75,7 +79,7 @@ class Loader:
     def __init__(
         self,
         split: Split,
-        transforms: Sequence[Compose],
+        transforms: Sequence[Compose | RandomLook],
         batch_size: int,
         seed: int,
         device: torch.device,
@@ -98,10 +102,11 @@ class Loader:
         self.hold(split.train)
         self.chunk_size = max(chunk_size // self.batch_size, 1) * self.batch_size
 
-    def hold(self, train: TensorImages | LazyImages) -> None:
-        """Put the training images on the device."""
-        assert isinstance(train, TensorImages)
-        self.images, self.size = train.images.to(self.device), (train.images.shape[-2], train.images.shape[-1])
+    def hold(self, train: Subset) -> None:
+        """Put the training images, or their features, on the device."""
+        assert not isinstance(train, LazyImages)
+        data = train.features if isinstance(train, FeatureSet) else train.images
+        self.images, self.size = data.to(self.device), (data.shape[-2], data.shape[-1])
 
     def epoch(
         self, epoch: int, stage: int = 0, samplers: Sequence[str | Sampler] = ("instance",)

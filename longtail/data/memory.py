@@ -11,7 +11,8 @@ import torch
 
 from longtail.data.decode import BadImage, suppress_pillow_warnings
 from longtail.data.eval_transform import build_square_transform
-from longtail.data.lazy import LazyImages
+from longtail.data.features import FeatureSet
+from longtail.data.lazy import LazyImages, PixelIndex
 from longtail.data.split import ClassTable, Split, TensorImages
 from longtail.errors import LongtailError
 
@@ -57,6 +58,18 @@ def load_into_memory(split: Split, size: int, skip_bad: bool) -> Split:
     return drop_unreadable(
         split, {name: decode_all(images, size) for name, images in get_lazy_subsets(split).items()}, skip_bad
     )
+
+
+def leave_in_files(split: Split, workers: int | None = None) -> Split:
+    """Return the split with every subset as `LazyImages`, decoded by `workers` processes; no image is read."""
+    subsets = {
+        name: LazyImages(PixelIndex(images.images), images.labels, workers)
+        if isinstance(images, TensorImages)
+        else replace(images, workers=workers)
+        for name, images in split.subsets.items()
+        if not isinstance(images, FeatureSet)
+    }
+    return replace(split, **subsets)
 
 
 def keep_in_files(split: Split, skip_bad: bool, workers: int | None = None, size: int | None = None) -> Split:

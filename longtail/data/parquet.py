@@ -69,6 +69,9 @@ class ParquetIndex:
     def take(self, rows: np.ndarray) -> "ParquetIndex":
         return ParquetIndex(self.files, self.ends, self.rows[rows])
 
+    def reading_order(self) -> np.ndarray:
+        return np.argsort(self.rows, kind="stable")  # a group of rows after the other
+
 
 def find_block(ends: tuple[int, ...], row: int) -> tuple[int, int]:
     """Return the number of the block that holds a row, and the row within the block; `ends` are rows up to each end."""

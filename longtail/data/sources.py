@@ -14,7 +14,7 @@ from longtail.data.cifar import load_cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take_first
 from longtail.data.custom import Listing, ReadOptions, build_split, list_custom_data
 from longtail.data.holdout import stratified_holdout
-from longtail.data.memory import fits_in_memory, keep_in_files, load_into_memory
+from longtail.data.memory import fits_in_memory, keep_in_files, leave_in_files, load_into_memory
 from longtail.data.published import LISTS, list_published_data
 from longtail.data.split import ClassTable, Split, TensorImages
 from longtail.errors import LongtailError, expand_path
@@ -36,6 +36,8 @@ def load_split(
         raise LongtailError(f"root is {root!r}; it takes the path of a folder")
     if data not in LONG_TAILED:
         split = build_split(format_data_name(data), list_data(data, root, reading), imbalance)
+        if not reading.verify:
+            return leave_in_files(split, reading.workers)
         if reading.size and fits_in_memory(split, reading.size):
             return load_into_memory(split, reading.size, reading.skip_bad)
         return keep_in_files(split, reading.skip_bad, reading.workers, reading.size)
@@ -43,11 +45,12 @@ def load_split(
         raise LongtailError(f"{data} is cut from a balanced set and needs a number for imbalance")
     refuse_custom_subsets(data, reading)
     split = average_pixels(LONG_TAILED[data](imbalance, root), reading.size)
-    if not reading.val_share:
-        return split
-    kept, held = stratified_holdout(split.train.labels, reading.val_share)
-    train, val = split.train.take(kept), split.train.take(held)
-    return replace(split, classes=ClassTable.from_labels(list(split.classes.names), train.labels), train=train, val=val)
+    if reading.val_share:
+        kept, held = stratified_holdout(split.train.labels, reading.val_share)
+        train, val = split.train.take(kept), split.train.take(held)
+        table = ClassTable.from_labels(list(split.classes.names), train.labels)
+        split = replace(split, classes=table, train=train, val=val)
+    return split if reading.verify else leave_in_files(split, reading.workers)
 
 
 def average_pixels(split: Split, size: int | None) -> Split:

@@ -1,7 +1,7 @@
 """A data set: its images in memory or in their files, their labels, and the one class table that everything else reads.
 
-A subset of a `Split` is `TensorImages` (uint8 tensors of one size) or, for a set too large for memory, `LazyImages` (see
-lazy.py). Both have `labels`, a length, `take(rows)` and `digest()`; only `TensorImages` has pixels.
+A subset of a `Split` is `TensorImages` (uint8 tensors of one size), `LazyImages` for a set too large for memory (see lazy.py),
+or a `FeatureSet` of a frozen encoder (see features.py). All have `labels`, a length, `take(rows)` and `digest()`.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from longtail.data.features import FeatureSet
 from longtail.data.lazy import LazyImages
 from longtail.metrics import shot_group
 
@@ -64,19 +65,22 @@ class TensorImages:
         return sha.hexdigest()
 
 
+Subset = TensorImages | LazyImages | FeatureSet
+
+
 @dataclass(frozen=True)
 class Split:
     """Training, test and perhaps validation images with the class table of training; a run shows its user the notes."""
 
     name: str
     classes: ClassTable
-    train: TensorImages | LazyImages
-    test: TensorImages | LazyImages
+    train: Subset
+    test: Subset
     notes: list[str] = field(default_factory=list)
-    val: TensorImages | LazyImages | None = None
+    val: Subset | None = None
 
     @property
-    def subsets(self) -> dict[str, TensorImages | LazyImages]:
+    def subsets(self) -> dict[str, Subset]:
         """Return the subsets by name, "val" only if there is one."""
         every = {"train": self.train, "val": self.val, "test": self.test}
         return {name: images for name, images in every.items() if images is not None}
@@ -85,7 +89,7 @@ class Split:
         """Return the content of `split.json`: the class table, and the size and hash of each subset."""
         table = {"data": self.name, "classes": list(self.classes.names), "train_counts": list(self.classes.counts)}
         sizes = {f"{name}_images": len(images) for name, images in self.subsets.items()}
-        shape = None if isinstance(self.train, LazyImages) else list(self.train.images.shape[1:])
+        shape = list(self.train.images.shape[1:]) if isinstance(self.train, TensorImages) else None
         return table | sizes | {"image_shape": shape} | {f"{name}_sha256": self.digest(name) for name in self.subsets}
 
     def digest(self, subset: str) -> str | None:

@@ -19,7 +19,7 @@ from longtail.data.lazy import LazyImages
 from longtail.data.loader import Batch, EpochPlan, Loader, StreamedChunk
 from longtail.data.samplers import Sampler
 from longtail.data.seeding import derive_seed
-from longtail.data.split import Split, TensorImages
+from longtail.data.split import Split, Subset
 from longtail.data.workers import Decoder, Job, decode_jobs
 
 CPU_READ_EVERY, GPU_READ_EVERY = 1, 32  # steps between readings of the loss, which wait for a GPU
@@ -53,7 +53,7 @@ class StreamLoader(Loader):
         by_workers: list[Callable[[Image.Image], np.ndarray]] = [*photo] or [evaluation.transform]
         self.decoder = Decoder(split.train, by_workers, evaluation.min_side)
 
-    def hold(self, train: TensorImages | LazyImages) -> None:
+    def hold(self, train: Subset) -> None:
         """Keep the images in their files; only the size of a decoded image is needed."""
         self.size = self.transform_set.size, self.transform_set.size
 

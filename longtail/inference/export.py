@@ -46,7 +46,7 @@ class ExportedModel(nn.Module):
         self.register_buffer("assumed", torch.zeros(method.classes) if assumed is None else assumed.cpu().clone())
 
     def forward(self, images: Tensor, log_prior: Tensor) -> tuple[Tensor, Tensor]:
-        z = self.method.logits(images.float() * self.scale + self.shift)
+        z = self.method.logits(self.method.embed(images.float() * self.scale + self.shift))
         if z.dim() == 3:
             z = z.mean(0) if self.expert is None else z[self.expert]
         z = z - self.assumed + log_prior
@@ -93,15 +93,18 @@ def select_tensors(method: Method, expert: int | None) -> dict[str, Tensor]:
     Raises LongtailError if the experts of the method share layers.
     """
     state = {name: value.cpu().contiguous() for name, value in method.inference_state().items()}
+    trunk = (
+        {} if method.trunk is None else {f"trunk.{name}": value for name, value in method.trunk.state_dict().items()}
+    )
     if expert is None:
-        return state
+        return state | trunk
     prefix = f"encoders.experts.{expert}."
     experts = len({name.split(".")[2] for name in state if name.startswith("encoders.experts.")})
     encoder = {n.replace(prefix, "encoders.experts.0.", 1): value for n, value in state.items() if n.startswith(prefix)}
     heads = {name: value for name, value in state.items() if not name.startswith("encoders.experts.")}
     if not encoder or any(value.dim() == 0 or len(value) != experts for value in heads.values()):
         raise LongtailError(f"the experts of {type(method).__name__} share layers; export the ensemble, or one as onnx")
-    return encoder | {name: value[expert : expert + 1].contiguous() for name, value in heads.items()}
+    return trunk | encoder | {name: value[expert : expert + 1].contiguous() for name, value in heads.items()}
 
 
 def write_onnx(model: ExportedModel, size: list[int], metadata: dict, path: Path) -> float:

@@ -51,6 +51,7 @@ class Method(nn.Module):
 
     assumes: Literal["train", "uniform"] | None = None  # class prior under which the logits are log posteriors
     views: tuple[str, ...] = ("strong",)  # names of the views of a batch, keys of `TransformSet.transforms`
+    trains_on_features: bool = True  # whether views may be features (N, d) of a frozen encoder instead of images
     test_time_views: tuple[str, ...] = ()  # names of the views of unlabeled test images that `adapt` asks for
     inference: tuple[str, ...] = ("encoders", "cls")  # submodules that logits need; a finished run keeps only these
 
@@ -64,6 +65,7 @@ class Method(nn.Module):
         self.register_buffer("log_prior", (prior / prior.sum()).log().float(), persistent=False)
         self.notes: list[str] = []  # printed when training begins
         self.stage = ""  # name of the current stage
+        self.trunk: nn.Module | None = None  # the frozen encoder of a method that was trained on features
         self._trainable: dict[str, nn.Parameter] | None = None
 
     def stages(self) -> list[Stage]:
@@ -113,6 +115,10 @@ class Method(nn.Module):
         method learns must be part of the inference state. `results.json` keeps the returned plain values as "test_time".
         """
         return {}
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the input of `features` and `logits`: images pass the frozen trunk, if there is one; features stay."""
+        return x if self.trunk is None or x.dim() == 2 else self.trunk(x)
 
     def features(self, x: Tensor) -> Tensor:
         """Compute features: (N, 3, H, W) -> (N, d) or (K, N, d)."""

@@ -22,6 +22,8 @@ class CMO(Classifier):
     Their comparison with the pause is strict, so that they start one epoch later.
     """
 
+    trains_on_features = False  # it pastes boxes of pixels
+
     def __init__(
         self,
         counts: Sequence[int],

@@ -3,6 +3,7 @@
 from longtail.nets.encoder import NETS, Encoder, Net, get_input_config
 from longtail.nets.experts import ClassScales, CosineHeads, Experts, Heads, Projectors, build_mlp
 from longtail.nets.fold import fused_conv_bn
+from longtail.nets.frozen import FrozenEncoder, FrozenNet
 from longtail.nets.momentum import LabeledQueue, MomentumCopy, Queue
 from longtail.nets.sync import all_gather, convert_sync_batch_norm, shared_batch
 from longtail.nets.timm_backbone import TIMM
@@ -14,6 +15,8 @@ __all__ = [
     "CosineHeads",
     "Encoder",
     "Experts",
+    "FrozenEncoder",
+    "FrozenNet",
     "Heads",
     "LabeledQueue",
     "MomentumCopy",

@@ -39,7 +39,7 @@ class Encoder(nn.Module):
 
     def compute(self, x: Tensor, branch: int | None) -> Tensor:
         """Compute the features of these rows in this process."""
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.half):
             v = self.body(x) if branch is None else cast(Branched, self.body).forward_branch(branch, x)
         return v.float()

@@ -9,7 +9,7 @@ from longtail.data.catalog import SOURCES, is_path, unknown_data_error
 from longtail.errors import LongtailError, expand_path, unknown_name
 from longtail.methods import get_options
 from longtail.recipe import Recipe, check_fields, check_names
-from longtail.recipes import cifar, custom, digits, imagenet_lt, inaturalist, ncl_cifar
+from longtail.recipes import cifar, digits, frozen, imagenet_lt, inaturalist, ncl_cifar, scratch
 
 RECIPES = {
     "digits": digits,
@@ -17,8 +17,10 @@ RECIPES = {
     "ncl-cifar": ncl_cifar,
     "imagenet-lt": imagenet_lt,
     "inaturalist": inaturalist,
-    "custom": custom,
+    "frozen": frozen,
+    "scratch": scratch,
 }
+SCRATCH_NETS = ("conv4", *(f"resnet{depth}" for depth in (8, 14, 20, 32, 44, 56, 110)))  # no weights of them exist
 DEFAULT = {
     "digits-lt": "digits",
     "cifar10-lt": "cifar",
@@ -28,8 +30,33 @@ DEFAULT = {
 }
 
 
+def choose_recipe(data: str | None, changes: dict[str, Any]) -> str:
+    """Return the name of the recipe for a data set or a path, where the user names none; `changes` are the user's fields.
+
+    Custom data take the frozen road, unless the user asks for random weights or for a network that has no others.
+    """
+    if changes.get("frozen"):
+        return "frozen"
+    if data in DEFAULT:
+        return DEFAULT[data]
+    is_scratch = (
+        changes.get("weights") == "none" or changes.get("net") in SCRATCH_NETS or changes.get("frozen") is False
+    )
+    return "scratch" if is_scratch else "frozen"
+
+
+def choose_method(recipe: str | None) -> str:
+    """Return the name of the method that a recipe trains, where the user names none."""
+    return "bc" if recipe == "frozen" else "ecl"
+
+
 def recipe_for(
-    data: str | os.PathLike, name: str | None = None, *, size: int | None = None, method: str = "ecl", **changes: Any
+    data: str | os.PathLike,
+    name: str | None = None,
+    *,
+    size: int | None = None,
+    method: str | None = None,
+    **changes: Any,
 ) -> Recipe:
     """Return the recipe for a data set or a path, by default its own, with some fields and method options changed.
 
@@ -42,14 +69,18 @@ def recipe_for(
     if size is not None and (type(size) is not int or size < 1):
         raise LongtailError(f"size is {size!r}; it is a number of pixels, at least 1")
     if is_path(data):
-        data, name = os.path.abspath(data if os.path.exists(data) else expand_path(data)), name or "custom"
+        data = os.path.abspath(data if os.path.exists(data) else expand_path(data))
     elif data not in SOURCES:
         raise unknown_data_error(data)
-    name = name or DEFAULT[data]
+    name = name or choose_recipe(data, changes)
     if name not in RECIPES:
         raise unknown_name("recipe", str(name), RECIPES)
+    method = method or choose_method(name)
     check_names(method, changes)
-    fields = recipe_fields(name, method) | changes
+    fields = recipe_fields(name, method)
+    if fields["imbalance"] is None and data in DEFAULT:  # a known set has its own tail under every recipe
+        fields["imbalance"] = RECIPES[DEFAULT[data]].RECIPE["imbalance"]
+    fields |= changes
     options = {key: fields.pop(key) for key in get_options(method).keys() & fields.keys()}
     options |= fields.pop("options", {})
     check_fields(fields)  # before torch is loaded for the network and its size
@@ -73,9 +104,9 @@ def recipe_fields(name: str, method: str) -> dict[str, Any]:
 
 def default_fields(data: str | None, name: str | None, method: str) -> dict[str, Any]:
     """Return the fields and options of a run if nothing is changed, for display; {} if neither data nor recipe is known."""
-    name = name or DEFAULT.get(data or "", "custom" if data else None)
-    if name is None:
+    if not (name or data):
         return {}
+    name = name or choose_recipe(data, {})
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
     defaults = {entry.name: entry.default for entry in dataclasses.fields(Recipe) if entry.default is not MISSING}

@@ -8,7 +8,7 @@ import numpy as np
 
 from longtail.augment import TransformSet
 from longtail.data import Split
-from longtail.evaluate import read_pixels
+from longtail.evaluate import read_inputs
 from longtail.report.confusions import PAIRS, Pair
 from longtail.report.summary import RunSummary
 
@@ -81,7 +81,7 @@ def read_examples(pair: Pair, split: Split, transform_set: TransformSet) -> list
     """Read the example images of a pair."""
     examples = []
     for index, confidence in pair.examples:
-        (image,) = read_pixels(split.test, [index], transform_set)
+        (image,) = read_inputs(split.test, [index], transform_set)
         examples.append(Example(encode_data_uri(image.numpy()), index, confidence))
     return examples
 

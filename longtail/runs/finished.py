@@ -1,7 +1,7 @@
 """The one reader of finished runs: everything a run keeps, read when first asked for and checked on the way."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import torch
 from longtail.data import ClassTable, Split
 from longtail.errors import LongtailError
 from longtail.methods import Method
+from longtail.nets import FrozenEncoder, FrozenNet, find_weights
 from longtail.recipe import Recipe
 from longtail.runs.checks import check_model, check_results, check_rows, check_split
 from longtail.runs.files import read_tensors
 from longtail.runs.folder import MANIFEST, RunFolder
-from longtail.runs.results import LAST_WEIGHTS
+from longtail.runs.results import ENCODER_WEIGHTS, LAST_WEIGHTS
 
 
 @cache  # one line for each run
@@ -163,7 +164,8 @@ class FinishedRun:
         state = read_tensors(path)
         if sum(value.numel() for value in state.values()) < len(self.classes):
             raise LongtailError(f"{path} holds too few weights for the {len(self.classes)} classes of model.json")
-        recipe = self.recipe.change(weights=None)  # the trained weights replace those that training began with
+        # the trained weights replace those that training began with; a frozen encoder has its own
+        recipe = self.recipe if self.recipe.frozen else self.recipe.change(weights=None)
         with folder.report_damage("model.json"), torch.random.fork_rng(devices=[]):
             method = recipe.build_method(self.model["train_counts"])
         expected = method.inference_state()
@@ -173,4 +175,38 @@ class FinishedRun:
         if broken:
             raise LongtailError(f"{path} holds numbers that are not finite, in {broken[0]}")
         method.load_state_dict(state, strict=False)
+        if recipe.frozen:
+            method.trunk = self.load_trunk()
         return method.eval()
+
+    def load_trunk(self) -> FrozenEncoder:
+        """Load the frozen encoder that the run keeps or, of a slim run, find its weights again.
+
+        Raises LongtailError if the weights found are not those of training.
+        """
+        net = self.recipe.build_net()
+        assert isinstance(net, FrozenNet)
+        if not self.folder.has(ENCODER_WEIGHTS):
+            return self._find_trunk(net)
+        trunk = FrozenEncoder(replace(net, weights=None).build_trunk())
+        state = self.folder.read_tensors(ENCODER_WEIGHTS)
+        with self.folder.report_damage(ENCODER_WEIGHTS):
+            trunk.load_state_dict(state)
+        return trunk
+
+    def _find_trunk(self, net: FrozenNet) -> FrozenEncoder:
+        """Build the frozen encoder of a slim run from the weights' source."""
+        with self.folder.report_damage("environment.json"):
+            expected = self.environment["weights"]
+        try:
+            weights = find_weights(net.name, str(net.weights))
+        except LongtailError as error:
+            raise LongtailError(
+                f"{self.path} is slim and keeps no encoder; it needs {expected['source']} again: {error}"
+            ) from error
+        if weights.sha256 != expected["sha256"]:
+            raise LongtailError(
+                f"{self.path} is slim and keeps no encoder, and {weights.source} is not the one it was trained with "
+                f"(sha256 {weights.sha256[:8]}..., not {expected['sha256'][:8]}...)"
+            )
+        return FrozenEncoder(net.build_trunk())

@@ -43,6 +43,11 @@ class RunFolder:
             ) from error
         return run
 
+    def check_new(self, resume: bool) -> None:
+        """Raise LongtailError if a new run would overwrite the folder; with `resume` an existing one goes on."""
+        if self.path.exists() and not (resume and self.path.is_dir()):
+            raise self.already_exists_error()
+
     @classmethod
     def claim(cls, path: str | Path, recipe: Recipe, split: Split, resume: bool) -> "RunFolder":
         """Begin a new run of this recipe and split or, with `resume`, reopen the one in the folder.

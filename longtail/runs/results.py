@@ -16,7 +16,9 @@ from longtail.runs.folder import MANIFEST, RunFolder
 
 LAST_WEIGHTS = "model.safetensors"  # of the last epoch
 SELECTED_WEIGHTS = "selected.safetensors"  # of the epoch that validation selected
+ENCODER_WEIGHTS = "encoder.safetensors"  # of a frozen encoder, which all experts share
 RESULT_FILES = (
+    ENCODER_WEIGHTS,
     *("recipe.json", "split.json", "environment.json", "metrics.csv", LAST_WEIGHTS, SELECTED_WEIGHTS, "model.json"),
     *("per_class.csv", "predictions.parquet", "results.json"),
 )
@@ -60,6 +62,7 @@ def write_results(
         "method": recipe.method,
         "net": recipe.net,
         "precision": recipe.precision,
+        "frozen": recipe.frozen,
         "options": recipe.options,
         "classes": list(split.classes.names),
         "train_counts": list(split.classes.counts),

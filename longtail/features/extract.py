@@ -1,0 +1,199 @@
+"""Features of every image of a split under a frozen encoder, computed where the cache does not hold them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from longtail.augment import TransformSet, hflip
+from longtail.data.decode import hash_source
+from longtail.data.eval_transform import build_eval_transform
+from longtail.data.features import FeatureSet
+from longtail.data.lazy import LazyImages
+from longtail.data.memory import ReadErrors, drop_unreadable, get_lazy_subsets, try_each
+from longtail.data.split import Split
+from longtail.data.workers import Decoder, Job, decode_jobs
+from longtail.distributed import SINGLE_PROCESS, World
+from longtail.errors import LongtailError
+from longtail.features.cache import FeatureCache, cache_root
+from longtail.nets import FrozenEncoder, fused_conv_bn
+from longtail.recipe import Recipe
+from longtail.runs.finished import FinishedRun
+from longtail.tracking import ProgressReport, SilentReport
+
+VERSION = 1  # of the computation: features of another version are computed again
+TEST_LOOKS = 2  # test images are taken plainly and mirrored, for flip TTA
+FILE_IMAGES = 1024  # images whose features are written at once; a killed run loses no more
+CPU_BATCH, GPU_BATCH = 32, 256
+CROP_AREA = (0.35, 1.0)  # share of the image that a random crop covers
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """A random crop of a photograph, resized to (S, S, 3) uint8, and mirrored with probability one half."""
+
+    size: int
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        from torchvision.transforms import v2
+
+        crop = v2.RandomResizedCrop(self.size, scale=CROP_AREA)
+        return np.asarray(v2.RandomHorizontalFlip()(crop(image)))
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The readable images of a subset: their positions, the errors of all others, digests, and the features that are held."""
+
+    rows: np.ndarray
+    errors: ReadErrors
+    digests: list[bytes]
+    features: Tensor
+    is_held: np.ndarray
+
+
+@dataclass
+class Extractor:
+    """Computes the features of a split in all processes; `about` holds the encoder's name, hash and precision.
+
+    `note` receives a line for the user, `say` the name of a subset, the images done and their number.
+    """
+
+    trunk: FrozenEncoder
+    transform_set: TransformSet
+    about: dict
+    world: World
+    cache: Path
+    note: Callable[[str], None]
+    say: Callable[[str, int, int], None]
+
+    def __post_init__(self):
+        self.trunk = self.trunk.to(self.world.device)
+        self.normalize = self.transform_set.build_normalize(self.world.device)
+
+    @torch.no_grad()
+    def extract_split(self, split: Split, looks: int, skip_bad: bool = False) -> Split:
+        """Return a split of `LazyImages` as one of `FeatureSet`s, L = `looks` for training images and 2 for all others.
+
+        Raises LongtailError for images that cannot be read, unless `skip_bad`.
+        """
+        wanted = {name: looks if name == "train" else TEST_LOOKS for name in split.subsets}
+        subsets = get_lazy_subsets(split)
+        found = {name: self.look_up_on_main(subsets[name], n, skip_bad) for name, n in wanted.items()}
+        checked = {name: (subsets[name].take(lookup.rows), lookup.errors) for name, lookup in found.items()}
+        split = drop_unreadable(split, checked, skip_bad)
+        with fused_conv_bn(self.trunk):
+            sets = {name: self.complete(name, images, found[name]) for name, images in get_lazy_subsets(split).items()}
+        return replace(split, train=sets["train"], test=sets["test"], val=sets.get("val"))
+
+    def build_cache(self, looks: int) -> FeatureCache:
+        """Return the cache of features under a number of looks."""
+        s = self.transform_set
+        transform = {"size": s.size, "mean": s.mean, "std": s.std, "resize": "bilinear", "crop_area": CROP_AREA}
+        return FeatureCache(self.cache, self.about | transform | {"looks": looks, "version": VERSION}, self.note)
+
+    @cached_property
+    def feature_dim(self) -> int:
+        """Return the number of features d."""
+        side = self.transform_set.size
+        return self.embed(torch.zeros(1, 3, side, side, dtype=torch.uint8)).shape[1]
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Compute features on the device: (N, 3, S, S) uint8 -> (N, d) float16 on the CPU."""
+        return self.trunk(self.normalize(pixels.to(self.world.device))).half().cpu()
+
+    def look_up_on_main(self, images: LazyImages, looks: int, skip_bad: bool) -> Lookup:
+        """Look images up in the cache of rank 0, for all processes."""
+        return self.world.on_main(lambda: self.look_up(images, looks, skip_bad))
+
+    def look_up(self, images: LazyImages, looks: int, skip_bad: bool) -> Lookup:
+        """Find which images the cache holds, and check all others: their headers or, with `skip_bad`, all of them."""
+        digests = [b""] * len(images)
+
+        def compute_digest(i: int) -> None:
+            digests[i] = hash_source(images.index.source(i), images.name(i))
+
+        rows, errors = try_each(compute_digest, len(images))
+        features, is_held = self.build_cache(looks).read([digests[i] for i in rows], looks, self.feature_dim)
+        missing = rows[~is_held]
+        check = images.read if skip_bad else images.read_header
+        good, more = try_each(lambda i: check(int(missing[i])), len(missing))
+        is_good = is_held.copy()
+        is_good[np.flatnonzero(~is_held)[good]] = True
+        rows, features, is_held = rows[is_good], features[torch.from_numpy(is_good)], is_held[is_good]
+        return Lookup(rows, errors + more, [digests[i] for i in rows], features, is_held)
+
+    def complete(self, name: str, images: LazyImages, lookup: Lookup) -> FeatureSet:
+        """Compute the features that the cache does not hold, each process its share, and return those of all images."""
+        order = images.reading_order()
+        missing = order[~lookup.is_held[order]]
+        if len(missing):
+            share = missing[self.world.shard(len(missing))]
+            computed = self.world.run_everywhere(lambda: self.compute(name, images, lookup, share))
+            lookup.features[torch.from_numpy(missing)] = self.world.all_gather(computed, n=len(missing))
+        return FeatureSet(lookup.features, images.labels, images.digest())
+
+    def compute(self, name: str, images: LazyImages, lookup: Lookup, rows: np.ndarray) -> Tensor:
+        """Compute the features of some images, and write them to the cache a file at a time: -> (n, L, d) float16.
+
+        Raises LongtailError for an image that cannot be decoded, and for features beyond the range of float16.
+        """
+        looks, is_kept, blocks = lookup.features.shape[1], True, [lookup.features[:0]]
+        cache = self.build_cache(looks)
+        for start in range(0, len(rows), FILE_IMAGES):
+            block, batches = rows[start : start + FILE_IMAGES], []
+            digests = [lookup.digests[row] for row in block]
+            for batch in self.iterate_looks(images, block, digests, looks):
+                batches.append(batch)
+                self.say(f"features of {name} images", start + sum(map(len, batches)), len(rows))
+            blocks.append(torch.cat(batches))
+            if not blocks[-1].isfinite().all():
+                raise LongtailError("the features of this network are too large for float16; choose another --net")
+            is_kept = is_kept and cache.write(digests, blocks[-1])
+        return torch.cat(blocks)
+
+    def iterate_looks(self, images: LazyImages, rows: np.ndarray, digests: list[bytes], looks: int) -> Iterator[Tensor]:
+        """Yield the features of some images in batches: (n, L, d) float16."""
+        evaluation = build_eval_transform(self.transform_set)
+        crops = [RandomCrop(self.transform_set.size)] * max(looks - 2, 0)
+        decoder = Decoder(images, [evaluation.transform, *crops], evaluation.min_side)
+        size = GPU_BATCH if self.world.device.type == "cuda" else CPU_BATCH
+        # the seed is the image's content, so that its crops are the same in every data set
+        seeds = [int.from_bytes(digest[:7]) for digest in digests]
+        starts = range(0, len(rows), size)
+        jobs = [[Job(rows[start : start + size].tolist(), seeds[start : start + size])] for start in starts]
+        for (views,) in decode_jobs(decoder, jobs, pin=False):
+            plain, *cropped = views
+            yield torch.stack([self.embed(view) for view in [plain, hflip(plain), *cropped][:looks]], dim=1)
+
+
+def build_extractor(
+    recipe: Recipe, weights: dict, trunk: FrozenEncoder, world: World, report: ProgressReport, cache: str | Path | None
+) -> Extractor:
+    """Build the extractor of a recipe's features; `weights` are source, sha256 and license of the encoder's weights.
+
+    Features of other networks, weights, precisions or sizes are never mixed in the cache.
+    """
+    about = {
+        "net": recipe.net,
+        "weights": weights["source"],
+        "sha256": weights["sha256"],
+        "precision": recipe.precision,
+    }
+    return Extractor(trunk, recipe.transform_set, about, world, cache_root(cache), report.note, report.progress)
+
+
+def load_test_features(run: FinishedRun, split: Split) -> FeatureSet:
+    """Return the features of the test images of a frozen run, from the cache or computed again, on the CPU."""
+    environment = run.environment
+    with run.folder.report_damage("environment.json"):
+        weights, cache = environment["weights"], environment["cache"]
+        extractor = build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
+    features = extractor.extract_split(split, run.recipe.frozen_views, run.recipe.skip_bad).test
+    assert isinstance(features, FeatureSet)
+    return features
