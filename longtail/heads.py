@@ -19,7 +19,6 @@ from longtail.errors import LongtailError
 from longtail.evaluate import compute_logits
 from longtail.methods import Method, get_method_class, name_method
 from longtail.nets import FrozenNet
-from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.runs.folder import RunFolder
 from longtail.stages import build_loader, plan_stages

@@ -12,7 +12,7 @@ from longtail.errors import expand_path
 from longtail.features import build_extractor
 from longtail.machine import check_precision, default_threads
 from longtail.methods import describe_package
-from longtail.nets import FrozenNet, find_weights
+from longtail.nets import FrozenNet
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
 from longtail.runs.results import ENCODER_WEIGHTS
@@ -65,6 +65,7 @@ def build_trainer(
     `should_stop` is asked every few steps; once it returns True, `Trainer.fit` raises Stopped, to be resumed later.
     """
     check_precision(recipe.precision, world.device)
+    weights = world.main_first(recipe.find_weights)  # may download
     if world.threads is None:
         torch.set_num_threads(default_threads(recipe.transform_set.size))  # the session restores the caller's
     if resume:
@@ -76,8 +77,8 @@ def build_trainer(
         net = recipe.build_net()
         assert isinstance(net, FrozenNet)
         trunk = net.build_trunk()
-        provenance = find_weights(recipe.net, str(recipe.weights)).provenance()
-        extractor = build_extractor(recipe, provenance, trunk, world, report, cache)
+        assert weights is not None
+        extractor = build_extractor(recipe, weights.provenance(), trunk, world, report, cache)
         split = extractor.extract_split(split, recipe.frozen_views, recipe.skip_bad)
     recipe = recipe.fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
@@ -88,7 +89,10 @@ def build_trainer(
     def claim() -> RunFolder:
         run = RunFolder.claim(out, recipe, split, resume)
         if not run.has("environment.json"):
-            where = {"root": make_absolute(root), "cache": make_absolute(cache)}
+            where: dict = {"root": make_absolute(root), "cache": make_absolute(cache)}
+            if weights:
+                where["weights"] = weights.provenance()
+                report.note(weights.describe())
             run.write_json("environment.json", world.describe() | describe_package(recipe.method) | where)
         if trunk is not None and not slim and not run.has(ENCODER_WEIGHTS):
             run.write_tensors(ENCODER_WEIGHTS, trunk.state_dict())

@@ -109,7 +109,8 @@ def train_in_processes(
 ) -> None:
     """Train the recipes in at most as many processes as cores, each process its share of them, one after another.
 
-    `where` are further arguments of `launch.train`. On a CPU two single-threaded processes beat one with two threads. Raises LongtailError if a process fails.
+    `where` are further arguments of `launch.train`. On a CPU two single-threaded processes beat one with two threads.
+    Raises LongtailError if a process fails.
     """
     context, cores = multiprocessing.get_context("spawn"), os.cpu_count() or 1
     processes = min(len(recipes), cores)

@@ -19,7 +19,7 @@ RECIPE = {
 }
 NECK = {"neck": 512}  # experts that learn from each other, and contrasts, need layers of their own
 OPTIONS = {
-    **{name: NECK for name in ("paco", "bcl", "ride", "sade", "bbn")},
+    **dict.fromkeys(("paco", "bcl", "ride", "sade", "bbn"), NECK),
     # their losses are means over three experts, which gives each a third of the gradient
     **{name: NECK | {"lr": 0.15, "weight_decay": 5e-4 / 3} for name in ("ecl",)},
     "ncl": NECK,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from longtail.augment import TransformSet, get_transform_set
 from longtail.data import ClassTable, Split
 from longtail.errors import LongtailError
 from longtail.methods import Method
@@ -56,6 +57,14 @@ class FinishedRun:
     def recipe(self) -> Recipe:
         """Return the resolved recipe."""
         return self.folder.read_recipe()
+
+    @cached_property
+    def transform_set(self) -> TransformSet:
+        """Return the transform set of training, with mean and deviation as kept: pretrained weights may be gone."""
+        kept = self.model.get("transform")
+        if not kept:
+            return self.recipe.transform_set
+        return replace(get_transform_set(self.recipe.views), mean=tuple(kept["mean"]), std=tuple(kept["std"]))
 
     @cached_property
     def results(self) -> dict:
