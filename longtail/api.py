@@ -53,7 +53,7 @@ def train(
     recipe, options of the method, and `size`, the side of custom images in pixels. The caller's random state, threads
     and precision settings stay as they are. Raises LongtailError for bad input or an existing folder.
     """
-    resolved = recipe_for(data, recipe, method=method and name_method(method), **changes)
+    resolved = recipe_for(data, recipe, method=None if method is None else name_method(method), **changes)
     report = PrintReport() if verbose else SilentReport()
     path = out or default_run_path(resolved)
     where: dict[str, Any] = {"root": root, "device": device, "threads": threads, "workers": workers, "cache": cache}

@@ -1,7 +1,6 @@
 """Heads on feature vectors of any origin, as a scikit-learn estimator: numpy in, numpy out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,26 +17,12 @@ from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
 from longtail.evaluate import compute_logits
 from longtail.methods import Method, get_method_class, name_method
-from longtail.nets import FrozenNet
+from longtail.nets import VectorNet
 from longtail.recipes import recipe_for
 from longtail.runs.folder import RunFolder
 from longtail.stages import build_loader, plan_stages
 from longtail.tracking import PrintReport, SilentReport
 from longtail.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class VectorNet(FrozenNet):
-    """The recipe of an expert's network on vectors of `inputs` numbers, which no network of ours computed."""
-
-    inputs: int = 0
-
-    def __post_init__(self):
-        """Check nothing: there is no network whose image size could be wrong."""
-
-    @property
-    def trunk_dim(self) -> int:
-        return self.inputs
 
 
 class Heads(ClassifierMixin, BaseEstimator):
@@ -103,7 +88,8 @@ class Heads(ClassifierMixin, BaseEstimator):
         recipe = recipe_for(folder, "frozen", method=name, **fields).fit_batch_size(split)
         torch.manual_seed(derive_seed(recipe.seed, 0))
         net = VectorNet("", neck=recipe.neck, inputs=split.train.features.shape[-1])
-        method = get_method_class(name)(split.classes.counts, net, **recipe.options).to(world.device)
+        build: Callable[..., Method] = get_method_class(name)
+        method = build(split.classes.counts, net, **recipe.options).to(world.device)
         plans = plan_stages(method.stages(), recipe.epochs)
         run = RunFolder.create(f"{folder}/run")
         report = PrintReport() if self.verbose else SilentReport()

@@ -163,7 +163,7 @@ class Recipe:
         which is of frozen runs only, no image is read.
         """
         from longtail.augment import get_transform_set
-        from longtail.data import ReadOptions, count_workers, load_split
+        from longtail.data import ReadOptions, count_workers, leave_in_files, load_split
 
         count_workers(workers)
         found = get_transform_set(self.views)
@@ -173,6 +173,7 @@ class Recipe:
             size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers, verify
         )
         split = load_split(self.data, self.imbalance, root, options)
+        split = leave_in_files(split, workers) if self.frozen else split
         if len(split.classes) < 2:
             raise LongtailError(
                 f"{self.data} has one class only, '{split.classes.names[0]}'; name the folder that holds the class folders"

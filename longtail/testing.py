@@ -9,17 +9,31 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from longtail.data import Batch, ClassTable, Split, TensorImages
 from longtail.methods import Method, Stage, check_options, get_method_class, get_options, name_method
-from longtail.nets import Net
+from longtail.nets import Neck, Net, VectorNet
 from longtail.recipe import Recipe
 
 COUNTS = (40, 20, 10, 5)  # training images of four classes
-BATCH, SIDE, STEPS = 16, 8, 40
-TRAIN_FLAGS = {"recipe", "root", "size", "out", "seeds", "resume", "device", "threads", "workers", "report", "verbose"}
+BATCH, SIDE, FEATURES, STEPS = 16, 8, 12, 40
+TRAIN_FLAGS = {
+    "recipe",
+    "root",
+    "size",
+    "out",
+    "seeds",
+    "resume",
+    "device",
+    "threads",
+    "workers",
+    "report",
+    "verbose",
+    "cache",
+    "slim",
+}
 
 
 class ContractError(AssertionError):
@@ -32,29 +46,43 @@ def check_method(method: type[Method] | str, **options: Any) -> None:
     Raises ContractError that names the first broken clause: options that can be flags; finite loss terms, and a gradient
     for every trained parameter; shapes of logits and features; `begin_epoch` without random numbers; static steps;
     learning; equal losses for equal seeds; state that makes a round trip; an inference state that is all that logits
-    need; finite values for a class without training images.
+    need; finite values for a class without training images. All of it on images and, unless the method declares
+    `trains_on_features = False`, on features of a frozen encoder.
     """
     name = name_method(method)
     check_option_flags(name)
-    for counts in (COUNTS, (40, 0, 10, 5)):
-        check_stages(build_method(name, counts=counts, **options))
-    check_shapes(build_method(name, **options))
-    check_learning(name, options)
-    check_state(name, options)
+    nets: list[Net] = [Net("conv4")]
+    if get_method_class(name).trains_on_features:
+        nets.append(VectorNet("", neck=16, inputs=FEATURES))
+    for net in nets:
+        for counts in (COUNTS, (40, 0, 10, 5)):
+            check_stages(build_method(name, counts=counts, net=net, **options))
+        check_shapes(build_method(name, net=net, **options))
+        check_learning(name, options | {"net": net})
+        check_state(name, options | {"net": net})
 
 
-def build_method(name: str, seed: int = 0, counts: Sequence[int] = COUNTS, **options: Any) -> Method:
-    """Build a method on a tiny network, initialized from a seed."""
+def build_method(
+    name: str, seed: int = 0, counts: Sequence[int] = COUNTS, net: Net | None = None, **options: Any
+) -> Method:
+    """Build a method on a tiny network, initialized from a seed; a `VectorNet` takes features instead of images."""
     torch.manual_seed(seed)
     build: Callable[..., Method] = get_method_class(name)
-    return build(counts, Net("conv4"), **options)
+    return build(counts, net or Net("conv4"), **options)
+
+
+def get_input_shape(method: Method) -> tuple[int, ...]:
+    """Return the shape of an image that a method takes, or of its features."""
+    takes_features = any(isinstance(module, Neck) for module in method.modules())
+    return (FEATURES,) if takes_features else (3, SIDE, SIDE)
 
 
 def make_batch(method: Method, seed: int = 0) -> Batch:
-    """Make sixteen 8 x 8 images whose class shows in their brightness, with the views that a method asks for."""
-    g = torch.Generator().manual_seed(seed)
+    """Make sixteen images whose class shows in their brightness, or features, with the views that a method asks for."""
+    g, shape = torch.Generator().manual_seed(seed), get_input_shape(method)
     y = torch.arange(BATCH) % len(COUNTS)
-    views = [torch.randn(BATCH, 3, SIDE, SIDE, generator=g) * 0.3 + y.view(-1, 1, 1, 1) - 1.5 for _ in method.views]
+    signal = y.view(-1, 1, 1, 1) - 1.5 if len(shape) == 3 else 2.0 * one_hot(y, FEATURES)
+    views = [torch.randn(BATCH, *shape, generator=g) * 0.3 + signal for _ in method.views]
     return Batch(views, y, torch.arange(BATCH), torch.tensor(0.5))
 
 
@@ -154,7 +182,7 @@ def check_stages(method: Method) -> None:
 @torch.no_grad()
 def check_shapes(method: Method) -> None:
     """Check that logits and features have the expert axis in front."""
-    x = torch.randn(6, 3, SIDE, SIDE)
+    x = torch.randn(6, *get_input_shape(method))
     z, v = method.eval().logits(x), method.features(x)
     require(z.dim() in (2, 3) and z.shape[-2:] == (6, len(COUNTS)), f"logits of 6 images are {tuple(z.shape)}")
     require(v.shape[:-1] == z.shape[:-1], f"features of 6 images are {tuple(v.shape)}, logits {tuple(z.shape)}")
@@ -165,7 +193,8 @@ def check_learning(name: str, options: dict) -> None:
     first, again, other = (train_steps(build_method(name, seed, **options), 4) for seed in (0, 0, 1))
     require(first == again, "equal seeds give other losses")
     require(first != other, "the weights do not depend on torch's seed")
-    method, test = build_method(name, **options), make_batch(Method(COUNTS), 999)
+    method = build_method(name, **options)
+    test = make_batch(method, 999)
     train_steps(method, STEPS)
     with torch.no_grad():
         z = method.eval().logits(test.views[0])
@@ -185,7 +214,7 @@ def check_state(name: str, options: dict) -> None:
         kept and not fresh.load_state_dict(kept, strict=False).unexpected_keys,
         "the inference state is not of the state",
     )
-    x = torch.randn(6, 3, SIDE, SIDE)
+    x = torch.randn(6, *get_input_shape(first))
     with torch.no_grad():
         require(
             torch.equal(first.eval().logits(x), fresh.eval().logits(x)), "logits need more than the inference state"

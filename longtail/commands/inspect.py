@@ -75,7 +75,7 @@ def inspect_data(
         refuse_custom_subsets(data, ReadOptions(val=val, test=test))
         changes: dict[str, Any] = {} if imbalance is None else {"imbalance": imbalance}
         split = recipe_for(data, **changes).load_split(root)
-        return collect_facts(split.name, data, list(split.classes.names), split.subsets, split.notes, every)
+        return collect_facts(split.name, data, list(split.classes.names), split.image_subsets, split.notes, every)
     if imbalance is not None:
         known = ", ".join(LONG_TAILED)
         raise LongtailError(

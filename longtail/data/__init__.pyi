@@ -4,6 +4,7 @@ from .custom import ReadOptions
 from .features import FeatureSet
 from .lazy import LazyImages
 from .loader import Batch, Chunk, Loader
+from .memory import leave_in_files
 from .sources import LONG_TAILED, list_data, load_split
 from .split import ClassTable, Split, TensorImages
 from .stream import StreamLoader
@@ -27,6 +28,7 @@ __all__ = [
     "format_data_name",
     "is_path",
     "iterate_pixels",
+    "leave_in_files",
     "list_data",
     "load_split",
     "long_tailed_indices",

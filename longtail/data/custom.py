@@ -23,8 +23,7 @@ class ReadOptions:
 
     `size` is the side in pixels of images in memory (None: images stay in files). `val` and `test` are paths of further
     subsets; `val_share` and `test_share` are the shares of each class to hold out instead. `workers` is the number of
-    processes that decode images in files (None: one for each core). Without `verify` no image is read, and images in memory
-    become `LazyImages` too.
+    processes that decode images in files (None: one for each core). Without `verify` no image of files is read.
     """
 
     size: int | None = None

@@ -11,9 +11,8 @@ import torch
 
 from longtail.data.decode import BadImage, suppress_pillow_warnings
 from longtail.data.eval_transform import build_square_transform
-from longtail.data.features import FeatureSet
 from longtail.data.lazy import LazyImages, PixelIndex
-from longtail.data.split import ClassTable, Split, TensorImages
+from longtail.data.split import ClassTable, Split, Subset, TensorImages
 from longtail.errors import LongtailError
 
 MEMORY_LIMIT = 4 << 30  # bytes of images; larger sets stay in their files
@@ -62,14 +61,14 @@ def load_into_memory(split: Split, size: int, skip_bad: bool) -> Split:
 
 def leave_in_files(split: Split, workers: int | None = None) -> Split:
     """Return the split with every subset as `LazyImages`, decoded by `workers` processes; no image is read."""
-    subsets = {
-        name: LazyImages(PixelIndex(images.images), images.labels, workers)
-        if isinstance(images, TensorImages)
-        else replace(images, workers=workers)
-        for name, images in split.subsets.items()
-        if not isinstance(images, FeatureSet)
-    }
-    return replace(split, **subsets)
+
+    def leave(images: Subset) -> LazyImages:
+        if isinstance(images, LazyImages):
+            return replace(images, workers=workers)
+        assert isinstance(images, TensorImages)
+        return LazyImages(PixelIndex(images.images), images.labels, workers)
+
+    return replace(split, train=leave(split.train), test=leave(split.test), val=split.val and leave(split.val))
 
 
 def keep_in_files(split: Split, skip_bad: bool, workers: int | None = None, size: int | None = None) -> Split:

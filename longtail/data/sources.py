@@ -14,7 +14,7 @@ from longtail.data.cifar import load_cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take_first
 from longtail.data.custom import Listing, ReadOptions, build_split, list_custom_data
 from longtail.data.holdout import stratified_holdout
-from longtail.data.memory import fits_in_memory, keep_in_files, leave_in_files, load_into_memory
+from longtail.data.memory import fits_in_memory, keep_in_files, load_into_memory
 from longtail.data.published import LISTS, list_published_data
 from longtail.data.split import ClassTable, Split, TensorImages
 from longtail.errors import LongtailError, expand_path
@@ -37,7 +37,7 @@ def load_split(
     if data not in LONG_TAILED:
         split = build_split(format_data_name(data), list_data(data, root, reading), imbalance)
         if not reading.verify:
-            return leave_in_files(split, reading.workers)
+            return split
         if reading.size and fits_in_memory(split, reading.size):
             return load_into_memory(split, reading.size, reading.skip_bad)
         return keep_in_files(split, reading.skip_bad, reading.workers, reading.size)
@@ -50,7 +50,7 @@ def load_split(
         train, val = split.train.take(kept), split.train.take(held)
         table = ClassTable.from_labels(list(split.classes.names), train.labels)
         split = replace(split, classes=table, train=train, val=val)
-    return split if reading.verify else leave_in_files(split, reading.workers)
+    return split
 
 
 def average_pixels(split: Split, size: int | None) -> Split:

@@ -85,6 +85,11 @@ class Split:
         every = {"train": self.train, "val": self.val, "test": self.test}
         return {name: images for name, images in every.items() if images is not None}
 
+    @property
+    def image_subsets(self) -> dict[str, TensorImages | LazyImages]:
+        """Return the subsets that hold images, by name."""
+        return {name: images for name, images in self.subsets.items() if not isinstance(images, FeatureSet)}
+
     def describe(self) -> dict:
         """Return the content of `split.json`: the class table, and the size and hash of each subset."""
         table = {"data": self.name, "classes": list(self.classes.names), "train_counts": list(self.classes.counts)}

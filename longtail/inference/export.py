@@ -93,9 +93,8 @@ def select_tensors(method: Method, expert: int | None) -> dict[str, Tensor]:
     Raises LongtailError if the experts of the method share layers.
     """
     state = {name: value.cpu().contiguous() for name, value in method.inference_state().items()}
-    trunk = (
-        {} if method.trunk is None else {f"trunk.{name}": value for name, value in method.trunk.state_dict().items()}
-    )
+    frozen = {} if method.trunk is None else method.trunk.state_dict(prefix="trunk.")
+    trunk = {name: value.cpu().contiguous() for name, value in frozen.items()}
     if expert is None:
         return state | trunk
     prefix = f"encoders.experts.{expert}."

@@ -3,7 +3,7 @@
 from longtail.nets.encoder import NETS, Encoder, Net, get_input_config
 from longtail.nets.experts import ClassScales, CosineHeads, Experts, Heads, Projectors, build_mlp
 from longtail.nets.fold import fused_conv_bn
-from longtail.nets.frozen import FrozenEncoder, FrozenNet
+from longtail.nets.frozen import FrozenEncoder, FrozenNet, Neck, VectorNet
 from longtail.nets.momentum import LabeledQueue, MomentumCopy, Queue
 from longtail.nets.sync import all_gather, convert_sync_batch_norm, shared_batch
 from longtail.nets.timm_backbone import TIMM
@@ -21,10 +21,12 @@ __all__ = [
     "Heads",
     "LabeledQueue",
     "MomentumCopy",
+    "Neck",
     "Net",
     "PretrainedWeights",
     "Projectors",
     "Queue",
+    "VectorNet",
     "all_gather",
     "build_mlp",
     "convert_sync_batch_norm",

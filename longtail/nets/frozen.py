@@ -87,3 +87,17 @@ class FrozenNet(Net):
                 "the branches of this method need layers of their own on frozen features; add --neck 512"
             )
         return Encoder(ParallelNecks(branches, self.trunk_dim, self.neck * 3 // 4 if slim else self.neck), False)
+
+
+@dataclass(frozen=True)
+class VectorNet(FrozenNet):
+    """The recipe of an expert's network on vectors of `inputs` numbers, which no network of ours computed."""
+
+    inputs: int = 0
+
+    def __post_init__(self):
+        """Check nothing: there is no network whose image size could be wrong."""
+
+    @property
+    def trunk_dim(self) -> int:
+        return self.inputs

@@ -197,7 +197,7 @@ class FinishedRun:
         assert isinstance(net, FrozenNet)
         if not self.folder.has(ENCODER_WEIGHTS):
             return self._find_trunk(net)
-        trunk = FrozenEncoder(replace(net, weights=None).build_trunk())
+        trunk = replace(net, weights=None).build_trunk()
         state = self.folder.read_tensors(ENCODER_WEIGHTS)
         with self.folder.report_damage(ENCODER_WEIGHTS):
             trunk.load_state_dict(state)
@@ -218,4 +218,4 @@ class FinishedRun:
                 f"{self.path} is slim and keeps no encoder, and {weights.source} is not the one it was trained with "
                 f"(sha256 {weights.sha256[:8]}..., not {expected['sha256'][:8]}...)"
             )
-        return FrozenEncoder(net.build_trunk())
+        return net.build_trunk()

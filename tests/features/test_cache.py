@@ -41,7 +41,9 @@ def test_two_files_serve_one_reading(cache):
 
 def test_whatever_differs_of_the_encoder_has_a_folder_of_its_own(cache):
     made, _ = cache
-    folders = {FeatureCache(made.root, made.about | change, print).folder for change in ({}, {"size": 64}, {"sha256": "1"})}
+    folders = {
+        FeatureCache(made.root, made.about | change, print).folder for change in ({}, {"size": 64}, {"sha256": "1"})
+    }
     assert len(folders) == 3
 
 
