@@ -98,12 +98,12 @@ class Model:
 
     def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS):
         self.run, self.weights, self.recipe = run, weights, run.recipe
-        self.world = replace(world, threads=world.threads or default_threads(self.recipe.transform_set.size))
+        self.world = replace(world, threads=world.threads or default_threads(run.transform_set.size))
         self.method = run.load_method(weights).to(world.device)
         with run.folder.report_damage("model.json"):
             self.classes, self.train_counts = run.model["classes"], run.model["train_counts"]
             self.size = tuple(run.model["transform"]["size"])
-        self.path, self.transform_set = run.path, self.recipe.transform_set
+        self.path, self.transform_set = run.path, run.transform_set
 
     def __repr__(self) -> str:
         return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.path}>"

@@ -56,6 +56,7 @@ def build_trainer(
     `should_stop` is asked every few steps; once it returns True, `Trainer.fit` raises Stopped, to be resumed later.
     """
     check_precision(recipe.precision, world.device)
+    weights = world.main_first(recipe.find_weights)  # may download
     if world.threads is None:
         torch.set_num_threads(default_threads(recipe.transform_set.size))  # the session restores the caller's
     if resume:
@@ -70,7 +71,10 @@ def build_trainer(
     def claim() -> RunFolder:
         run = RunFolder.claim(out, recipe, split, resume)
         if not run.has("environment.json"):
-            where = {"root": root and str(expand_path(root).resolve())}
+            where: dict = {"root": root and str(expand_path(root).resolve())}
+            if weights:
+                where["weights"] = weights.provenance()
+                report.note(weights.describe())
             run.write_json("environment.json", world.describe() | describe_package(recipe.method) | where)
         return run
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from longtail.augment import TransformSet
     from longtail.data import Split
     from longtail.methods import Method
+    from longtail.nets import PretrainedWeights
 
 SHARE = Range(0, 1, open_high=True)
+WEIGHTS_WORDS = ("auto", "timm", "none")  # values of `weights` beside hf:owner/name and paths
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class Recipe:
     milestones: Annotated[tuple[float, ...], "steps: a tenth from these shares of the epochs on"] = (0.8, 0.9)
     warmup: Annotated[float, "share of the epochs in which the learning rate rises from 0", SHARE] = 0.0
     weights: Annotated[
-        str | None, "initial weights of every encoder: a file, or timm for its pretrained weights; none: random"
+        str | None,
+        "initial weights of every encoder: auto, timm, hf:owner/name[@rev][/file], a folder of the hub or a file; "
+        "none: random",
     ] = None
     val: Annotated[str | None, "list, table or folder of validation images, where DATA has none"] = None
     test: Annotated[str | None, "list, table or folder of test images, where DATA has none"] = None
@@ -74,6 +78,8 @@ class Recipe:
             object.__setattr__(self, "milestones", tuple(self.milestones))
         if isinstance(self.views, str) and self.views.startswith("own-"):  # as version 0.1 named them
             object.__setattr__(self, "views", self.views.replace("own-", "custom-", 1))
+        if self.weights == "none":
+            object.__setattr__(self, "weights", None)
         check_fields({entry.name: getattr(self, entry.name) for entry in fields(self)})
         if self.data not in SOURCES and not os.path.isabs(self.data):
             raise unknown_name("data", self.data, SOURCES)
@@ -112,12 +118,21 @@ class Recipe:
 
     @property
     def transform_set(self) -> "TransformSet":
-        """Return the transform set; with pretrained weights for a timm network, with the mean and deviation of its config."""
-        from longtail.augment import get_transform_set
-        from longtail.nets import get_input_config
+        """Return the transform set, with the mean and deviation of the images that pretrained weights expect.
 
-        found, config = get_transform_set(self.views), get_input_config(self.net)
-        return replace(found, mean=config["mean"], std=config["std"]) if self.weights and config else found
+        Raises LongtailError if the folder of the weights is no longer there; a finished run has `FinishedRun.transform_set`.
+        """
+        from longtail.augment import get_transform_set
+        from longtail.nets import find_input_config
+
+        found, config = get_transform_set(self.views), find_input_config(self.net, self.weights)
+        return replace(found, mean=config["mean"], std=config["std"]) if config else found
+
+    def find_weights(self) -> "PretrainedWeights | None":
+        """Find the pretrained weights, cached in the process; None without. Raises LongtailError if they cannot be had."""
+        from longtail.nets import find_weights
+
+        return find_weights(self.net, self.weights) if self.weights else None
 
     def load_split(self, root: str | None = None, workers: int | None = None) -> "Split":
         """Load the data set, in files decoded by `workers` processes where it stays in files.
@@ -172,6 +187,11 @@ def check_fields(values: dict[str, Any]) -> None:
             check_value(name, values[name], kind, *limits)
     if values.get("select") not in (None, *METRICS):
         raise unknown_name("metric to select by", values["select"], METRICS)
+
+
+def is_weights_path(weights: str) -> bool:
+    """Return whether the weights of a recipe are a path, and no word or name of the hub."""
+    return weights not in WEIGHTS_WORDS and not weights.startswith("hf:")
 
 
 def check_names(method: str, values: dict[str, Any]) -> None:

@@ -84,7 +84,7 @@ class RunOutputs:
     @property
     def transform_set(self) -> TransformSet:
         """Return the transform set, which normalizes images as in training."""
-        return self.recipe.transform_set
+        return self.run.transform_set
 
     @property
     def order(self) -> np.ndarray:

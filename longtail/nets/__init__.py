@@ -6,6 +6,7 @@ from longtail.nets.fold import fused_conv_bn
 from longtail.nets.momentum import LabeledQueue, MomentumCopy, Queue
 from longtail.nets.sync import all_gather, convert_sync_batch_norm, shared_batch
 from longtail.nets.timm_backbone import TIMM
+from longtail.nets.weights import PretrainedWeights, find_input_config, find_weights
 
 __all__ = [
     "NETS",
@@ -18,11 +19,14 @@ __all__ = [
     "LabeledQueue",
     "MomentumCopy",
     "Net",
+    "PretrainedWeights",
     "Projectors",
     "Queue",
     "all_gather",
     "build_mlp",
     "convert_sync_batch_norm",
+    "find_input_config",
+    "find_weights",
     "fused_conv_bn",
     "get_input_config",
     "shared_batch",

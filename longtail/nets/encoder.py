@@ -11,10 +11,18 @@ from torch import Tensor, nn
 from longtail.errors import LongtailError
 from longtail.nets.branched import Branched, Unshared
 from longtail.nets.conv4 import Conv4
-from longtail.nets.pretrained import load_pretrained, load_weights_file
+from longtail.nets.pretrained import load_pretrained
 from longtail.nets.resnet_cifar import ResNetCifar
 from longtail.nets.sync import compute_shard
-from longtail.nets.timm_backbone import TIMM, build_backbone, compute_feature_dim, pretrained_config, unknown_net_error
+from longtail.nets.timm_backbone import (
+    TIMM,
+    build_backbone,
+    compute_feature_dim,
+    compute_input_config,
+    pretrained_config,
+    unknown_net_error,
+)
+from longtail.nets.weights import AUTO, WAYS, find_weights
 
 # the networks of this package; every other name is one of timm's
 NETS: dict[str, Callable[..., Conv4 | ResNetCifar]] = {
@@ -49,8 +57,9 @@ class Encoder(nn.Module):
 class Net:
     """The recipe of a network: `encoder()` builds a new one, freshly initialized, with `feature_dim` features.
 
-    `name` is a key of `NETS` or a model of timm. `size` is the side of the images in pixels. `weights` is a file to begin
-    with, or "timm". Raises LongtailError for an unknown name, and for a size that the network does not take.
+    `name` is a key of `NETS` or a model of timm. `size` is the side of the images in pixels. `weights` are those to begin
+    with, as `find_weights` takes them; None or "none": random. Raises LongtailError for an unknown name, and for a size
+    that the network does not take.
     """
 
     name: str
@@ -61,8 +70,8 @@ class Net:
     def __post_init__(self):
         if self.name not in NETS and not pretrained_config(self.name):
             raise unknown_net_error(self.name, list(NETS))
-        if self.name in NETS and self.weights == TIMM:
-            raise LongtailError(f"timm has no weights for {self.name}, a network of longtail; --weights takes a file")
+        if self.name in NETS and self.weights in (AUTO, TIMM):
+            raise LongtailError(f"timm has no weights for {self.name}, a network of longtail; {WAYS}")
         _ = self.feature_dim  # raises for a size that the network does not take
 
     @property
@@ -75,8 +84,6 @@ class Net:
 
     def encoder(self) -> Encoder:
         """Build a complete, separate network: (N, 3, H, W) -> (N, d)."""
-        if self.name not in NETS:
-            return Encoder(build_backbone(self.name, self.size, self.weights), self.half)
         return Encoder(self._build_body(), self.half)
 
     def branched(self, branches: int, unshared: Unshared, slim: bool = False) -> Encoder:
@@ -90,14 +97,14 @@ class Net:
             )
         return Encoder(Branched([self._build_body(slim) for _ in range(branches)], unshared), self.half)
 
-    def _build_body(self, slim: bool = False) -> Conv4 | ResNetCifar:
-        body = NETS[self.name](slim=slim)
-        if self.weights:
-            load_pretrained(body, load_weights_file(self.weights), self.weights, self.name)
+    def _build_body(self, slim: bool = False) -> Any:
+        found = None if self.weights in (None, "none") else find_weights(self.name, self.weights)
+        body: Any = NETS[self.name](slim=slim) if self.name in NETS else build_backbone(self.name, self.size)
+        if found:
+            load_pretrained(body, found.tensors, found.source, self.name)
         return body
 
 
 def get_input_config(name: str) -> dict[str, Any]:
-    """Return the `size`, `mean` and `std` of the images that a network of timm was trained on; {} for `NETS`."""
-    config = None if name in NETS else pretrained_config(name)
-    return {"size": config["input_size"][-1], "mean": config["mean"], "std": config["std"]} if config else {}
+    """Return `size`, `mean`, `std` and `interpolation` of the images a network of timm was trained on; {} for `NETS`."""
+    return {} if name in NETS else compute_input_config(name)

@@ -52,10 +52,6 @@ def find_damaged_member(path: str | Path) -> str | None:
 
 def load_weights_file(path: str) -> dict[str, Tensor]:
     """Load the tensors of a file by name; raises LongtailError if it holds no tensors, or more than tensors."""
-    if not os.path.lexists(path):
-        raise LongtailError(
-            f"weights {path} are not there; --weights takes a file, or timm for timm's pretrained weights"
-        )
     check_readable(path)
     try:
         if path.endswith(".safetensors"):
@@ -79,20 +75,20 @@ def load_weights_file(path: str) -> dict[str, Tensor]:
     return state
 
 
-def load_pretrained(body: nn.Module, state: dict[str, Tensor], path: str, net: str) -> None:
+def load_pretrained(body: nn.Module, state: dict[str, Tensor], source: str, net: str) -> None:
     """Load a state dict into a network without head; raises LongtailError that says which tensors do not fit.
 
     Tensors outside the submodules of the network, such as "fc.weight", are a head and are ignored. timm's conversion is
     applied: older names, and position embeddings of another image size.
     """
     convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
-    expected, submodules = body.state_dict(), {name for name, _ in body.named_children()}
+    expected, given = body.state_dict(), list(state)
     try:
         state = convert(dict(state), body) if convert else state
     except Exception as error:  # timm's conversions raise anything for a state of another network
-        raise LongtailError(f"weights {path} do not fit {net}: {' '.join(str(error).split())[:120]}") from error
-    head = {name for name in state.keys() - expected.keys() if is_head(name, submodules)}
-    state = {name: value for name, value in state.items() if name not in head}
+        why = " ".join(str(error).split())[:120] + compare_names(given, list(expected))
+        raise LongtailError(f"weights {source} do not fit {net}: {why}") from error
+    state = {name: value for name, value in state.items() if name in expected or not is_head(name, body)}
     faults = {
         # files from before torch 0.4 lack num_batches_tracked, which nothing uses
         "missing": [n for n in expected if n not in state and not n.endswith("num_batches_tracked")],
@@ -101,11 +97,21 @@ def load_pretrained(body: nn.Module, state: dict[str, Tensor], path: str, net: s
     }
     summary = [f"{len(names)} {fault} (first {names[0]})" for fault, names in faults.items() if names]
     if summary:
-        raise LongtailError(f"weights {path} do not fit {net}: of {len(expected)} tensors {', '.join(summary)}")
+        why = f"of {len(expected)} tensors {', '.join(summary)}{compare_names(given, list(expected))}"
+        raise LongtailError(f"weights {source} do not fit {net}: {why}")
     body.load_state_dict(state, strict=False)
 
 
-def is_head(name: str, submodules: set[str]) -> bool:
+def compare_names(found: list[str], expected: list[str]) -> str:
+    """Return the first names of a file and of a network where fewer than half are the same, else nothing."""
+    if len(set(found) & set(expected)) * 2 >= len(expected):
+        return ""
+    return f"; found {', '.join(found[:3])}, ..., expected {', '.join(expected[:3])}, ..."
+
+
+def is_head(name: str, body: nn.Module) -> bool:
     """Return whether a tensor belongs to a head, without which the network is built."""
-    top = name.split(".")[0]
-    return top not in submodules or top in ("head", "fc", "classifier")
+    config = getattr(body, "pretrained_cfg", None) or {}  # of timm
+    heads = config.get("classifier") or ()
+    known = ("head", "fc", "classifier", *((heads,) if isinstance(heads, str) else heads))
+    return name.split(".")[0] not in dict(body.named_children()) or any(name.startswith(f"{head}.") for head in known)

@@ -1,8 +1,5 @@
 """Networks of timm by name, pooled and without their heads; timm is imported at the first call that needs it."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
@@ -11,7 +8,6 @@ import torch
 from torch import nn
 
 from longtail.errors import LongtailError
-from longtail.nets.pretrained import load_pretrained, load_weights_file
 
 TIMM = "timm"  # value of `weights` for timm's pretrained weights, instead of a file
 
@@ -38,41 +34,22 @@ def unknown_net_error(name: str, ours: list[str]) -> LongtailError:
     return LongtailError(f"unknown net '{name}'{hint} Known: {', '.join(ours)}, and the networks of timm.list_models()")
 
 
-def build_backbone(name: str, size: int | None, weights: str | None = None) -> nn.Module:
-    """Build a network for (N, 3, size, size), freshly initialized or with weights: timm's, or those of a file.
+def compute_input_config(name: str) -> dict[str, Any]:
+    """Compute `size`, `mean`, `std` and `interpolation` of the images a network of timm was trained on; {} for others."""
+    config = pretrained_config(name)
+    if not config:
+        return {}
+    return {"size": config["input_size"][-1]} | {key: config[key] for key in ("mean", "std", "interpolation")}
 
-    Raises LongtailError for weights that are not there or do not fit.
-    """
+
+def build_backbone(name: str, size: int | None) -> nn.Module:
+    """Build a network for (N, 3, size, size), freshly initialized."""
     import timm
 
     # only networks with a fixed size, such as a ViT, take img_size
     is_fixed = (pretrained_config(name) or {})["fixed_input_size"]
     shape: dict[str, Any] = {"img_size": size} if size and is_fixed else {}
-    if weights != TIMM:
-        body = timm.create_model(name, num_classes=0, **shape)
-        if weights:
-            load_pretrained(body, load_weights_file(weights), weights, name)
-        return body
-    try:
-        with quiet_hub():
-            return timm.create_model(name, pretrained=True, num_classes=0, **shape)
-    except Exception as error:  # no network, no such file, no weights of this name: each raises another type
-        why = " ".join(f"{error}".split())[:160]
-        raise LongtailError(
-            f"timm could not give weights of {name} ({type(error).__name__}: {why}); --weights takes a local file instead"
-        ) from error
-
-
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Silence the warnings of huggingface_hub within the context; it logs each of a dozen attempts to connect."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    return timm.create_model(name, num_classes=0, **shape)
 
 
 @lru_cache

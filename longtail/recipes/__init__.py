@@ -8,7 +8,7 @@ from typing import Any
 from longtail.data.catalog import SOURCES, is_path, unknown_data_error
 from longtail.errors import LongtailError, expand_path, unknown_name
 from longtail.methods import get_options
-from longtail.recipe import Recipe, check_fields, check_names
+from longtail.recipe import Recipe, check_fields, check_names, is_weights_path
 from longtail.recipes import cifar, custom, digits, imagenet_lt, inaturalist, ncl_cifar
 
 RECIPES = {
@@ -54,10 +54,10 @@ def recipe_for(
     options |= fields.pop("options", {})
     check_fields(fields)  # before torch is loaded for the network and its size
     for field in ("val", "test", "weights"):
-        if (path := fields.get(field)) and (field, path) != ("weights", "timm"):
+        if (path := fields.get(field)) and (field != "weights" or is_weights_path(path)):
             fields[field] = os.path.abspath(path if os.path.exists(path) else expand_path(path))
     if size is not None or "views" not in changes:
-        fields["views"] = fit_views(fields["views"], fields["net"], size)
+        fields["views"] = fit_views(fields["views"], fields["net"], size, fields.get("weights"))
     recipe = Recipe(data=data, method=method, **fields, options=options)
     if "milestones" in changes and recipe.schedule != "steps":
         raise LongtailError(
@@ -82,11 +82,11 @@ def default_fields(data: str | None, name: str | None, method: str) -> dict[str,
     return defaults | recipe_fields(name, method)
 
 
-def fit_views(views: str, net: str, size: int | None) -> str:
-    """Return the name of the transform set at a size or, without one, at the size of a network of timm."""
+def fit_views(views: str, net: str, size: int | None, weights: str | None = None) -> str:
+    """Return the name of the transform set at a size or, without one, at that of the weights or a network of timm."""
     from longtail.augment import change_size, is_resizable
-    from longtail.nets import get_input_config
+    from longtail.nets import find_input_config, get_input_config
 
     if size is None and is_resizable(views):
-        size = get_input_config(net).get("size")
+        size = (get_input_config(net) | find_input_config(net, weights)).get("size")
     return views if size is None else change_size(views, size)

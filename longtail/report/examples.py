@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.augment import TransformSet
+from longtail.augment import TransformSet, get_transform_set
 from longtail.data import Split
 from longtail.evaluate import read_pixels
 from longtail.report.confusions import PAIRS, Pair
@@ -60,7 +60,7 @@ def build_confusions(summary: RunSummary, pairs: list[Pair], split: Split | None
             images=p.images,
             tested=p.tested,
             rate=p.rate,
-            examples=read_examples(p, split, summary.recipe.transform_set) if split else [],
+            examples=read_examples(p, split, get_transform_set(summary.recipe.views)) if split else [],
         )
         for p in shown
     ]
@@ -74,7 +74,7 @@ def build_confusions(summary: RunSummary, pairs: list[Pair], split: Split | None
         " The number under an image is the confidence in the wrong class; the most confident images come first."
     )
     note += confidences if split else f" No images: {reason}"
-    return Confusions(confusions, note, summary.recipe.transform_set.size <= CRISP)
+    return Confusions(confusions, note, get_transform_set(summary.recipe.views).size <= CRISP)
 
 
 def read_examples(pair: Pair, split: Split, transform_set: TransformSet) -> list[Example]:

@@ -3,8 +3,9 @@
 import json
 import math
 
+from longtail.augment import get_transform_set
 from longtail.metrics.names import METRICS
-from longtail.recipe import Recipe
+from longtail.recipe import WEIGHTS_WORDS, Recipe
 
 MOST_IMAGES = 10**12  # of a class; larger counts overflow
 SLACK = 1e-6  # rounding of a percentage
@@ -53,11 +54,15 @@ def check_model(model: dict, recipe: Recipe, split: dict) -> None:
     for key in ("classes", "train_counts"):
         if model[key] != split[key]:
             raise ValueError(f"{key} differ from those of split.json")
-    transform_set = recipe.transform_set
-    size, mean, std = [transform_set.size] * 2, list(transform_set.mean), list(transform_set.std)
+    transform: dict = {"size": [get_transform_set(recipe.views).size] * 2}
+    if recipe.weights in (None, *WEIGHTS_WORDS):
+        transform_set = recipe.transform_set
+        transform |= {"mean": list(transform_set.mean), "std": list(transform_set.std)}
+    else:  # a folder or name of the hub says mean and deviation, and may be gone
+        check_channels(model["transform"])
     compared = [
         (model, {"method": recipe.method, "net": recipe.net, "precision": recipe.precision}),
-        (model.get("transform", {}), {"size": size, "mean": mean, "std": std}),
+        (model.get("transform", {}), transform),
         # an option that is newer than the run is in the recipe only
         (recipe.options, model.get("options", {})),
     ]
@@ -65,6 +70,16 @@ def check_model(model: dict, recipe: Recipe, split: dict) -> None:
         for key, value in json.loads(json.dumps(expected)).items():  # JSON has lists for tuples
             if json.loads(json.dumps(there.get(key, value))) != value:
                 raise ValueError(f"{key} differs from that of recipe.json")
+
+
+def check_channels(transform: dict) -> None:
+    """Check mean and deviation of the channels in `model.json`: three finite numbers each, a deviation above 0."""
+    for key in ("mean", "std"):
+        values = transform[key]
+        if not isinstance(values, list) or len(values) != 3 or not all(map(is_finite, values)):
+            raise ValueError(f"{key} is not three numbers")
+    if min(transform["std"]) <= 0:
+        raise ValueError("std is not above 0")
 
 
 def check_results(results: dict, recipe: Recipe) -> None:

@@ -1,13 +1,14 @@
 """The one reader of finished runs: everything a run keeps, read when first asked for and checked on the way."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from longtail.augment import TransformSet, get_transform_set
 from longtail.data import ClassTable, Split
 from longtail.errors import LongtailError
 from longtail.methods import Method
@@ -55,6 +56,14 @@ class FinishedRun:
     def recipe(self) -> Recipe:
         """Return the resolved recipe."""
         return self.folder.read_recipe()
+
+    @cached_property
+    def transform_set(self) -> TransformSet:
+        """Return the transform set of training, with mean and deviation as kept: pretrained weights may be gone."""
+        kept = self.model.get("transform")
+        if not kept:
+            return self.recipe.transform_set
+        return replace(get_transform_set(self.recipe.views), mean=tuple(kept["mean"]), std=tuple(kept["std"]))
 
     @cached_property
     def results(self) -> dict:
