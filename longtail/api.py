@@ -1,7 +1,6 @@
 """The Python interface: train a run, load it, use it."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from longtail.recipes import recipe_for
 from longtail.report import write_report
 from longtail.runs.finished import FinishedRun
 from longtail.runs.results import LAST_WEIGHTS, SELECTED_WEIGHTS, Predictions
-from longtail.tracking import PrintReport, SilentReport
+from longtail.tracking import PrintReport, ProgressReport, SilentReport
 
 
 def train(
@@ -54,23 +53,24 @@ def train(
     and precision settings stay as they are. Raises LongtailError for bad input or an existing folder.
     """
     resolved = recipe_for(data, recipe, method=None if method is None else name_method(method), **changes)
-    report = PrintReport() if verbose else SilentReport()
     path = out or default_run_path(resolved)
     where: dict[str, Any] = {"root": root, "device": device, "threads": threads, "workers": workers, "cache": cache}
-    run = launch(resolved, path, report, resume=resume, slim=slim, **where)
-    write_run_report(run.path, report.note)
+    with PrintReport() if verbose else SilentReport() as report:
+        run = launch(resolved, path, report, resume=resume, slim=slim, **where)
+        write_run_report(run.path, report)
     return load(run.path, device=device, threads=threads)
 
 
-def write_run_report(path: Path, note: Callable[[str], None]) -> None:
+def write_run_report(path: Path, report: ProgressReport) -> None:
     """Write the report of a run that was just trained; a failure costs one line, never the run."""
     if get_rank():
         return  # only rank 0 writes
+    report.phase("drawing the report")
     try:
         write_report([path])
     except Exception as error:  # whatever it is, the training is done and kept
         why = " ".join(str(error).split()) or type(error).__name__
-        note(f"no report was written: {why}. The run is complete; longtail report {path} tries again")
+        report.note(f"no report was written: {why}. The run is complete; longtail report {path} tries again")
 
 
 def default_run_path(recipe: Recipe) -> Path:

@@ -5,6 +5,7 @@ import os
 import queue
 import signal
 import statistics
+import time
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,7 @@ class RemoteReport:
 
     def __init__(self, messages: Any):
         self.messages, self.parent = messages, os.getppid()
+        self.last_step = float("-inf")  # time of the last step that was sent
 
     def begin(self, seed: int, title: str, epochs: int, steps: int) -> None:
         self.messages.put(("begin", seed, title, epochs, steps))
@@ -176,8 +178,16 @@ class RemoteReport:
     def note(self, text: str) -> None:
         self.messages.put(("note", text))
 
+    def phase(self, text: str, seed: int | None = None) -> None:
+        self.messages.put(("phase", text, seed))
+
     def progress(self, task: str, done: int, total: int) -> None:
         self.messages.put(("progress", task, done, total))
+
+    def step(self, seed: int, epoch: int, done: int) -> None:
+        if time.monotonic() - self.last_step >= 1:
+            self.last_step = time.monotonic()
+            self.messages.put(("step", seed, epoch, done))
 
     def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None:
         if os.getppid() != self.parent:

@@ -84,13 +84,26 @@ def check_test_time_views(recipe: Recipe, method: Method) -> None:
 
 
 def describe_run(recipe: Recipe, split: Split, world: World, epochs: int, steps: int) -> str:
-    """Return one sentence on what is trained, on which images, for how long, and where."""
+    """Return one line on what is trained, on which images, for how long, and where, and one on what was chosen."""
     groups = split.classes.groups
     by_group = ", ".join(f"{groups.count(name)} {name}" for name in ("many", "medium", "few"))
     return (
         f"{recipe.method} on {split.name}: {len(split.train):,} training images, {len(groups)} classes ({by_group}), "
         f"{len(split.test):,} test images; {describe_network(recipe)}, {epochs} epoch{'s' * (epochs != 1)} of {steps} steps, "
-        f"{world.display_name}, {recipe.precision}{describe_streaming(split)}"
+        f"{world.display_name}, {recipe.precision}{describe_streaming(split)}\n{describe_choices(recipe)}"
+    )
+
+
+def describe_choices(recipe: Recipe) -> str:
+    """Return one line on the settings that most often decide whether a run is any good."""
+    transform_set, held = recipe.transform_set, {"validate": recipe.val_share, "test": recipe.test_share}
+    held_out = [f"{share:g} of every class held out to {purpose}" for purpose, share in held.items() if share]
+    views = f"horizontal flips {'on' if transform_set.has_flips else 'off'}"
+    if recipe.frozen:
+        views = f"{recipe.frozen_views} looks at an image"
+    return (
+        f"weights {recipe.weights or 'random'}, learning rate {recipe.lr:g}, batch {recipe.batch_size}, images of "
+        f"{transform_set.size} x {transform_set.size}, {views}, " + (", ".join(held_out) or "nothing held out")
     )
 
 

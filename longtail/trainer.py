@@ -50,6 +50,8 @@ class Trainer:
             self.report.note(f"{self.run.path} is trained to the end already; nothing is left to do")
             return
         with ExitStack() as stack:
+            stack.callback(self.report.end, self.recipe.seed)
+            stack.callback(self.tracker.close)
             self.train(self.world.on_main(lambda: lock_and_load(self.run, self.plans, stack)))
             self.finish()
 
@@ -59,13 +61,9 @@ class Trainer:
         self.report.begin(self.recipe.seed, title, self.epochs, self.epochs * self.loader.steps)
         for text in [*self.split.notes, *self.split.classes.notes(), *self.method.notes]:
             self.report.note(text)
-        try:
-            for plan in self.plans[checkpoint["stage"] if checkpoint else 0 :]:
-                self.run_stage(plan, checkpoint)
-                checkpoint = None
-        finally:
-            self.report.end(self.recipe.seed)
-            self.tracker.close()
+        for plan in self.plans[checkpoint["stage"] if checkpoint else 0 :]:
+            self.run_stage(plan, checkpoint)
+            checkpoint = None
 
     def run_stage(self, plan: StagePlan, checkpoint: dict | None) -> None:
         """Train the epochs of one stage, from the checkpoint's epoch on."""
@@ -104,18 +102,18 @@ class Trainer:
             self.method.eval().begin_epoch(self.iterate_unaugmented())
         self.method.set_train_mode(plan.stage)
         totals: dict[str, float] = {}
-        number, done, all_steps = plan.first_epoch + epoch + 1, 0, plan.epochs * self.loader.steps
+        number, done, n = plan.first_epoch + epoch + 1, 0, self.loader.steps
         for chunks in self.loader.epoch(epoch, plan.number, plan.stage.samplers):
             for i in range(len(chunks[0])):
-                progress = (epoch * self.loader.steps + done + i) / all_steps
-                step([chunk.batch(i, step.progress) for chunk in chunks], progress)
+                self.report.step(self.recipe.seed, number, done + i)
+                step([chunk.batch(i, step.progress) for chunk in chunks], (epoch * n + done + i) / (plan.epochs * n))
             if self.should_stop():
                 raise Stopped
             sums, steps = self.read_terms(step, number, done)
             done += steps
             totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
             self.report.advance(self.recipe.seed, number, steps, {name: v / steps for name, v in sums.items()})
-        means = {name: value / self.loader.steps for name, value in totals.items()}
+        means = {name: value / n for name, value in totals.items()}
         return {"loss": sum(means.values()), **means}
 
     def read_terms(self, step: Step, epoch: int, done: int) -> tuple[dict[str, float], int]:
@@ -132,6 +130,7 @@ class Trainer:
         row: dict[str, Any] = {"epoch": done, "stage": plan.stage.name, "lr": step.lr.item(), "seconds": seconds}
         row |= terms | {"peak_memory_mb": self.world.peak_memory() / 2**20}
         for name in subsets_due(self.recipe, self.split, done, self.epochs):
+            self.report.phase(f"testing on the {name} images", self.recipe.seed)
             row |= evaluate_subset(self.method, self.split, self.recipe, name, self.world)
         self.rows.append(row)
         self.world.on_main(lambda: self.save(step, plan, epoch))
@@ -161,6 +160,7 @@ class Trainer:
 
     def finish(self) -> None:
         """Test the selected epoch, let the method adapt, test the last epoch, and write the files of a finished run."""
+        self.report.phase("testing", self.recipe.seed)
         transform_set, extras = self.recipe.transform_set, {}
         if self.split.val is not None and not self.plans[-1].epochs:  # a post-hoc stage made the model
             self.rows[-1] |= evaluate_subset(self.method, self.split, self.recipe, "val", self.world)

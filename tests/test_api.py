@@ -94,6 +94,11 @@ def test_every_public_name_is_there():
             assert getattr(package, name) is not None, f"{package.__name__}.{name}"
 
 
-def test_verbose_prints_a_line_an_epoch(tmp_path, capsys):
+def test_verbose_prints_what_was_chosen_the_last_epoch_and_the_phases_after_it(tmp_path, capsys):
     longtail.train("digits-lt", "ce", out=tmp_path / "run", verbose=True, **SHORT)
-    assert "epoch 1: loss" in capsys.readouterr().out
+    title, chosen, *_, epoch, test, report = capsys.readouterr().out.splitlines()
+    assert title.startswith("ce on digits-lt") and epoch.startswith("seed 0 epoch 1/1  loss ")
+    assert chosen == (
+        "weights random, learning rate 0.2, batch 32, images of 8 x 8, horizontal flips off, nothing held out"
+    )
+    assert (test, report) == ("seed 0 epoch 1/1, testing", "drawing the report")

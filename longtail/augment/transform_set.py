@@ -57,6 +57,13 @@ class TransformSet:
     size: int
     eval_transform: PhotoTransform | None = None
 
+    @property
+    def has_flips(self) -> bool:
+        """Return whether training mirrors images from left to right; transforms of photographs always do."""
+        views = self.transforms.values()
+        steps = [step for view in views if isinstance(view, Compose) for step in view]
+        return self.eval_transform is not None or any(isinstance(step, HorizontalFlip) for step in steps)
+
     def build_normalize(self, device: torch.device | str = "cpu") -> Normalize:
         """Build the map from uint8 images to a network's input, on a device."""
         return Normalize(self.mean, self.std, device)

@@ -1,48 +1,56 @@
 """The terminal: the progress of a run, and tables of results."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from longtail.data import format_data_name
 from longtail.metrics import METRICS
 from longtail.ranks import get_rank
-from longtail.tracking import ProgressReport, SilentReport
+from longtail.tracking import PrintReport, SilentReport, format_duration, format_terms
 
 if TYPE_CHECKING:
     from longtail.runs.folder import RunFolder
 
 METRIC_LABELS = dict(zip(METRICS, ("top-1", "bal.", "many", "medium", "few", "worst", "ECE"), strict=True))
-LINE_SECONDS = 10  # least time between progress lines in a log file
 
 
-class ConsoleReport:
-    """A progress report with one bar per seed: time left, loss terms, last test accuracy; without a terminal, plain lines."""
+class TimeLeft(ProgressColumn):
+    """The time left of a bar, as all times are shown."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.time_remaining is None else f"{format_duration(task.time_remaining)} left")
+
+
+class ConsoleReport(SilentReport):
+    """A progress report with one bar per seed on a terminal: time left, loss terms, last test accuracy."""
 
     def __init__(self, console: Console):
         self.console = console
         self.notes: set[str] = set()
-        self.last_line = float("-inf")  # time of the last progress line
         self.tasks: dict[int, TaskID] = {}
         self.counted: dict[str, TaskID] = {}
         self.epochs: dict[int, int] = {}
         self.accuracy: dict[int, str] = {}
         name = TextColumn("{task.description}", table_column=Column(no_wrap=True))
         terms = TextColumn("{task.fields[terms]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
-        self.bar = Progress(name, BarColumn(10), TimeRemainingColumn(compact=True), terms, console=console, expand=True)
+        left = TimeLeft(table_column=Column(no_wrap=True))
+        self.bar = Progress(name, BarColumn(10), left, terms, console=console, expand=True)
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
 
     def begin(self, seed: int, title: str, epochs: int, steps: int) -> None:
         self.print_once(title)
         self.tasks[seed] = self.bar.add_task(f"seed {seed}", total=steps, terms="")
         self.epochs[seed], self.accuracy[seed] = epochs, ""
-        if self.console.is_terminal:
-            self.bar.start()
+        self.bar.start()
 
     def note(self, text: str) -> None:
         self.print_once(text, "yellow")
@@ -50,14 +58,8 @@ class ConsoleReport:
     def progress(self, task: str, done: int, total: int) -> None:
         if task not in self.counted:
             self.counted[task] = self.bar.add_task(task, total=total, terms="")
-        self.bar.update(self.counted[task], completed=done, terms=f"{done:,} of {total:,} images")
-        if self.console.is_terminal:
-            self.bar.start()
-        elif done == total or time.monotonic() - self.last_line >= LINE_SECONDS:
-            self.last_line = time.monotonic()
-            left = next(entry.time_remaining for entry in self.bar.tasks if entry.id == self.counted[task])
-            until = f", {left:.0f} s left" if left else ""
-            self.console.print(f"{task}: {done:,} of {total:,} images{until}", highlight=False, soft_wrap=True)
+        self.bar.update(self.counted[task], completed=done, terms=f"{done:,} of {total:,}")
+        self.bar.start()
         if done == total:
             self.bar.remove_task(self.counted.pop(task))
 
@@ -66,6 +68,12 @@ class ConsoleReport:
         if text not in self.notes:
             self.console.print(text, style=style, highlight=False, markup=False)
         self.notes.add(text)
+
+    def phase(self, text: str, seed: int | None = None) -> None:
+        if seed is None:
+            self.console.print(text, style="dim", highlight=False, markup=False)
+        else:
+            self.bar.update(self.tasks[seed], terms=text)
 
     def advance(self, seed: int, epoch: int, steps: int, terms: dict[str, float]) -> None:
         name = f"seed {seed}, epoch {epoch}/{self.epochs[seed]}"
@@ -76,32 +84,20 @@ class ConsoleReport:
     def epoch(self, seed: int, row: dict) -> None:
         if row.get("test_top1") is not None:
             self.accuracy[seed] = f"  top-1 {row['test_top1']:.1f} (epoch {row['epoch']})"
-        now = time.monotonic()
-        is_last = row["epoch"] == self.epochs[seed]
-        if self.console.is_terminal or (now - self.last_line < LINE_SECONDS and not is_last):
-            return
-        self.last_line, names = now, list(row)
-        terms = {name: row[name] for name in names[names.index("loss") : names.index("peak_memory_mb")]}
-        remaining = next(task.time_remaining for task in self.bar.tasks if task.id == self.tasks[seed])
-        left = f"  {remaining:.0f} s left" if remaining else ""
-        name = f"seed {seed} epoch {row['epoch']}/{self.epochs[seed]}"
-        text = f"{name}  {format_terms(terms)}{self.accuracy[seed]}  {row['seconds']:.1f} s{left}"
-        self.console.print(text, highlight=False, soft_wrap=True)
 
     def end(self, seed: int) -> None:
         self.tasks.pop(seed, None)
-        if not self.tasks and self.console.is_terminal:
+        if not self.tasks:
             self.bar.stop()
 
 
-def format_terms(terms: dict[str, float]) -> str:
-    """Format loss terms on one line: name and value of each."""
-    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
-
-
-def build_report(console: Console) -> ProgressReport:
-    """Return the progress report of this process; only rank 0 prints."""
-    return ConsoleReport(console) if get_rank() == 0 else SilentReport()
+def build_report(console: Console) -> SilentReport:
+    """Return the progress report of this process: bars on a terminal, lines elsewhere; only rank 0 prints."""
+    if get_rank():
+        return SilentReport()
+    if console.is_terminal:
+        return ConsoleReport(console)
+    return PrintReport(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
 
 
 def build_results_table(results: dict, selected: int | None = None) -> Table:

@@ -71,7 +71,8 @@ def reproduce_command(
         keep_freed_memory()
         limit = parse_budget(budget) if budget else float("inf")
         where: dict[str, Any] = {"budget": limit, "root": root, "device": device, "threads": threads}
-        progress = reproduce(cells, kept, build_report(console), say=console.print, **where)
+        with build_report(console) as report:
+            progress = reproduce(cells, kept, report, say=console.print, **where)
     title = f"{entry.title}; scale {format_scale(scale, precision)}, last epoch, printed values in brackets"
     print_lines(console, title, build_lines(entry, cells, kept), format)
     if entry.figure and format == "text":

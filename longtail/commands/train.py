@@ -79,14 +79,16 @@ def train(
     where |= {"cache": cache, "slim": slim}
     keep_freed_memory()
     console = Console(quiet=get_rank() > 0)
-    report = build_report(console)
+    with build_report(console) as report:
+        if seeds == 1:
+            run = launch(resolved, path, report, **where)
+        else:
+            table = build_results_table(train_seeds(resolved, seeds, path, report, **where))
+        api.write_run_report(path, report)
     if seeds == 1:
-        run = launch(resolved, path, report, **where)
-        api.write_run_report(run.path, report.note)
         show_run(console, run)
     else:
-        console.print(build_results_table(train_seeds(resolved, seeds, path, report, **where)))
-        api.write_run_report(path, report.note)
+        console.print(table)
         show_file(console, path / "seeds.json", "the numbers above; each seed has a run folder beside the file")
         show_file(console, path / "report.html", "the whole report, with figures")
 

@@ -35,13 +35,13 @@ def pairwise_kl(outputs: Tensor, weight: Tensor | None = None, temperature: floa
     if experts < 2:
         return outputs.new_zeros(())
     student = (outputs / temperature).log_softmax(-1)
-    teacher = student.detach() if detach else student
-    # log ratio before the product: exact zeros on the diagonal, and no cancellation between nearly equal experts
-    log_ratio = teacher.unsqueeze(0) - student.unsqueeze(1)  # (student k, teacher q, N, C)
-    per_student = (teacher.exp().unsqueeze(0) * log_ratio).sum((1, 3))
-    if weight is not None:
-        per_student = per_student * weight
-    return temperature**2 * per_student.mean(-1).sum() / (experts * (experts - 1))
+    teacher, anchor = student.detach() if detach else student, student[0].detach()
+    weight = outputs.new_ones(outputs.shape[:2]) if weight is None else weight
+    # The sum over students k of w_k (log teacher - log student) is linear in w, so no tensor holds all pairs. Differences
+    # to one expert come first: where experts agree they are small, and no large terms cancel.
+    students = (weight.unsqueeze(-1) * (student - anchor)).sum(0)
+    log_ratio = weight.sum(0).unsqueeze(-1) * (teacher - anchor) - students  # (teacher q, N, C)
+    return temperature**2 * (teacher.exp() * log_ratio).sum((0, 2)).mean() / (experts * (experts - 1))
 
 
 def hard_categories(logits: Tensor, labels: Tensor, number: int) -> Tensor:

@@ -8,6 +8,7 @@ from longtail.errors import LongtailError
 from longtail.methods import METHODS, get_options
 from longtail.recipe import Recipe
 from longtail.report.summary import RunSummary
+from longtail.tracking import format_duration
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def list_environment_settings(summaries: list[RunSummary]) -> list[Setting]:
         settings.append(Setting(name, tuple(values), meaning, False))
     costs = zip(*map(summarize_cost, summaries), strict=True)
     meanings = {
-        "training": "seconds of all epochs, mean over seeds",
-        "epoch": "seconds of an epoch, median",
+        "training": "time of all epochs, mean over seeds",
+        "epoch": "time of an epoch, median",
         "peak memory": "MB of the process or the GPU",
     }
     for (name, meaning), cells in zip(meanings.items(), costs, strict=True):
@@ -117,10 +118,10 @@ def read_environment(summary: RunSummary, name: str) -> list[str]:
 
 
 def summarize_cost(summary: RunSummary) -> tuple[str, str, str]:
-    """Return seconds of training (mean over seeds), seconds of an epoch (median), and peak memory in MB, as text."""
+    """Return the time of training (mean over seeds), the time of an epoch (median), and peak memory in MB, as text."""
     with summary.first.folder.report_damage("metrics.csv"):
         seconds = [[row["seconds"] for row in run.metrics] for run in summary.runs]
         memory = max(row["peak_memory_mb"] for run in summary.runs for row in run.metrics)
     training = statistics.mean(sum(epochs) for epochs in seconds)
     epoch = statistics.median([value for epochs in seconds for value in epochs])
-    return f"{training:,.1f}", f"{epoch:,.2f}", f"{memory:,.0f}"
+    return format_duration(training), format_duration(epoch), f"{memory:,.0f}"

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from longtail import losses
 
@@ -150,6 +151,65 @@ def test_pairwise_kl_of_nearly_equal_experts_is_positive_and_exact():
     z = random_logits(14, 1, N, 1000).float() + 1e-4 * random_logits(15, K, N, 1000).float()
     exact = losses.pairwise_kl(z.double()).item()
     assert losses.pairwise_kl(z).item() == pytest.approx(exact, rel=0.05) and exact > 0
+
+
+def all_pairs_kl(z, weight, temperature, detach):
+    """Compute the definition of pairwise_kl pair by pair."""
+    student = (z / temperature).log_softmax(-1)
+    teacher = student.detach() if detach else student
+    pairs = [(k, q) for k in range(len(z)) for q in range(len(z)) if q != k]
+    terms = [weight[k] * (teacher[q].exp() * (teacher[q] - student[k])).sum(-1) for k, q in pairs]
+    return temperature**2 * torch.stack(terms).mean()
+
+
+def value_and_gradient(compute, z):
+    x = z.clone().requires_grad_()
+    value = compute(x)
+    value.backward()
+    return value.detach(), x.grad
+
+
+@pytest.mark.parametrize("detach", [True, False])
+@pytest.mark.parametrize("gap", [1e-3, 1.0, 30.0])  # experts that nearly agree need differences before products
+@pytest.mark.parametrize("experts", [2, 3, 5])
+def test_pairwise_kl_and_its_gradient_equal_the_pairs_within_rounding(experts, gap, detach):
+    z = random_logits(16, 1, N, 500) + gap * random_logits(17, experts, N, 500)
+    weight = random_logits(18, experts, N).abs()
+    for kind, value_error, gradient_error in ((torch.float64, 1e-9, 1e-12), (torch.float32, 1e-4, 2e-6)):
+        x, w = z.to(kind), weight.to(kind)
+        value, gradient = value_and_gradient(lambda x, w=w: losses.pairwise_kl(x, w, 2.0, detach), x)
+        expected, pairs_gradient = value_and_gradient(lambda x, w=w: all_pairs_kl(x, w, 2.0, detach), x)
+        assert value.item() == pytest.approx(expected.item(), rel=value_error)
+        # terms of size w / N cancel where experts agree, and leave their rounding
+        assert (gradient - pairs_gradient).norm() < gradient_error * max(pairs_gradient.norm(), weight.norm() / N)
+
+
+def test_pairwise_kl_passes_gradcheck_with_weights_and_temperature():
+    x = random_logits(20, K, 2, C).requires_grad_()
+    weight = random_logits(21, K, 2).abs()
+    assert torch.autograd.gradcheck(lambda v: losses.pairwise_kl(v, weight, 2.0, detach=False), x)
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_no_tensor_of_pairwise_kl_holds_all_pairs_of_experts(detach):
+    experts, images, classes = 3, 16, 500
+    made, saved = [], {}
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            made.extend(t.untyped_storage().nbytes() for t in torch.utils._pytree.tree_leaves(result))
+            return result
+
+    def pack(tensor):
+        saved[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    z = random_logits(19, experts, images, classes).float().requires_grad_()
+    with Sizes(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        losses.pairwise_kl(z, torch.ones(experts, images), detach=detach).backward()
+    whole = 4 * experts * images * classes
+    assert max(made) == whole and sum(saved.values()) < 3.5 * whole
 
 
 def test_info_nce_is_cross_entropy_of_the_querys_key_against_the_queue():

@@ -1,0 +1,27 @@
+"""The progress of a run on a terminal."""
+
+import io
+
+from rich.console import Console
+
+from longtail.commands.console import ConsoleReport, build_report
+from longtail.tracking import PrintReport
+
+
+def test_a_terminal_shows_phase_epoch_and_accuracy_and_is_left_whole_after_an_error():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    report = build_report(console)
+    assert isinstance(report, ConsoleReport) and isinstance(build_report(Console(file=io.StringIO())), PrintReport)
+    try:
+        with report:
+            report.begin(0, "title", 2, 4000)
+            report.advance(0, 1, 2000, {"bc": 1.5})
+            report.epoch(0, {"epoch": 1, "test_top1": 50.0})
+            report.phase("testing", 0)
+            report.bar.refresh()
+            assert "testing" in console.file.getvalue()
+            report.advance(0, 2, 10, {"bc": 1.25})
+            raise ValueError
+    except ValueError:
+        assert not report.bar.live.is_started
+    assert "seed 0, epoch 2/2" in console.file.getvalue() and "top-1 50.0 (epoch 1)" in console.file.getvalue()
