@@ -8,7 +8,8 @@ from longtail.errors import LongtailError, unknown_name
 
 CUT_SETS = ("digits-lt", "cifar10-lt", "cifar100-lt")  # long-tailed subsets are cut from these
 PUBLISHED_SETS = ("imagenet-lt", "inaturalist2018")  # published lists say which images belong to these
-SOURCES = (*CUT_SETS, *PUBLISHED_SETS)
+FOLDER_SETS = ("caltech101",)  # the user brings a folder with train/ and test/
+SOURCES = (*CUT_SETS, *PUBLISHED_SETS, *FOLDER_SETS)
 
 TABLES, LISTS = (".csv", ".tsv"), (".txt", ".lst")
 SUFFIXES = (*TABLES, *LISTS, ".parquet")

@@ -24,7 +24,9 @@ def stratified_holdout(labels: Tensor, share: float, seed: int = 0) -> tuple[np.
 def cut_long_tail(labels: Tensor, names: list[str], imbalance: float, seed: int = 0) -> list[int]:
     """Draw the largest exponential tail that a set holds, class after class, class 0 being the head: (N,) -> M positions.
 
-    Raises LongtailError for a class without images, before the draw or after.
+    Where that would leave a class without images, because the set is not balanced, the classes are ordered by their images
+    instead, and each keeps at most what the profile of the largest class allows. Raises LongtailError for a class without
+    images.
     """
     pool = np.bincount(labels.numpy(), minlength=len(names))
     if not pool.all():
@@ -37,8 +39,8 @@ def cut_long_tail(labels: Tensor, names: list[str], imbalance: float, seed: int 
         largest -= 1
     counts = exponential_counts(len(names), largest, imbalance)
     if not all(counts):
-        raise LongtailError(
-            f"imbalance is {imbalance:g}, which leaves class '{names[-1]}' no training image; the tail keeps {largest} "
-            f"images of the largest class, so ask for at most {largest}"
-        )
+        profile, order = exponential_counts(len(names), int(pool.max()), imbalance), np.argsort(-pool, kind="stable")
+        allowed = np.empty(len(names), dtype=np.int64)
+        allowed[order] = np.maximum(profile, 1)
+        counts = np.minimum(pool, allowed).tolist()
     return long_tailed_indices(labels, counts, seed)

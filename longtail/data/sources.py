@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d
 
-from longtail.data.catalog import format_data_name, is_path, unknown_data_error
+from longtail.data.catalog import FOLDER_SETS, format_data_name, is_path, unknown_data_error
 from longtail.data.cifar import load_cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take_first
 from longtail.data.custom import Listing, ReadOptions, build_split, list_custom_data
@@ -79,6 +79,13 @@ def list_data(data: str, root: str | None, reading: ReadOptions) -> Listing:
     if data in LISTS:
         refuse_custom_subsets(data, reading)
         return list_published_data(data, root)
+    if data in FOLDER_SETS:
+        refuse_custom_subsets(data, reading)
+        if root is None:
+            raise LongtailError(
+                f"{data} needs --root: a folder with train/ and test/, each with a folder for each class"
+            )
+        return list_custom_data(str(expand_path(root)))
     if not is_path(data):
         raise unknown_data_error(data)
     return list_custom_data(data, root, reading)

@@ -27,6 +27,7 @@ DEFAULT = {
     "cifar100-lt": "cifar",
     "imagenet-lt": "imagenet-lt",
     "inaturalist2018": "inaturalist",
+    "caltech101": "frozen",
 }
 
 

@@ -9,7 +9,8 @@ from fnmatch import fnmatch
 from longtail.methods import get_options
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
-from longtail.reproduce.tables import SCALES, Row, Setting, Table
+from longtail.reproduce.rows import Row, Setting, Table
+from longtail.reproduce.tables import SCALES
 
 
 @dataclass(frozen=True)

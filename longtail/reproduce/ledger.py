@@ -71,7 +71,9 @@ class Ledger:
 
     def keep(self, cell: Cell, run: RunFolder) -> dict:
         """Write the cell of a finished run and return its contents."""
-        machine = {key: value for key, value in run.read_json("environment.json").items() if key != "root"}
+        machine = {
+            key: value for key, value in run.read_json("environment.json").items() if key not in ("root", "cache")
+        }
         kept = {
             "cell": cell.name,
             "scale": cell.scale,

@@ -10,7 +10,7 @@ from itertools import product
 from longtail.errors import LongtailError
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
-from longtail.reproduce.tables import Row, Setting, Table
+from longtail.reproduce.rows import Row, Setting, Table
 
 
 @dataclass(frozen=True)

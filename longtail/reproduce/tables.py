@@ -4,30 +4,20 @@ A printed value is the top-1 of the ensemble of three, unless its column says ot
 have, or whose value we do not know, have no printed value.
 """
 
-from dataclasses import dataclass, field
-
 from longtail.methods import METHODS
-
-TOP1 = "plain.ensemble.top1"
-CALIBRATED = {
-    "top-1": TOP1,
-    "many": "plain.ensemble.many",
-    "medium": "plain.ensemble.medium",
-    "few": "plain.ensemble.few",
-    "ECE": "plain.ensemble.ece",
-}
-SINGLE = {"single top-1": "plain.single.top1", "top-1": TOP1}
-SINGLE |= {"single ECE": "plain.single.ece", "ECE": "plain.ensemble.ece"}
-TIMED = CALIBRATED | {"minutes": "minutes"}
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Changes of the recipe of a data set, and the most seeds by default; a table never mixes scales."""
-
-    changes: dict
-    seeds: int = 5
-
+from longtail.reproduce.frozen import frozen_tables
+from longtail.reproduce.rows import (
+    CALIBRATED,
+    SINGLE,
+    TIMED,
+    TOP1,
+    Row,
+    Scale,
+    Setting,
+    Table,
+    ablation_row,
+    cifar_setting,
+)
 
 # a short schedule needs lr .1: the product of learning rate and weight decay sets the pace of the weight norms
 SHORT = {"net": "resnet8", "lr": 0.1, "weight_decay": 5e-4, "eval_every": 0}
@@ -36,44 +26,10 @@ SCALES = {
     "cpu-16px": Scale({"views": "cifar-16"}, seeds=3),  # the printed recipe on images averaged to 16 x 16 pixels
     "cpu-small": Scale(SHORT | {"epochs": 8}, seeds=3),
     "cpu-30": Scale(SHORT | {"epochs": 30}, seeds=3),
+    "frozen": Scale({"frozen": True}),  # features of EfficientNet-lite0, computed once
     # Eq. 10 averages over K = 3 experts: three times the rate and a third of the decay train each one as cpu-30 trains one
     "cpu-30-k3": Scale(SHORT | {"epochs": 30, "lr": 0.3, "weight_decay": 5e-4 / 3}, seeds=3),
 }
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A group of columns: one data set at one imbalance, and the path in the results of each measure."""
-
-    heading: str
-    changes: dict
-    measures: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method with its options; `paper` holds the printed values by "heading", "heading, measure" or "measure"."""
-
-    label: str
-    changes: dict
-    paper: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows, settings and seeds; a figure of the paper is a table whose runs are drawn as `figure` of `longtail.analysis`."""
-
-    title: str
-    settings: tuple[Setting, ...]
-    rows: tuple[Row, ...]
-    seeds: int
-    figure: str | None = None
-    scales: tuple[str, ...] = tuple(SCALES)  # at which the page shows the table
-
-
-def cifar_setting(classes: int, imbalance: float) -> dict:
-    """Return the recipe changes for CIFAR-10-LT or CIFAR-100-LT at one imbalance."""
-    return {"data": f"cifar{classes}-lt", "imbalance": float(imbalance)}
 
 
 C100 = Setting("", cifar_setting(100, 100), CALIBRATED)
@@ -92,11 +48,6 @@ LARGE = {
 def table1_row(*values: float) -> dict[str, float]:
     """Return a printed row of Table I by heading: CIFAR-10-LT at 10, 50, 100, 200, then CIFAR-100-LT."""
     return dict(zip(HEADINGS, values, strict=True))
-
-
-def ablation_row(label: str, paper: float | None, **options: bool) -> Row:
-    """Return a row of ECL with some components switched off, as in Table III."""
-    return Row(label, {"method": "ecl", **options}, {} if paper is None else {"top-1": paper})
 
 
 def figure_table(title: str, figure: str, *methods: str) -> Table:
@@ -221,6 +172,7 @@ TABLES = {
         tuple(Row(name, {"method": name}) for name in METHODS),
         seeds=5,
     ),
+    **frozen_tables(),
     "fig2": Table(
         "Fig. 2: what the teachers pass on, CIFAR-100-LT, imbalance 100",
         (C100,),

@@ -13,8 +13,9 @@ from longtail.methods import get_options
 from longtail.reproduce import Ledger, as_csv, as_markdown, build_cells, build_lines, reproduce
 from longtail.reproduce.cells import hash_recipe
 from longtail.reproduce.ledger import BREAKING_OPTIONS, compute_digest
+from longtail.reproduce.rows import CALIBRATED, Row, Scale, Setting, Table
 from longtail.reproduce.run import parse_budget
-from longtail.reproduce.tables import CALIBRATED, SCALES, TABLES, Row, Scale, Setting, Table
+from longtail.reproduce.tables import SCALES, TABLES
 from longtail.tracking import SilentReport
 
 TINY = Table(

@@ -1,0 +1,33 @@
+"""Tables of frozen features: every method, and the parts of ECL, on sets with a long tail; no paper prints them."""
+
+from longtail.methods import METHODS
+from longtail.reproduce.rows import TIMED, Row, Setting, Table, ablation_row, cifar_setting
+
+FEATURE_METHODS = tuple(name for name in METHODS if name != "cmo")  # which pastes boxes of pixels
+TAILS = {
+    "frozen-caltech": ("Caltech-101, imbalance 100", {"data": "caltech101", "imbalance": 100.0}),
+    "frozen-cifar": ("CIFAR-100-LT at 96 pixels, imbalance 100", cifar_setting(100, 100) | {"size": 96}),
+}
+NECK = {"neck": 512}
+
+
+def frozen_tables() -> dict[str, Table]:
+    """Return the tables of frozen features: all methods, and the parts of ECL, on each set with a tail."""
+    parts = (
+        Row("BC, 1 neck", {"method": "bc"} | NECK),
+        ablation_row("BC, 3 necks", None, bkt=False, fld=False, cpt=False),
+        ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
+        ablation_row("BKT", None, fld=False, cpt=False),
+        ablation_row("FLD", None, bkt=False, cpt=False),
+        ablation_row("CPT", None, bkt=False, fld=False),
+        ablation_row("ECL", None),
+        Row("NCL", {"method": "ncl"}),
+    )
+    methods = tuple(Row(name, {"method": name}) for name in FEATURE_METHODS)
+    tables = {}
+    for name, (title, changes) in TAILS.items():
+        for suffix, subject, rows in (("", "Every method", methods), ("-parts", "The parts of ECL", parts)):
+            setting = Setting("", changes, TIMED)
+            heading = f"{subject} on frozen features, {title}"
+            tables[name + suffix] = Table(heading, (setting,), rows, seeds=5, scales=("frozen",))
+    return tables
