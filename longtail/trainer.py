@@ -97,7 +97,7 @@ class Trainer:
         return iterate_batches(self.split.train, self.recipe.transform_set, self.world.device)
 
     def train_epoch(self, step: Step, plan: StagePlan, epoch: int) -> dict[str, float]:
-        """Train one epoch of a stage; returns the mean over its steps of each loss term, and of their sum as "loss"."""
+        """Train one epoch of a stage; returns the mean of each finite loss term over the steps, and of their sum as "loss"."""
         with torch.no_grad():
             self.method.eval().begin_epoch(self.iterate_unaugmented())
         self.method.set_train_mode(plan.stage)
@@ -109,19 +109,15 @@ class Trainer:
                 step([chunk.batch(i, step.progress) for chunk in chunks], (epoch * n + done + i) / (plan.epochs * n))
             if self.should_stop():
                 raise Stopped
-            sums, steps = self.read_terms(step, number, done)
+            if bad := step.not_finite():
+                where = f"the loss term '{bad[0]}' is not finite at step {done + bad[1]} of epoch {number}"
+                raise divergence_error(self.run, where, number)
+            sums, steps = step.pop_sums()
             done += steps
             totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
             self.report.advance(self.recipe.seed, number, steps, {name: v / steps for name, v in sums.items()})
         means = {name: value / n for name, value in totals.items()}
         return {"loss": sum(means.values()), **means}
-
-    def read_terms(self, step: Step, epoch: int, done: int) -> tuple[dict[str, float], int]:
-        """Return the sums of the loss terms and the number of steps; raises LongtailError if one is not finite."""
-        if bad := step.not_finite():
-            where = f"the loss term '{bad[0]}' is not finite at step {done + bad[1]} of epoch {epoch}"
-            raise divergence_error(self.run, where, epoch)
-        return step.pop_sums()
 
     def end_epoch(self, step: Step, plan: StagePlan, epoch: int, terms: dict[str, float], seconds: float) -> None:
         """Test the model if it is due, add a row to `metrics.csv`, and save the checkpoint."""
