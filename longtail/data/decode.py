@@ -199,15 +199,6 @@ def explain_size(image: Image.Image, memory: int) -> str:
     )
 
 
-def is_special_file(path: str | os.PathLike) -> bool:
-    """Return whether a path is a pipe, socket or device, which would hang a reader or fill memory; False if it is missing."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
 def reset_lock() -> None:
     """Make a new lock in a forked process, since another thread may have held the old one."""
     global BIG_LOCK

@@ -16,11 +16,11 @@ from torch import Tensor
 from longtail.augment import TransformSet
 from longtail.data.catalog import LISTS, TABLES
 from longtail.data.classes import natural_key
-from longtail.data.decode import BadImage, is_special_file, suppress_pillow_warnings, to_upright_rgb
+from longtail.data.decode import BadImage, suppress_pillow_warnings, to_upright_rgb
 from longtail.data.eval_transform import EvalTransform, build_eval_transform
 from longtail.data.folder import is_image, list_folder, walk_files
 from longtail.data.table import detect_delimiter
-from longtail.errors import LongtailError, expand_path
+from longtail.errors import LongtailError, expand_path, is_special_file
 
 BATCH = 512  # images decoded and predicted at a time
 

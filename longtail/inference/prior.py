@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from longtail.data.classes import normalize_class_name
-from longtail.data.decode import is_special_file
-from longtail.errors import LongtailError, expand_path, unknown_name
+from longtail.errors import LongtailError, expand_path, is_special_file, unknown_name
 from longtail.losses import adjust_logits
 from longtail.methods import Method
 

@@ -16,6 +16,7 @@ from longtail import LongtailError
 from longtail.augment import get_transform_set
 from longtail.data import decode, rgb
 from longtail.data.endings import has_end_marker
+from longtail.errors import is_special_file
 from longtail.inference.images import to_image_tensor
 from tests.data.pictures import encoded, noise
 
@@ -256,8 +257,8 @@ def test_special_files_are_refused_at_once(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket.png")
         for path in ("pipe.png", "socket.png", "/dev/zero", "/dev/null"):
-            assert decode.is_special_file(path)
+            assert is_special_file(path)
             for action in (decode.read_image, decode.read_header):
                 with pytest.raises(decode.BadImage, match="not a regular file"):
                     action(path, path)
-    assert not decode.is_special_file("gone") and not decode.is_special_file(".") and not decode.is_special_file("a\0b")
+    assert not is_special_file("gone") and not is_special_file(".") and not is_special_file("a\0b")
