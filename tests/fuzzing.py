@@ -199,7 +199,7 @@ RUNS, IMAGES = (
     st.sampled_from(["one.png", "data", "list.csv", "broken.png"]),
 )
 SOUND = {  # arguments that fit, by command
-    "train": st.tuples(st.sampled_from(["digits-lt", "data", "list.csv", "list.txt"]), st.sampled_from([*METHODS])),
+    "train": st.tuples(st.sampled_from(["data", "digits-lt", "list.csv"]), st.sampled_from([*METHODS])),
     "evaluate": st.tuples(RUNS),
     "predict": st.tuples(RUNS, IMAGES),
     "report": st.tuples(RUNS),
@@ -280,28 +280,31 @@ def fit_value(flag: str, kind: Any) -> st.SearchStrategy[str]:
 
 
 @st.composite
-def draw_flag(draw: st.DrawFn, flags: dict[str, Any]) -> list[str]:
-    """Draw a flag that mostly is among `flags`, with a value that mostly fits, written in one of several ways."""
-    flag = draw(st.sampled_from(sorted(flags)) if flags and draw(st.integers(0, 5)) else st.sampled_from(EVERY_FLAG))
+def draw_flag(draw: st.DrawFn, flags: dict[str, Any], is_sound: bool) -> list[str]:
+    """Draw one of `flags` with a value that fits or, unless all is to be sound, any flag, any value, in any form."""
+    others = not is_sound and draw(st.integers(0, 3)) == 0
+    flag = draw(st.sampled_from(EVERY_FLAG if others or not flags else sorted(flags)))
     kind = flags.get(flag, str)
-    value = draw(fit_value(flag, kind) if draw(st.integers(0, 3)) else values)
-    if "bool" in str(kind) and draw(st.integers(0, 3)):
-        return [flag if draw(st.booleans()) else flag.replace("--", "--no-", 1)]
-    form = draw(st.sampled_from(["two", "two", "two", "equal", "alone", "twice"]))
-    forms = {"two": [flag, value], "equal": [f"{flag}={value}"], "alone": [flag], "twice": [flag, value, flag, value]}
-    return forms[form]
+    value = draw(fit_value(flag, kind) if is_sound or draw(st.booleans()) else values)
+    if "bool" in str(kind) and (is_sound or draw(st.booleans())):
+        return [flag]
+    forms = {"equal": [f"{flag}={value}"], "two": [flag, value], "alone": [flag], "twice": [flag, value, flag, value]}
+    return forms[draw(st.sampled_from(["equal", "two"] if is_sound else [*forms]))]
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> list[str]:
-    """Draw the words of a command line: a command, arguments that often fit, flags of this or any command."""
-    command = draw(st.sampled_from([*SOUND, *SOUND, *SOUND, "train", "trian", ""]))
+    """Draw the words of a command line; about half are sound: arguments and flags of the command, with values that fit."""
+    is_sound = draw(st.booleans())
+    command = draw(st.sampled_from([*SOUND, "train", "train", "predict"] + ["trian", ""] * (not is_sound)))
     fitting = SOUND.get(command, st.just(()))
-    words = list(draw(st.one_of(fitting, fitting, fitting, st.lists(values, max_size=3))))
+    words = list(draw(fitting if is_sound or draw(st.booleans()) else st.lists(values, max_size=3)))
     flags = dict(FLAGS.get(command, {}))
     if command == "train":
         flags |= list_train_flags(words[1] if len(words) > 1 and words[1] in METHODS else "ecl")
     for _ in range(draw(st.integers(0, 3))):
-        place = draw(st.integers(0, len(words)))
-        words[place:place] = draw(draw_flag(flags))
+        added = draw(draw_flag(flags, is_sound))
+        if not is_sound or added[0].partition("=")[0] not in words:
+            place = draw(st.integers(0, len(words))) if not is_sound else len(words)
+            words[place:place] = added
     return [command, *words] if command else words
