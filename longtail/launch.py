@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from longtail.data.eval_transform import build_eval_transform
+from longtail.data.memory import check_tested_images
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World, init_world
 from longtail.errors import expand_path
@@ -61,6 +63,9 @@ def build_trainer(
     if resume:
         restore_threads(out, report, world)
     split = world.main_first(lambda: recipe.load_split(root, workers))
+    if not recipe.skip_bad:  # which has decoded all images
+        min_side = build_eval_transform(recipe.transform_set).min_side
+        world.on_main(lambda: check_tested_images(split, min_side))
     recipe = recipe.fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
     method = recipe.build_method(split.classes.counts).to(world.device)

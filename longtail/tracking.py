@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Protocol
 
+from longtail.errors import escape_controls
+
 
 class Stopped(Exception):
     """The caller asked a run to stop; every finished epoch is kept."""
@@ -36,10 +38,10 @@ class PrintReport(SilentReport):
     """Prints a line when a run begins, for each note, and after each epoch."""
 
     def begin(self, seed: int, title: str, epochs: int, steps: int) -> None:
-        print(title)
+        print(escape_controls(title))
 
     def note(self, text: str) -> None:
-        print(text)
+        print(escape_controls(text))
 
     def epoch(self, seed: int, row: dict) -> None:
         tested = f", test top-1 {row['test_top1']:.1f} %" if row.get("test_top1") is not None else ""

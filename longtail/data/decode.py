@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from longtail.data.endings import has_end_marker
+from longtail.data.endings import has_end_marker, has_png_checksums
 from longtail.data.rgb import name_gray_range, to_rgb
 from longtail.errors import LongtailError
 
@@ -71,6 +71,8 @@ def decode(image: Image.Image, source: Source | None, min_side: int | None = Non
     """
     if source is not None and image.format in ("JPEG", "MPO") and not has_end_marker(source, image.format):
         raise OSError("image file is truncated: the JPEG has no end marker")
+    if source is not None and image.format == "PNG" and not has_png_checksums(source):
+        raise OSError("the data are damaged: a checksum of the PNG is wrong")
     if min_side:
         image.draft(None, (2 * min_side, 2 * min_side))
     key, has_16_bits = read_color_key(image)

@@ -34,7 +34,8 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { ove
 TEMPLATE = """<!doctype html>
 {{ mark }}
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src {{ source }}; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; style-src {{ source }}; base-uri 'none'; form-action 'none'">
 <title>{{ facts.name }}: inspection</title>
 <style>{{ style }}</style></head><body><main>
 <h1>{{ facts.name }}</h1><p class="quiet list">{{ facts.data }}</p>

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from longtail.data import ClassTable, Split
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, escape_controls
 from longtail.methods import Method
 from longtail.recipe import Recipe
 from longtail.runs.checks import check_model, check_results, check_rows, check_split
@@ -23,7 +23,7 @@ def note_missing_manifest(path: Path) -> None:
     """Log that the files of a run cannot be compared with their hashes."""
     logging.getLogger("longtail").warning(
         "%s has no %s (runs of version 0.1 had none): its files are read, but damage to them may go unnoticed",
-        *(path, MANIFEST),
+        *(escape_controls(path), MANIFEST),
     )
 
 

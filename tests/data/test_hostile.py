@@ -54,6 +54,22 @@ def test_a_whole_jpeg_is_read_whatever_follows(whole):
         assert decode.read_header(whole + following, "here").format == "JPEG"
 
 
+@pytest.mark.parametrize("block", [7, 1 << 16])
+def test_a_png_with_a_flipped_bit_in_its_data_is_never_read_as_another_image(block, monkeypatch):
+    monkeypatch.setattr("longtail.data.endings.BLOCK", block)
+    for image in (Image.linear_gradient("L"), Image.linear_gradient("L").convert("RGB").resize((30, 20))):
+        whole = encoded(image)
+        pixels, first, last = read_pixels(whole), whole.index(b"IDAT"), len(whole) - 16
+        assert last - first < 2000
+        for place in range(first, last):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << place % 8
+            try:
+                assert np.array_equal(read_pixels(bytes(damaged)), pixels)
+            except decode.BadImage as error:
+                assert "\n" not in str(error)
+
+
 def test_markers_are_found_across_blocks(monkeypatch):
     for block in range(3, 40):
         monkeypatch.setattr("longtail.data.endings.BLOCK", block)

@@ -77,7 +77,7 @@ def test_the_page_escapes_names_and_needs_no_network(folder):
 def test_the_policy_of_the_page_allows_its_one_style_and_nothing_else(folder):
     facts = collect(folder)
     text = render_page(facts, give_advice(facts))
-    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy"\s+content="([^"]*)">', text)
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     expected = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
