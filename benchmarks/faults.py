@@ -49,8 +49,9 @@ def read_run(path: Path) -> object:
     return flatten([[getattr(run, name) for name in names], columns, state, load_checkpoint(RunFolder(path))])
 
 
-def flip_bits(path: Path, flips: int) -> Iterator[tuple[str, bool]]:
-    """Flip one bit at a time, spread evenly over each file; yield the file, and whether damage is named or without effect."""
+def flip_bits(path: Path, flips: int) -> dict[str, list[bool]]:
+    """Flip one bit at a time, spread evenly over each file; return whether each was named or without effect, by file."""
+    held: dict[str, list[bool]] = {}
     expected, generator = read_run(path), random.Random(0)
     weights = {name: (path / name).stat().st_size ** 0.5 for name in FILES}  # large files more often, small ones too
     for name, weight in weights.items():
@@ -60,8 +61,9 @@ def flip_bits(path: Path, flips: int) -> Iterator[tuple[str, bool]]:
             damaged, low, high = bytearray(content), k * len(content) // number, (k + 1) * len(content) // number
             damaged[generator.randrange(low, max(high, low + 1))] ^= 1 << generator.randrange(8)
             (path / name).write_bytes(damaged)
-            yield name, reads_right(path, expected)
+            held.setdefault(name, []).append(reads_right(path, expected))
         (path / name).write_bytes(content)
+    return held
 
 
 def reads_right(path: Path, expected: object) -> bool:
@@ -139,10 +141,10 @@ def new_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def count(tally: Tally, kind: str, tried: int, held: int) -> None:
-    """Add to a kind of faults."""
-    entry = tally.setdefault(kind, [0, 0])
-    entry[:] = entry[0] + tried, entry[1] + held
+def record(tally: Tally, kind: str, tried: int, held: int) -> None:
+    """Record how often a kind of fault was tried and held, and print the row."""
+    tally[kind] = [tried, held]
+    print(f"{kind:<60} {tried:>5} {held:>5}{'' if tried == held else '  NOT HELD'}", flush=True)
 
 
 def main(argv: list[str]) -> int:
@@ -155,18 +157,16 @@ def main(argv: list[str]) -> int:
     tally: Tally = {}
     with new_folder() as folder:
         train("digits-lt", "ce", out=folder / "run", device="cpu", threads=1, epochs=2)
-        for name, held in flip_bits(folder / "run", args.flips):
-            count(tally, f"a flipped bit in {name}", 1, held)
-        if args.kills:
-            count(tally, "a kill -9 and resuming, to the same bits", *kill_runs(folder, args.kills))
+        for name, held in flip_bits(folder / "run", args.flips).items():
+            record(tally, f"a flipped bit in {name}", len(held), sum(held))
     for name in hostile.BUILDERS:
         with new_folder() as folder:
-            count(tally, f"data: {name}", 1, try_data(folder, name))
+            record(tally, f"data: {name}", 1, try_data(folder, name))
+    if args.kills:
+        with new_folder() as folder:
+            record(tally, "a kill -9 and resuming, to the same bits", *kill_runs(folder, args.kills))
     with new_folder() as folder:
         held = fuzz(folder, args.lines)
-        count(tally, "a random command line", len(held), sum(held))
-    width = max(map(len, tally))
-    for kind, (tried, held) in tally.items():
-        print(f"{kind:<{width}}  {tried:>5}  {held:>5}{'' if tried == held else '  NOT HELD'}")
+        record(tally, "a random command line", len(held), sum(held))
     save("faults", {"faults": {kind: {"tried": tried, "held": held} for kind, (tried, held) in tally.items()}})
     return int(any(tried != held for tried, held in tally.values()))
