@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longtail.errors import unknown_name
 
-SUPPORT = ("__init__", "__main__", "harness", "peer")
+SUPPORT = ("__init__", "__main__", "harness", "peer", "hostile")
 
 
 def summaries() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Errors that a user can act on: one line that says what is wrong, where, and what to do."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -43,6 +44,15 @@ def expand_path(path: str | os.PathLike) -> Path:
         ) from error
 
 
+def is_special_file(path: str | os.PathLike) -> bool:
+    """Return whether a path is a pipe, socket or device, which would hang a reader or fill memory; False if it is missing."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def check_utf8_path(path: Path) -> None:
     """Raise LongtailError for a path that is not UTF-8; neither pyarrow nor safetensors can write to it."""
     try:
@@ -54,8 +64,13 @@ def check_utf8_path(path: Path) -> None:
 
 
 def check_parent_folder(path: Path) -> None:
-    """Raise LongtailError unless a new file has a name in UTF-8 and a folder that exists and can be written in."""
+    """Raise LongtailError unless a new file has a name in UTF-8 and a folder that exists and can be written in.
+
+    A pipe, socket or device of this name is refused, before anyone opens it.
+    """
     check_utf8_path(path)
+    if is_special_file(path):
+        raise LongtailError(f"{path} is a pipe, socket or device and is left as it is; choose another --out")
     if not path.parent.is_dir():
         raise LongtailError(f"{path.parent} is not a folder; make it, or choose another --out")
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from longtail.data.eval_transform import build_eval_transform
+from longtail.data.memory import check_tested_images
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World, init_world
 from longtail.errors import expand_path
@@ -75,11 +77,13 @@ def build_trainer(
     if recipe.frozen:
         RunFolder(out).check_new(resume)  # before minutes of work
         net = recipe.build_net()
-        assert isinstance(net, FrozenNet)
+        assert isinstance(net, FrozenNet) and weights is not None
         trunk = net.build_trunk()
-        assert weights is not None
         extractor = build_extractor(recipe, weights.provenance(), trunk, world, report, cache)
         split = extractor.extract_split(split, recipe.frozen_views, recipe.skip_bad)
+    elif not recipe.skip_bad:  # which has decoded all images
+        min_side = build_eval_transform(recipe.transform_set).min_side
+        world.on_main(lambda: check_tested_images(split, min_side))
     recipe = recipe.fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
     method = recipe.build_method(split.classes.counts).to(world.device)

@@ -14,6 +14,8 @@ LINE_SECONDS = 10  # least time between the lines of two epochs in a log file
 SILENCE_SECONDS = 30  # longest time without a line
 UNITS = ((3600, "h"), (60, "min"))
 
+from longtail.errors import escape_controls
+
 
 class Stopped(Exception):
     """The caller asked a run to stop; every finished epoch is kept."""
@@ -118,7 +120,7 @@ class PrintReport(SilentReport):
 
     def print(self, text: str) -> None:
         self.last_line = time.monotonic()
-        self.say(text)
+        self.say(escape_controls(text))
 
     def print_once(self, text: str) -> None:
         """Print a text, unless another seed has already printed the same one."""

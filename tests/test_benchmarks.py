@@ -35,6 +35,7 @@ SHORT = {
     "listing": ["--lines", "2000"],
 }
 LONG = {
+    "faults": ["--flips", "1", "--kills", "0", "--lines", "20"],
     "experts": ["--rounds", "1", "--device", "cpu"],
     "step": ["--rounds", "1"],
     "epoch": ["--images", "128", "--rounds", "1", "--workers", "0"],

@@ -192,14 +192,24 @@ def test_a_wrong_number_of_workers_leaves_no_folder(folder, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_broken_image_found_during_training_ends_the_run_with_one_line(folder, tmp_path, capsys):
+def damage_middle(path) -> None:
+    """Write a PNG whose begin and end are good, so that its header passes."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[1000:3000] = bytes(2000)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", ["train/class 1/2.png", "test/class 1/2.png"])
+def test_a_broken_image_of_files_ends_the_run_with_one_line_in_the_first_epoch_or_before(
+    place, folder, tmp_path, capsys
+):
     copy = shutil.copytree(folder, tmp_path / "copy")
-    broken = copy / "train" / "class 1" / "2.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(broken)
-    content = bytearray(broken.read_bytes())
-    content[1000:3000] = bytes(2000)  # begin and end are left, so that the check before training passes
-    broken.write_bytes(content)
+    damage_middle(copy / place)
+    words = ["--net", "test_resnet", "--views", "imagenet-32", "--eval-every", "0", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stop:
-        app.main(["train", str(copy), "--net", "test_resnet", "--views", "imagenet-32", "--out", str(tmp_path / "run")])
+        app.main(["train", str(copy), *words])
     error = capsys.readouterr().err
-    assert stop.value.code == 2 and "class 1/2.png" in error and error.count("\n") == 1
+    assert stop.value.code == 2 and "class 1/2.png" in error and error.count("\n") == 1 and "--skip-bad" in error
+    assert (tmp_path / "run").exists() == place.startswith("train")  # test images are decoded before the run begins
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()

@@ -23,10 +23,10 @@ def check_target(path: Path, mark: str) -> None:
     """Raise LongtailError if the path is no picture or holds another file; a file with the mark may be replaced."""
     if path.suffix not in KINDS:
         raise LongtailError(f"{path} has no name of a picture; end --out with {', '.join(KINDS)}")
-    check_parent_folder(path)
     # the format may change between calls: a csv beside an svg of this figure belongs to the figure
     marked = [kind for kind in KINDS if is_marked(path.with_suffix(kind), mark)]
     for file in (path, path.with_suffix(".csv"), path.with_suffix(".npz")):
+        check_parent_folder(file)  # no pipe either
         if file.exists() and not (file.suffix in marked or (file.suffix not in KINDS and marked)):
             raise LongtailError(f"{file} exists already and is not this figure; choose another --out")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from longtail.commands.flags import Selected
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, escape_controls
 
 
 def export(
@@ -27,7 +27,8 @@ def export(
     if expert != "ensemble" and expert not in map(str, range(1, experts + 1)):
         raise LongtailError(f"expert is '{expert}'; {run} has experts 1 to {experts}, or ensemble")
     path, difference = model.export(format, None if expert == "ensemble" else int(expert) - 1, out)
-    print(f"{path}: {expert if expert == 'ensemble' else f'expert {expert}'}, {len(model.classes)} classes")
+    part = expert if expert == "ensemble" else f"expert {expert}"
+    print(f"{escape_controls(path)}: {part}, {len(model.classes)} classes")
     if format == "onnx":
         print("inputs: images (N, 3, H, W) uint8 RGB, log_prior (C,) float32; outputs: logits, probabilities (N, C)")
         print(f"largest difference of a logit between ONNX Runtime and PyTorch: {difference:.1e}")

@@ -1,5 +1,6 @@
 """The command `longtail reproduce`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from longtail.commands.console import build_report
+from longtail.commands.console import build_report, show_file
 from longtail.commands.flags import Device, Threads, parse_integer
-from longtail.errors import LongtailError, unknown_name
+from longtail.errors import LongtailError, escape_controls, unknown_name
 from longtail.reproduce.cells import build_cells, format_scale
 from longtail.reproduce.tables import SCALES, TABLES
 
@@ -71,13 +72,14 @@ def reproduce_command(
         keep_freed_memory()
         limit = parse_budget(budget) if budget else float("inf")
         where: dict[str, Any] = {"budget": limit, "root": root, "device": device, "threads": threads}
+        say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
         with build_report(console) as report:
-            progress = reproduce(cells, kept, report, say=console.print, **where)
+            progress = reproduce(cells, kept, report, say=say, **where)
     title = f"{entry.title}; scale {format_scale(scale, precision)}, last epoch, printed values in brackets"
     print_lines(console, title, build_lines(entry, cells, kept), format)
     if entry.figure and format == "text":
         path, caption = draw_table_figure(table, entry.figure, cells, kept)
-        console.print(f"{path}  [dim]{caption}[/]", highlight=False)
+        show_file(console, path, escape(caption))
     if progress.failed:
         raise LongtailError(
             f"{progress.failed} of the cells failed, for the reasons above; the finished ones are kept in {Path(ledger)}"
@@ -89,7 +91,7 @@ def print_page(ledger: str) -> None:
     from longtail.reproduce.ledger import Ledger
     from longtail.reproduce.page import render_page
 
-    print(render_page(Ledger(ledger)), end="")
+    print(*map(escape_controls, render_page(Ledger(ledger)).split("\n")), sep="\n", end="")
 
 
 def list_tables() -> Grid:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from longtail.data.endings import has_end_marker
+from longtail.data.endings import has_end_marker, has_png_checksums
 from longtail.data.rgb import name_gray_range, to_rgb
 from longtail.errors import LongtailError
 
@@ -72,6 +72,8 @@ def decode(image: Image.Image, source: Source | None, min_side: int | None = Non
     """
     if source is not None and image.format in ("JPEG", "MPO") and not has_end_marker(source, image.format):
         raise OSError("image file is truncated: the JPEG has no end marker")
+    if source is not None and image.format == "PNG" and not has_png_checksums(source):
+        raise OSError("the data are damaged: a checksum of the PNG is wrong")
     if min_side:
         image.draft(None, (2 * min_side, 2 * min_side))
     key, has_16_bits = read_color_key(image)
@@ -211,15 +213,6 @@ def explain_size(image: Image.Image, memory: int) -> str:
         f"{image.width:,} x {image.height:,} pixels of mode {image.mode} take {memory / 1e9:.1f} GB of memory, over the limit "
         f"of {MAX_BYTES / 1e9:.1f} GB; save a smaller copy"
     )
-
-
-def is_special_file(path: str | os.PathLike) -> bool:
-    """Return whether a path is a pipe, socket or device, which would hang a reader or fill memory; False if it is missing."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def reset_lock() -> None:

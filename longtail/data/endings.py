@@ -1,8 +1,9 @@
-"""The ends of image files: a JPEG or PNG without its end marker was cut off, whatever follows the cut."""
+"""The ends of image files, without which a JPEG or PNG was cut off, and the checksums of PNG data."""
 
 import io
 import os
 import re
+import zlib
 from typing import BinaryIO
 
 TAIL = 64  # bytes searched for the end of a PNG; editors append a few
@@ -46,3 +47,24 @@ def has_jpeg_end(file: BinaryIO) -> bool:
         file.seek(position + found.end())
         position += found.end() + max(int.from_bytes(file.read(2)), 2)
         has_scan = has_scan or marker == 0xDA
+
+
+def has_png_checksums(source: str | bytes) -> bool:
+    """Return whether each data chunk of a PNG has its checksum (PNG, 3rd edition, 5.3); Pillow compares all others only.
+
+    A file that ends within a chunk is left to Pillow, which calls the image truncated.
+    """
+    with open(source, "rb") if isinstance(source, str) else io.BytesIO(source) as file:
+        file.seek(8)  # the signature
+        while len(head := file.read(8)) == 8:
+            left, kind = int.from_bytes(head[:4]), head[4:]
+            if kind != b"IDAT":
+                file.seek(left + 4, os.SEEK_CUR)
+                continue
+            checksum = zlib.crc32(kind)
+            while left and (block := file.read(min(left, BLOCK))):
+                checksum, left = zlib.crc32(block, checksum), left - len(block)
+            kept = file.read(4)
+            if len(kept) == 4 and int.from_bytes(kept) != checksum:
+                return False
+    return True

@@ -83,6 +83,17 @@ def keep_in_files(split: Split, skip_bad: bool, workers: int | None = None, size
     return drop_unreadable(split, checked, skip_bad)
 
 
+def check_tested_images(split: Split, min_side: int | None) -> None:
+    """Raise LongtailError unless all validation and test images that stay in files can be decoded.
+
+    Training decodes them after an epoch at the earliest, in the worst case after the last.
+    """
+    tested = {name: images for name, images in get_lazy_subsets(split).items() if name != "train"}
+    checked = (check_all(images, partial(images.read, min_side=min_side)) for images in tested.values())
+    if bad := sum((errors for _, errors in checked), ReadErrors()):
+        raise unreadable_error(bad, sum(map(len, tested.values())), split.name)
+
+
 def drop_unreadable(
     split: Split, checked: Mapping[str, tuple[TensorImages | LazyImages, ReadErrors]], skip_bad: bool
 ) -> Split:

@@ -37,6 +37,10 @@ class PathReader:
         self.unresolved = self.unresolved or path
         return slashed if self.is_windows else path
 
+    def finds(self, path: str) -> bool:
+        """Return whether a file or link of this path is there."""
+        return os.path.lexists(self.folder / self.read(path))
+
     def note(self, file: Path) -> list[str]:
         """Return a note on changed paths; raises LongtailError if no path with backslashes names a file."""
         if self.is_windows is None and self.unresolved:

@@ -16,11 +16,11 @@ from torch import Tensor
 from longtail.augment import TransformSet
 from longtail.data.catalog import LISTS, TABLES
 from longtail.data.classes import natural_key
-from longtail.data.decode import BadImage, is_special_file, suppress_pillow_warnings, to_upright_rgb
+from longtail.data.decode import BadImage, suppress_pillow_warnings, to_upright_rgb
 from longtail.data.eval_transform import EvalTransform, build_eval_transform
 from longtail.data.folder import is_image, list_folder, walk_files
-from longtail.data.table import detect_delimiter
-from longtail.errors import LongtailError, expand_path
+from longtail.data.table import PathReader, detect_delimiter
+from longtail.errors import LongtailError, expand_path, is_special_file
 
 BATCH = 512  # images decoded and predicted at a time
 
@@ -63,12 +63,14 @@ def find_images_below(folder: Path, skipped: list[str]) -> Iterator[str]:
 def read_path_list(path: Path) -> Iterator[str]:
     """Yield the paths in a list (a path per line, a label after the path is dropped) or in column `path` of a table.
 
-    Relative paths start at the folder of the file. Raises LongtailError for an unreadable file or a missing column.
+    Relative paths start at the folder of the file; backslashes of Windows become slashes if the files are there then.
+    Raises LongtailError for an unreadable file or a missing column, and for backslashes that lead nowhere.
     """
+    paths = PathReader(path.parent)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             if path.suffix.lower() in LISTS:
-                entries = (strip_label(line.strip(), path.parent) for line in file if line.strip())
+                entries = (strip_label(line.strip(), paths) for line in file if line.strip())
             else:
                 rows = csv.DictReader(file, delimiter=detect_delimiter(path))
                 column = next((name for name in rows.fieldnames or [] if name.strip().lower() == "path"), None)
@@ -76,15 +78,20 @@ def read_path_list(path: Path) -> Iterator[str]:
                     raise LongtailError(f"{path} has no column path")
                 entries = (row[column] for row in rows if row[column])
             for entry in entries:
-                yield str(path.parent / entry)
+                yield str(path.parent / paths.read(entry))
+            if paths.unresolved and paths.is_windows is None:
+                raise LongtailError(
+                    f"{path}: {paths.unresolved} has backslashes, as on Windows, and is not below {path.parent}, with / "
+                    "neither; write paths with / that start there"
+                )
     except (OSError, csv.Error) as error:
         raise LongtailError(f"{path} cannot be read as a list of paths: {error}") from error
 
 
-def strip_label(line: str, folder: Path) -> str:
+def strip_label(line: str, paths: PathReader) -> str:
     """Return the path of a line `path` or `path label`; a line that is a file name with blanks stays whole."""
     path, *label = line.rsplit(maxsplit=1)
-    return path if label and os.path.lexists(folder / path) and not os.path.lexists(folder / line) else line
+    return path if label and not paths.finds(line) and paths.finds(path) else line
 
 
 def decode_batches(

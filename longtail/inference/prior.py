@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from longtail.data.classes import normalize_class_name
-from longtail.data.decode import is_special_file
-from longtail.errors import LongtailError, expand_path, unknown_name
+from longtail.errors import LongtailError, expand_path, is_special_file, unknown_name
 from longtail.losses import adjust_logits
 from longtail.methods import Method
+from longtail.runs.spreadsheet import restore_cell
 
 NUMBER_COLUMNS = ("probability", "count", "train_images")
 MAX_FILE = 64 << 20  # bytes of a file of numbers, one for each class
@@ -108,11 +108,12 @@ def read_prior_rows(file: TextIO, path: Path) -> list[tuple[str, Any]]:
     if header.count(labels[0]) > 1:
         raise LongtailError(f"{path} has the column {labels[0]} more than once; leave one")
     label, number = header.index(labels[0]), header.index(numbers[0])
+    restore = restore_cell if len(labels) == 2 else str
     entries: list[tuple[str, Any]] = []
     for row in filter(None, rows):
         if len(row) != len(header):
             raise LongtailError(f"{path}, line {rows.line_num}: {len(row)} columns, but the header names {len(header)}")
-        entries.append((row[label], row[number]))
+        entries.append((restore(row[label]), row[number]))
     return entries
 
 

@@ -14,11 +14,7 @@ PAGE = "<!-- written by longtail inspect"  # marks a file that may be replaced
 WIDTH, HEIGHT, MARGIN = 640, 180, 52
 MAX_CLASSES = 2000  # rows of the class table, which begins with the smallest classes
 
-TEMPLATE = """<!doctype html>
-{{ mark }}
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ facts.name }}: inspection</title>
-<style>
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1e; --quiet: #63636a; --line: #d9d9de; --page: #fff;
   --many: #2f6db3; --medium: #c07a1c; --few: #b8354a }
 @media (prefers-color-scheme: dark) { :root { --ink: #ececf0; --quiet: #a0a0a8; --line: #3a3a40; --page: #17171a;
@@ -34,7 +30,14 @@ svg text { font: 13px system-ui, sans-serif; fill: var(--quiet) } svg line { str
 .scroll { overflow: auto; max-height: 32rem } table { border-collapse: collapse }
 th, td { text-align: left; padding: .15rem 1.5rem .15rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { overflow-wrap: anywhere; font-size: .9rem }
-</style></head><body><main>
+"""
+TEMPLATE = """<!doctype html>
+{{ mark }}
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; style-src {{ source }}; base-uri 'none'; form-action 'none'">
+<title>{{ facts.name }}: inspection</title>
+<style>{{ style }}</style></head><body><main>
 <h1>{{ facts.name }}</h1><p class="quiet list">{{ facts.data }}</p>
 <table>{% for name, value in overview %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
 <h2>Training images of each class</h2>
@@ -66,9 +69,11 @@ def format_page_mark(data: str) -> str:
 
 
 def render_page(facts: Facts, advice: list[str]) -> str:
-    """Render the page; every text that comes from the data is escaped."""
+    """Render the page; every text that comes from the data is escaped, and the content security policy allows one style."""
     from jinja2 import Environment
     from markupsafe import Markup
+
+    from longtail.report.styles import hash_source
 
     order = sorted(range(len(facts.classes)), key=lambda c: facts.classes.counts[c])[:MAX_CLASSES]
     groups = facts.classes.groups
@@ -76,6 +81,8 @@ def render_page(facts: Facts, advice: list[str]) -> str:
     template = Environment(autoescape=True).from_string(TEMPLATE)
     return template.render(
         mark=Markup(format_page_mark(facts.data)),
+        style=Markup(STYLE),
+        source=Markup(hash_source(STYLE)),
         facts=facts,
         overview=build_overview(facts),
         histogram=Markup(draw_histogram(facts.classes.counts, groups)),

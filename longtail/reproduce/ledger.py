@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from longtail.errors import LongtailError, expand_path
+from longtail.nets.pretrained import check_readable
 from longtail.reproduce.cells import Cell, hash_recipe
 from longtail.runs.files import write_json
 from longtail.runs.finished import FinishedRun
@@ -46,6 +47,7 @@ class Ledger:
         path = self.file(cell)
         if not path.exists():
             return None
+        check_readable(path)
         try:
             kept = json.loads(path.read_text())
             is_intact = kept.keys() == KEYS and kept["sha256"] == compute_digest(kept)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from longtail.errors import LongtailError
 from longtail.nets.pretrained import READ_FAILURES, check_readable
+from longtail.runs.spreadsheet import restore_cell, write_cells
 
 # what reading a field of a changed file can raise
 MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, csv.Error)
@@ -89,20 +90,21 @@ def read_json(path: Path) -> dict:
 
 
 def write_csv(path: Path, rows: Sequence[dict]) -> None:
-    """Write rows under the union of their keys atomically; None becomes an empty cell."""
+    """Write rows under the union of their keys atomically; None becomes an empty cell, and no text is a formula."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    for cells in (keys, *([row.get(key) for key in keys] for row in rows)):
+        write_cells(text, cells)
     write_text(path, text.getvalue())
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read the rows of a table, every cell as text; raises LongtailError if the file cannot be read."""
+    """Read the rows that `write_csv` wrote, every cell as text; raises LongtailError if the file cannot be read."""
     check_readable(path)
     with report_damage(path):
-        text = path.read_text(encoding="utf-8")
-        return list(csv.DictReader(io.StringIO(text, newline="")))
+        text = path.read_bytes().decode()
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        return [{restore_cell(key): restore_cell(cell) for key, cell in row.items()} for row in rows]
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from longtail.augment import TransformSet, get_transform_set
 from longtail.data import ClassTable, Split
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, escape_controls
 from longtail.methods import Method
 from longtail.nets import FrozenEncoder, FrozenNet, find_weights
 from longtail.recipe import Recipe
@@ -25,7 +25,7 @@ def note_missing_manifest(path: Path) -> None:
     """Log that the files of a run cannot be compared with their hashes."""
     logging.getLogger("longtail").warning(
         "%s has no %s (runs of version 0.1 had none): its files are read, but damage to them may go unnoticed",
-        *(path, MANIFEST),
+        *(escape_controls(path), MANIFEST),
     )
 
 

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from longtail import LongtailError
 from longtail.commands import app
 from longtail.commands.streams import CLOSED_PIPE, guard_streams
 from longtail.errors import escape_controls
+from longtail.runs.finished import note_missing_manifest
+from longtail.tracking import PrintReport
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x07\u202egnp"  # title, clear screen, 8-bit color, bell, reversed text
 RAW = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -77,6 +80,30 @@ def test_no_name_reaches_the_terminal_raw(terminal, evil, tmp_path, capsys, monk
     assert "\\x1b]0;owned" in check_output(capsys)
     assert run("evaluate", out) == 0 and run("report", out, "--out", tmp_path / f"r{EVIL}.html") == 0
     check_output(capsys)
+    assert run("export", out, "--format", "safetensors", "--out", tmp_path / f"e{EVIL}.safetensors") == 0
+    assert "\\x1b]0;owned" in check_output(capsys)
+    assert run("reproduce", "all", "--show", "--ledger", tmp_path / f"ledger{EVIL}") == 0
+    assert "\\x1b]0;owned" in check_output(capsys)
+
+
+def test_reproduce_shows_the_path_of_a_ledger_as_it_is_called(tmp_path, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise LongtailError(f"no room in {tmp_path}/[red]{EVIL}[/]")
+
+    monkeypatch.setattr("longtail.trainer.Trainer.fit", stop)
+    ledger = tmp_path / f"[/]{EVIL}"
+    assert run("reproduce", "methods", "--only", "ce", "--seeds", "1", "--ledger", ledger) == 2
+    text = check_output(capsys)
+    assert "[red]\\x1b]0;owned" in text and "[/]\\x1b]0;owned" in text
+
+
+def test_the_progress_and_the_notes_of_the_python_interface_escape_names(tmp_path, capsys, caplog):
+    report = PrintReport()
+    report.begin(0, f"ce on {EVIL}", 1, 1)
+    report.note(f"skipped {EVIL}")
+    assert check_output(capsys).count("\\x1b]0;owned") == 2
+    note_missing_manifest(tmp_path / EVIL)
+    assert not RAW.search(caplog.text) and "\\x1b]0;owned" in caplog.text
 
 
 @pytest.mark.parametrize(

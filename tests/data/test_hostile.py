@@ -16,6 +16,7 @@ from longtail import LongtailError
 from longtail.augment import get_transform_set
 from longtail.data import decode, rgb
 from longtail.data.endings import has_end_marker
+from longtail.errors import is_special_file
 from longtail.inference.images import to_image_tensor
 from tests.data.pictures import encoded, noise
 
@@ -51,6 +52,22 @@ def test_a_whole_jpeg_is_read_whatever_follows(whole):
     for following in FOLLOWING.values():
         assert np.array_equal(read_pixels(whole + following), read_pixels(whole))
         assert decode.read_header(whole + following, "here").format == "JPEG"
+
+
+@pytest.mark.parametrize("block", [7, 1 << 16])
+def test_a_png_with_a_flipped_bit_in_its_data_is_never_read_as_another_image(block, monkeypatch):
+    monkeypatch.setattr("longtail.data.endings.BLOCK", block)
+    for image in (Image.linear_gradient("L"), Image.linear_gradient("L").convert("RGB").resize((30, 20))):
+        whole = encoded(image)
+        pixels, first, last = read_pixels(whole), whole.index(b"IDAT"), len(whole) - 16
+        assert last - first < 2000
+        for place in range(first, last):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << place % 8
+            try:
+                assert np.array_equal(read_pixels(bytes(damaged)), pixels)
+            except decode.BadImage as error:
+                assert "\n" not in str(error)
 
 
 def test_markers_are_found_across_blocks(monkeypatch):
@@ -256,8 +273,8 @@ def test_special_files_are_refused_at_once(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket.png")
         for path in ("pipe.png", "socket.png", "/dev/zero", "/dev/null"):
-            assert decode.is_special_file(path)
+            assert is_special_file(path)
             for action in (decode.read_image, decode.read_header):
                 with pytest.raises(decode.BadImage, match="not a regular file"):
                     action(path, path)
-    assert not decode.is_special_file("gone") and not decode.is_special_file(".") and not decode.is_special_file("a\0b")
+    assert not is_special_file("gone") and not is_special_file(".") and not is_special_file("a\0b")

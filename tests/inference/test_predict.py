@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 
 import numpy as np
@@ -168,6 +169,25 @@ def test_lists_and_tables_of_paths_become_parquet_with_the_prior_recorded(run, m
     counts = torch.tensor(model.train_counts)
     expected = (model.logits(digits[[0, 1, 2, 4]]).mean(0) + counts.log()).softmax(-1).max(-1).values
     assert torch.allclose(probabilities, expected.to(probabilities.dtype), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["list.txt", "labels.txt", "table.csv"])
+def test_lists_made_on_windows_are_read_with_slashes(run, folder, kind, capsys):
+    entries = ["00.png", "sub\\01.png", ".\\02.png"]
+    text = "path\n" + "\n".join(entries) if kind == "table.csv" else "\n".join(entries)
+    (folder / kind).write_text("\n".join(f"{entry} 3" for entry in entries) if kind == "labels.txt" else text)
+    out = folder.parent / "found.parquet"
+    assert command("predict", run, folder / kind, "--out", out) == 0
+    assert [os.path.basename(p) for p in pq.read_table(out)["path"].to_pylist()] == ["00.png", "01.png", "02.png"]
+    (folder / kind).write_text(text.replace("sub", "img").replace(".\\", "C:\\"))
+    assert command("predict", run, folder / kind, "--out", folder.parent / "b.csv") == 2
+    assert "img\\01.png has backslashes, as on Windows, and is not below" in capsys.readouterr().err
+
+
+def test_a_file_whose_name_has_a_backslash_is_predicted_as_it_is(run, folder):
+    (folder / "00.png").rename(folder / "a\\b.png")
+    (folder / "list.txt").write_text("a\\b.png\n")
+    assert command("predict", run, folder / "list.txt", "--out", folder.parent / "a.csv") == 0
 
 
 def test_images_are_read_a_batch_at_a_time(run, model, folder, monkeypatch):

@@ -10,6 +10,7 @@ import torch
 
 from longtail import LongtailError, methods, nets
 from longtail.inference.prior import describe_prior, move_to_prior, parse_target_prior
+from longtail.runs.files import write_csv
 
 CLASSES, COUNTS = ["cat", "dog", "eel"], (60, 30, 10)
 
@@ -37,6 +38,20 @@ def test_a_prior_is_uniform_that_of_training_or_a_file(tmp_path):
     }
     for text, probabilities in expected.items():
         assert parse_target_prior(text, CLASSES, COUNTS).exp().tolist() == pytest.approx(probabilities)
+
+
+def test_per_class_csv_of_a_run_is_a_prior_whatever_its_classes_are_called(tmp_path):
+    names = ["=cat", "'=cat", "dog", "@eel", "'s"]
+    write_csv(
+        tmp_path / "per_class.csv", [{"class": c, "name": name, "train_images": 1} for c, name in enumerate(names)]
+    )
+    assert parse_target_prior(str(tmp_path / "per_class.csv"), names, [1] * 5).exp().tolist() == pytest.approx(
+        [0.2] * 5
+    )
+    (tmp_path / "mine.csv").write_text("class,count\n=cat,1\n'=cat,3\n")
+    assert parse_target_prior(str(tmp_path / "mine.csv"), names[:2], [1, 1]).exp().tolist() == pytest.approx(
+        [0.25, 0.75]
+    )
 
 
 def test_an_unseen_class_counts_once():

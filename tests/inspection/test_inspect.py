@@ -1,5 +1,7 @@
 """The command `longtail inspect`: facts, advice and page."""
 
+import base64
+import hashlib
 import math
 import re
 import shutil
@@ -70,6 +72,17 @@ def test_the_page_escapes_names_and_needs_no_network(folder):
     assert not re.search(r"<script|https?://|src=", text.replace("http://www.w3.org", ""))
     assert "prefers-color-scheme: dark" in text and 'role="img"' in text
     HTMLParser().feed(text)
+
+
+def test_the_policy_of_the_page_allows_its_one_style_and_nothing_else(folder):
+    facts = collect(folder)
+    text = render_page(facts, give_advice(facts))
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy"\s+content="([^"]*)">', text)
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    expected = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    assert policy == expected and text.index(policy) < text.index("<style>")
+    assert not re.search(r"<[^>]*\s(?:style|on\w+)=", text)
 
 
 def test_the_command_prints_and_writes_and_overwrites_only_its_page(folder, capsys, tmp_path, monkeypatch):

@@ -11,10 +11,13 @@ import pytest
 from made_up_runs import made_up
 from PIL import Image
 
+from longtail.commands.inspect import inspect_data
+from longtail.inspection.page import render_page
 from longtail.launch import train
 from longtail.recipes import recipe_for
 from longtail.report import write_report
 from longtail.tracking import SilentReport
+from tests.data.pictures import class_folders
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -248,6 +251,23 @@ def test_the_policy_stops_scripts_and_styles_that_are_not_of_the_page(browser, p
     assert page.evaluate("window.taken === undefined")
     assert page.evaluate("getComputedStyle(document.getElementById('p')).color") != "rgb(1, 2, 3)"
     page.get_by_role("button", name="Class", exact=True).click()  # the script of the page still runs
+    page.close()
+
+
+def test_the_page_of_inspect_has_its_style_and_runs_nothing(browser, tmp_path):
+    class_folders(tmp_path / "data" / "train", {"a": 30, "b": 5})
+    html = render_page(inspect_data(str(tmp_path / "data"), None, None, None, None, False), ["look twice"])
+    (tmp_path / "whole.html").write_text(html)
+    with open_page(browser, tmp_path / "whole.html") as page:
+        assert page.evaluate("getComputedStyle(document.querySelector('figure')).margin") == "0px"
+        assert page.locator("svg path").count() == 2
+    extra = '<script>top.taken=1</script><img src="x:" onerror="top.taken=1"><p id="p" style="color:rgb(1, 2, 3)">'
+    (tmp_path / "changed.html").write_text(html.replace("</main>", f"{extra}</main>"))
+    page = browser.new_page()
+    page.goto((tmp_path / "changed.html").as_uri())
+    page.wait_for_timeout(80)
+    assert page.evaluate("window.taken === undefined")
+    assert page.evaluate("getComputedStyle(document.getElementById('p')).color") != "rgb(1, 2, 3)"
     page.close()
 
 

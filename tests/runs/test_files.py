@@ -1,5 +1,6 @@
 """Files of a run: whole or not at all, regular files only, and every damaged one named in one line."""
 
+import csv
 import os
 import socket
 from pathlib import Path
@@ -9,7 +10,16 @@ import torch
 
 from longtail import LongtailError
 from longtail.nets.pretrained import load_weights_file
-from longtail.runs.files import atomic_path, hash_file, read_csv, read_json, read_tensors, write_tensors, write_text
+from longtail.runs.files import (
+    atomic_path,
+    hash_file,
+    read_csv,
+    read_json,
+    read_tensors,
+    write_csv,
+    write_tensors,
+    write_text,
+)
 
 READERS = (read_json, read_csv, read_tensors, hash_file, lambda path: load_weights_file(str(path)))
 
@@ -82,3 +92,15 @@ def test_a_write_that_fails_leaves_what_was_there_and_no_litter(tmp_path):
 def test_the_hash_of_a_file_is_its_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert hash_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+NAMES = ["=1+1", "+1", "-1", "@A1", "\tx", "\rx", "a\r\nb", "'=1", "''-x", "'s-Hertogenbosch", "", 'a,"b"', "\x1b[2J"]
+
+
+def test_no_name_in_a_table_of_a_run_is_a_formula_and_every_name_is_read_again(tmp_path):
+    rows = [{"class": c, "name": name, "-loss": -0.5} for c, name in enumerate(NAMES)]
+    write_csv(tmp_path / "a.csv", rows)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        for cells in csv.reader(file):
+            assert not cells[1].startswith(("=", "+", "-", "@", "\t", "\r")) and cells[2] in ("'-loss", "-0.5")
+    assert read_csv(tmp_path / "a.csv") == [{key: str(cell) for key, cell in row.items()} for row in rows]
