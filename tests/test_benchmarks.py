@@ -37,6 +37,7 @@ SHORT = {
 LONG = {
     "experts": ["--rounds", "1", "--device", "cpu"],
     "step": ["--rounds", "1"],
+    "busy": ["--rounds", "1", "--burners", "1", "--only", "one thread", "spin 1000", "--data", "digits-lt"],
     "epoch": ["--images", "128", "--rounds", "1", "--workers", "0"],
     "seeds": ["--seeds", "2", "--epochs", "1", "--rounds", "1"],
 }
