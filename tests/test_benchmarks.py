@@ -38,6 +38,7 @@ LONG = {
     "faults": ["--flips", "1", "--kills", "0", "--lines", "20"],
     "experts": ["--rounds", "1", "--device", "cpu"],
     "step": ["--rounds", "1"],
+    "busy": ["--rounds", "1", "--burners", "1", "--only", "one thread", "spin 1000", "--data", "digits-lt"],
     "epoch": ["--images", "128", "--rounds", "1", "--workers", "0"],
     "seeds": ["--seeds", "2", "--epochs", "1", "--rounds", "1"],
 }
