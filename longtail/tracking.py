@@ -10,11 +10,11 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Protocol, Self
 
+from longtail.errors import escape_controls
+
 LINE_SECONDS = 10  # least time between the lines of two epochs in a log file
 SILENCE_SECONDS = 30  # longest time without a line
 UNITS = ((3600, "h"), (60, "min"))
-
-from longtail.errors import escape_controls
 
 
 class Stopped(Exception):
