@@ -134,7 +134,8 @@ class PrintReport(SilentReport):
 
     def begin(self, seed: int, title: str, epochs: int, steps: int) -> None:
         self.runs[seed] = Place(epochs, steps)
-        self.print_once(title)
+        for line in title.splitlines():
+            self.print_once(line)
 
     def note(self, text: str) -> None:
         self.print_once(text)

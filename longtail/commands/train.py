@@ -168,5 +168,6 @@ def find_choices(tokens: list[str]) -> tuple[str | None, str, str | None]:
         return None, "ecl", None
     data, *others = [word for word in bound.args if not word.startswith("-")] or [None]
     known = [word for word in others if word in METHODS or ":" in word]  # others may be values of unknown flags
-    recipe = bound.kwargs.get("recipe") or (choose_recipe(data, bound.kwargs) if data else None)
-    return data, (known or others or [choose_method(recipe)])[0], recipe
+    recipe = bound.kwargs.get("recipe")
+    default = choose_method(recipe or (choose_recipe(data, bound.kwargs) if data else None))
+    return data, (known or others or [default])[0], recipe

@@ -30,6 +30,7 @@ VERSION = 1  # of the computation: features of another version are computed agai
 TEST_LOOKS = 2  # test images are taken plainly and mirrored, for flip TTA
 FILE_IMAGES = 1024  # images whose features are written at once; a killed run loses no more
 CPU_BATCH, GPU_BATCH = 32, 256
+FEW_IMAGES = 256  # are decoded sooner than worker processes start
 CROP_AREA = (0.35, 1.0)  # share of the image that a random crop covers
 
 
@@ -159,6 +160,8 @@ class Extractor:
 
     def iterate_looks(self, images: LazyImages, rows: np.ndarray, digests: list[bytes], looks: int) -> Iterator[Tensor]:
         """Yield the features of some images in batches: (n, L, d) float16."""
+        if images.workers is None and len(rows) <= FEW_IMAGES:
+            images = replace(images, workers=0)
         evaluation = build_eval_transform(self.transform_set)
         crops = [RandomCrop(self.transform_set.size)] * max(looks - 2, 0)
         decoder = Decoder(images, [evaluation.transform, *crops], evaluation.min_side)
