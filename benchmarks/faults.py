@@ -1,4 +1,4 @@
-"""Faults that a run and the command line must hold: flipped bits, kills, hostile data, random command lines."""
+"""Faults that runs, data and the command line hold: flipped bits, kills, hostile data, random command lines."""
 
 import argparse
 import os
