@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from longtail.budget import fit_minutes
 from longtail.data import Split, format_data_name
 from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
@@ -41,6 +42,7 @@ def train(
     workers: int | None = None,
     cache: str | Path | None = None,
     slim: bool = False,
+    minutes: float | None = None,
     verbose: bool = False,
     **changes: Any,
 ) -> "Model":
@@ -48,15 +50,19 @@ def train(
 
     `method` is a name of `longtail methods` or a subclass of `longtail.methods.Method`; None is ecl, and bc on frozen
     features, which custom data take by default. `cache` is the folder of cached features; a `slim` run does not keep its
-    frozen encoder. `changes` are fields of the
-    recipe, options of the method, and `size`, the side of custom images in pixels. The caller's random state, threads
-    and precision settings stay as they are. Raises LongtailError for bad input or an existing folder.
+    frozen encoder. `minutes` is the time that the run may take: the number of epochs and, on frozen features, the size of
+    the images are fitted to what is measured on this machine. `changes` are fields of the recipe, options of the method,
+    and `size`, the side of custom images in pixels. The caller's random state, threads and precision settings stay as
+    they are. Raises LongtailError for bad input or an existing folder.
     """
     resolved = recipe_for(data, recipe, method=None if method is None else name_method(method), **changes)
     path = out or default_run_path(resolved)
     where: dict[str, Any] = {"root": root, "device": device, "threads": threads, "workers": workers, "cache": cache}
+    where["resume"] = resume
     with PrintReport() if verbose else SilentReport() as report:
-        run = launch(resolved, path, report, resume=resume, slim=slim, **where)
+        if minutes is not None:
+            resolved = fit_minutes(resolved, minutes, changes.keys(), path, report, **where)
+        run = launch(resolved, path, report, slim=slim, **where)
         write_run_report(run.path, report)
     return load(run.path, device=device, threads=threads)
 

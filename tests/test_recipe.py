@@ -88,3 +88,15 @@ def test_a_recipe_holds_every_option_so_that_a_run_keeps_those_it_began_with(tmp
     with pytest.raises(LongtailError, match=r"tau is 0\.5 there and 1\.0 here"):
         train(recipe, run.path, SilentReport(), resume=True)
     assert load(run.path).method.tau == 0.5
+
+
+@pytest.mark.parametrize("name", ["frozen", "scratch"])
+@pytest.mark.parametrize("changes", [{}, *({"epochs": n} for n in (1, 4, 5, 9, 12, 400))])
+def test_a_run_on_custom_data_tests_its_accuracy_five_times_at_least(name, changes, tmp_path):
+    recipe = recipe_for(tmp_path, name, **changes)
+    assert recipe.epochs // recipe.eval_every >= min(recipe.epochs, 5)
+
+
+def test_the_epochs_between_tests_stay_as_the_user_or_a_paper_has_them(tmp_path):
+    assert recipe_for(tmp_path, "scratch", epochs=20, eval_every=0).eval_every == 0
+    assert recipe_for("digits-lt", epochs=7).eval_every == recipe_for("digits-lt").eval_every

@@ -12,7 +12,15 @@ from longtail.recipe import describe_fields
 COMPLETION = "--install-completion"
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or cuda:N")]
 Selected = Annotated[bool, Parameter(help="use the epoch that --select chose, not the last", negative="")]
-OTHER_FLAGS = {"device", "threads", "workers", "seeds", "top", "expert"}  # neither recipe fields nor method options
+OTHER_FLAGS = {
+    "device",
+    "threads",
+    "workers",
+    "seeds",
+    "top",
+    "expert",
+    "minutes",
+}  # neither recipe fields nor method options
 
 
 def parse_integer(kind: type, tokens: Sequence[Token]) -> int:

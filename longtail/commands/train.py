@@ -59,11 +59,16 @@ def train(
     slim: Annotated[
         bool, Parameter(help="do not keep the frozen encoder in the run, only its hash", negative="")
     ] = False,
+    minutes: Annotated[
+        float | None, Parameter(help="time to take: fits epochs and, on frozen features, the size of images")
+    ] = None,
     **changes: Any,
 ) -> None:
     """Train a method on a data set, evaluate the model, and keep the run in a new folder."""
     # errors of typing come first; the imports below load torch
     check_value("seeds", seeds, int, Range(1))
+    if minutes is not None and seeds > 1:
+        raise LongtailError("minutes is of one run; leave --minutes or --seeds out")
     method = method or choose_method(recipe or choose_recipe(data, changes))
     options = get_options(method)
     check_options(method, options, {name: changes[name] for name in options if name in changes})
@@ -76,10 +81,16 @@ def train(
 
     path = api.default_run_path(resolved) if out is None else expand_path(out)
     where: dict[str, Any] = {"root": root, "resume": resume, "device": device, "threads": threads, "workers": workers}
-    where |= {"cache": cache, "slim": slim}
+    where |= {"cache": cache}
     keep_freed_memory()
     console = Console(quiet=get_rank() > 0)
     with build_report(console) as report:
+        if minutes is not None:
+            from longtail.budget import fit_minutes
+
+            given = changes.keys() | ({"size"} if size is not None else set())
+            resolved = fit_minutes(resolved, minutes, given, path, report, **where)
+        where["slim"] = slim
         if seeds == 1:
             run = launch(resolved, path, report, **where)
         else:

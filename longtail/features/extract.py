@@ -158,13 +158,17 @@ class Extractor:
             is_kept = is_kept and cache.write(digests, blocks[-1])
         return torch.cat(blocks)
 
-    def iterate_looks(self, images: LazyImages, rows: np.ndarray, digests: list[bytes], looks: int) -> Iterator[Tensor]:
-        """Yield the features of some images in batches: (n, L, d) float16."""
-        if images.workers is None and len(rows) <= FEW_IMAGES:
+    def build_decoder(self, images: LazyImages, looks: int) -> Decoder:
+        """Build the decoder of images and of their random crops, where looks are more than an image and its mirror."""
+        if images.workers is None and len(images) <= FEW_IMAGES:
             images = replace(images, workers=0)
         evaluation = build_eval_transform(self.transform_set)
         crops = [RandomCrop(self.transform_set.size)] * max(looks - 2, 0)
-        decoder = Decoder(images, [evaluation.transform, *crops], evaluation.min_side)
+        return Decoder(images, [evaluation.transform, *crops], evaluation.min_side)
+
+    def iterate_looks(self, images: LazyImages, rows: np.ndarray, digests: list[bytes], looks: int) -> Iterator[Tensor]:
+        """Yield the features of some images in batches: (n, L, d) float16."""
+        decoder = self.build_decoder(images, looks)
         size = GPU_BATCH if self.world.device.type == "cuda" else CPU_BATCH
         # the seed is the image's content, so that its crops are the same in every data set
         seeds = [int.from_bytes(digest[:7]) for digest in digests]

@@ -20,6 +20,8 @@ RECIPES = {
     "frozen": frozen,
     "scratch": scratch,
 }
+CUSTOM = ("frozen", "scratch")  # recipes of custom data
+TESTS = 5  # on the way, of runs on custom data
 SCRATCH_NETS = ("conv4", *(f"resnet{depth}" for depth in (8, 14, 20, 32, 44, 56, 110)))  # no weights of them exist
 DEFAULT = {
     "digits-lt": "digits",
@@ -85,6 +87,8 @@ def recipe_for(
     options = {key: fields.pop(key) for key in get_options(method).keys() & fields.keys()}
     options |= fields.pop("options", {})
     check_fields(fields)  # before torch is loaded for the network and its size
+    if name in CUSTOM and "epochs" in changes and "eval_every" not in changes:
+        fields["eval_every"] = spread_tests(fields["epochs"])
     for field in ("val", "test", "weights"):
         if (path := fields.get(field)) and (field != "weights" or is_weights_path(path)):
             fields[field] = os.path.abspath(path if os.path.exists(path) else expand_path(path))
@@ -96,6 +100,11 @@ def recipe_for(
             f"milestones are of schedule steps, and this one is {recipe.schedule}; add --schedule steps"
         )
     return recipe
+
+
+def spread_tests(epochs: int) -> int:
+    """Return the epochs between tests by which a run of `epochs` tests its accuracy five times at least, where it can."""
+    return max(epochs // TESTS, 1)
 
 
 def recipe_fields(name: str, method: str) -> dict[str, Any]:
