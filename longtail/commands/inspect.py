@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from longtail.data.catalog import format_data_name
 from longtail.errors import LongtailError, check_parent_folder, expand_path
-from longtail.recipes import recipe_for
+from longtail.recipes import DEFAULT, recipe_for
 
 if TYPE_CHECKING:
     from longtail.inspection.facts import Facts
@@ -38,6 +38,7 @@ def inspect(
     """Inspect a data set before training: counts, faults, duplicates, advice; in the terminal and as a page."""
     from longtail.inspection.advice import give_advice
     from longtail.inspection.page import render_page
+    from longtail.inspection.suggestions import measure_suggestions, suggest_commands
     from longtail.inspection.summary import build_overview, list_faults
     from longtail.runs.files import write_text
 
@@ -54,7 +55,16 @@ def inspect(
         console.print(*(f"  {line}" for line in shown + more), sep="\n", markup=False, highlight=False, soft_wrap=True)
     console.print("[bold]Advice[/]")
     console.print(*(f"- {line}" for line in lines), sep="\n", markup=False, highlight=False, soft_wrap=True)
-    write_text(target, render_page(facts, lines))
+    suggestions = []
+    if data not in DEFAULT:
+        with console.status("measuring what training costs"):
+            needed = suggest_commands(facts, {"root": root, "val": val, "test": test})
+            suggestions = measure_suggestions(needed, facts)
+        console.print("[bold]Commands[/], with what they cost on this machine, about", highlight=False)
+    for row in suggestions:
+        console.print(f"  {row.name:<12}  {row.command}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {'':<12}  {row.cost}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    write_text(target, render_page(facts, lines, suggestions))
     console.print(
         f"{target}  the same, with every class and a histogram", markup=False, highlight=False, soft_wrap=True
     )

@@ -1,18 +1,14 @@
 """Advice on a data set: faults to repair, flags for training, and the precision of test accuracies."""
 
 import math
-import shlex
 
 import numpy as np
 
 from longtail.inspection.facts import Facts
+from longtail.inspection.suggestions import BATCH, QUEUE, choose_queue, choose_schedule
 from longtail.metrics.names import GROUPS
 from longtail.recipe import largest_batch_size
 from longtail.recipes import DEFAULT
-
-STEPS = 10_000  # about 60 epochs of CIFAR-100-LT: shorter than a paper's schedule, enough for a first result
-QUEUE = 1024  # keys in the queue of ECL (Sec. VI-C)
-BATCH = 64
 
 
 def give_advice(facts: Facts) -> list[str]:
@@ -42,31 +38,26 @@ def advise_on_faults(facts: Facts) -> list[str]:
 
 
 def advise_on_training(facts: Facts) -> list[str]:
-    """Return a first training command and the reasons for its flags."""
+    """Return the command for a known data set, or the reasons for the flags of those for custom data."""
     if facts.data in DEFAULT:
         return [
             f"`longtail train {facts.data}` uses the recipe {DEFAULT[facts.data]}, which is made for this data set."
         ]
-    images = sum(facts.classes.counts)
+    images, schedule, reasons = sum(facts.classes.counts), choose_schedule(facts), []
     batch = min(BATCH, largest_batch_size(images))
-    # epochs for about STEPS steps, within bounds for very small and very large sets
-    steps = max(images // batch, 1)
-    epochs = min(max(round(STEPS / steps / 10) * 10, 30), 400)
-    flags, reasons = [f"--epochs {epochs}"], [f"{epochs} epochs are about {epochs * steps:,} steps of {batch} images."]
-    if len(facts.headers.sides):
+    steps = f"{schedule['epochs'] * max(images // batch, 1):,} steps of {batch} images"
+    reasons.append(f"From scratch, {schedule['epochs']} epochs are about {steps}.")
+    if "size" in schedule:
         shorter = int(np.median(facts.headers.sides.min(1)))
-        flags.append(f"--size {32 if shorter < 48 else 64}")
         detail = " --size 96 or more keeps more detail; the cost grows with the square of the size." * (shorter > 96)
-        reasons.append(f"--size fits the median shorter side, {shorter} pixels.{detail}")
-    if images < 2 * QUEUE:
-        flags.append(f"--queue {max(2 ** int(math.log2(max(images // 2, 1))), 1)}")
+        reasons.append(f"From scratch, --size fits the median shorter side, {shorter} pixels.{detail}")
+    if choose_queue(facts):
         reasons.append(
             f"--queue is small because ECL's {QUEUE} keys would cover most of the {images:,} training images."
         )
     if facts.imbalance and facts.imbalance < 2:
         reasons.append("The classes are nearly balanced; --imbalance 100 draws a long-tailed training set from them.")
-    flags += ["--test-share 0.2"] * ("test" not in facts.counts) + ["--skip-bad"] * bool(facts.headers.bad)
-    return [f"`longtail train {shlex.quote(facts.data)} {' '.join(flags)}`", *reasons]
+    return reasons
 
 
 def advise_on_testing(facts: Facts) -> list[str]:

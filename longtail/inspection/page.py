@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from longtail.data.catalog import is_path
 from longtail.inspection.facts import Facts
+from longtail.inspection.suggestions import Suggestion
 from longtail.inspection.summary import build_overview, list_faults
 from longtail.metrics.names import GROUPS
 
@@ -47,6 +48,10 @@ TEMPLATE = """<!doctype html>
 <h2>Advice</h2><ul>{% for line in advice %}<li>
 {%- for piece in line.split("`") %}{% if loop.index0 % 2 %}<code>{{ piece }}</code>{% else %}{{ piece }}{% endif %}{% endfor -%}
 </li>{% endfor %}</ul>
+{% if suggestions %}<h2>Commands</h2>
+<table><thead><tr><th scope="col"></th><th scope="col">command</th><th scope="col">on this machine, about</th></tr></thead>
+<tbody>{% for row in suggestions %}<tr><th scope="row">{{ row.name }}</th><td class="list"><code>{{ row.command }}</code></td>
+<td>{{ row.cost }}</td></tr>{% endfor %}</tbody></table>{% endif %}
 {% for title, total, lines in faults %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
 <ul class="list">{% for line in lines %}<li>{{ line }}</li>{% endfor %}</ul>
 {% if total > lines | length %}<p class="quiet">The list shows the first {{ lines | length }}.</p>{% endif %}{% endfor %}
@@ -68,8 +73,11 @@ def format_page_mark(data: str) -> str:
     return f"{PAGE}, data {hashlib.sha256(os.fsencode(name)).hexdigest()[:16]} -->"
 
 
-def render_page(facts: Facts, advice: list[str]) -> str:
-    """Render the page; every text that comes from the data is escaped, and the content security policy allows one style."""
+def render_page(facts: Facts, advice: list[str], suggestions: Sequence[Suggestion] = ()) -> str:
+    """Render the page, with the commands that train on custom data.
+
+    Every text that comes from the data is escaped, and the content security policy allows one style.
+    """
     from jinja2 import Environment
     from markupsafe import Markup
 
@@ -87,6 +95,7 @@ def render_page(facts: Facts, advice: list[str]) -> str:
         overview=build_overview(facts),
         histogram=Markup(draw_histogram(facts.classes.counts, groups)),
         advice=advice,
+        suggestions=suggestions,
         faults=list_faults(facts, most=1000),
         classes=classes,
         shown=len(order),

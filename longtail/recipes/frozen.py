@@ -1,26 +1,31 @@
 """Custom data, our recipe: features of a frozen pretrained encoder, computed once, and heads that train on them in seconds.
 
-EfficientNet-lite0 comes with the package; --net and --weights take any network of timm.
+EfficientNet-lite0 comes with the package; --net and --weights take any network of timm. Rates, epochs, necks and the number of
+looks were chosen on held-out *training* images of CIFAR-100-LT (96 pixels) and of Caltech-101 with a tail of 100 (3 draws, 2026-11-26).
+There a second look changed top-1 of `bc` by -.2 and 0 points, a neck of 512 by +1.0 and +.4 at four times the time of training.
 """
 
-RECIPE = {
+from typing import Any
+
+RECIPE: dict[str, Any] = {
     "imbalance": None,  # as it is
     "net": "tf_efficientnet_lite0",
     "weights": "auto",
     "frozen": True,
+    "frozen_views": 1,  # the image as it is evaluated
     "views": "custom-224",  # --size changes it; by default the size of --net
-    "epochs": 30,
+    "epochs": 15,
     "batch_size": 64,  # at most a quarter of the training images
-    "lr": 0.05,
+    "lr": 0.01,
     "momentum": 0.9,
     "nesterov": False,
-    "weight_decay": 5e-4,
-    "eval_every": 6,
+    "weight_decay": 5e-3,
+    "eval_every": 3,
 }
-NECK = {"neck": 512}  # experts that learn from each other, and contrasts, need layers of their own
+# experts that learn from each other, and contrasts, need layers of their own, and two looks at an image
+NECK: dict[str, Any] = {"neck": 512, "frozen_views": 2, "lr": 0.02, "weight_decay": 5e-4}
 OPTIONS = {
-    **dict.fromkeys(("paco", "bcl", "ride", "sade", "bbn"), NECK),
-    # their losses are means over three experts, which gives each a third of the gradient
-    **{name: NECK | {"lr": 0.15, "weight_decay": 5e-4 / 3} for name in ("ecl",)},
-    "ncl": NECK,
+    **dict.fromkeys(("ncl", "paco", "bcl", "ride", "sade", "bbn"), NECK),
+    # Eq. 10 averages over three experts, which gives each a third of the gradient
+    "ecl": NECK | {"lr": 0.06, "weight_decay": 5e-4 / 3},
 }
