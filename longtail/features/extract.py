@@ -201,6 +201,6 @@ def load_test_features(run: FinishedRun, split: Split) -> FeatureSet:
     with run.folder.report_damage("environment.json"):
         weights, cache = environment["weights"], environment["cache"]
         extractor = build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
-    features = extractor.extract_split(split, run.recipe.frozen_views, run.recipe.skip_bad).test
+    features = extractor.extract_split(split, TEST_LOOKS, run.recipe.skip_bad).test
     assert isinstance(features, FeatureSet)
     return features

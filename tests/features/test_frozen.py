@@ -1,6 +1,7 @@
 """Frozen runs: features are computed once, methods train on them, and a model takes photographs again."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from longtail.recipes import recipe_for
 from longtail.runs.files import read_tensors, write_tensors
 from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
+from tests.test_distributed import environment, torchrun
 
 SETTINGS = {"net": "resnet8", "frozen": True, "size": 32, "epochs": 4, "eval_every": 0}
 
@@ -248,3 +250,15 @@ def test_features_of_a_known_set_are_of_its_images_resized(weights, tmp_path):
     test = trainer.split.test
     pixels = model.evaluate(model.run.load_data())
     assert torch.allclose(pixels.plain, compute_logits(model.method, test, model.transform_set), atol=2e-2)
+
+
+def test_two_processes_share_the_extraction_and_train_as_one(photos, settings, tmp_path):
+    one = longtail.train(photos, "bc", out=tmp_path / "one", **settings)
+    flags = ["--net", "resnet8", "--weights", settings["weights"], "--frozen", "--size", 32, "--epochs", 4]
+    words = ["train", photos, "bc", *flags, "--eval-every", 0, "--cache", tmp_path / "other", "--out", tmp_path / "two"]
+    found = subprocess.run(torchrun("-m", "longtail", *words), env=environment(), capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    two = longtail.load(tmp_path / "two")
+    assert sum(entry["images"] for entry in list_cache(tmp_path / "other")) == 42 + 18
+    for name, value in one.method.inference_state().items():
+        assert torch.allclose(value, two.method.inference_state()[name], atol=1e-3), name
