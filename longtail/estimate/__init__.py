@@ -5,6 +5,7 @@ Every number comes from the run's own code on a sample of the run's own images.
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,7 @@ def measure_training(trainer: Trainer, prepared: Preparation, split: Split, worl
         batches = [chunk.batch(0, step.progress) for chunk in chunks]
         seconds, more = time_step(step, batches, world)
         if isinstance(trainer.loader, StreamLoader):
-            assert isinstance(split.train, LazyImages)
+            assert isinstance(split.train, LazyImages) and isinstance(prepared.rows, LazyImages)
             _, decode = time_decoding(replace(trainer.loader.decoder, images=prepared.rows))
             images, n = replace(split.train, workers=split.train.workers), recipe.batch_size * len(batches)
             seconds, augment = overlap(n * decode / world.size, seconds, images, world), 0.0
@@ -148,14 +149,13 @@ def time_step(step: Step, batches: list[Batch], world: World) -> tuple[float, in
         run()
     once = time_once(run)
     times = world.on_main(lambda: min(int(TIMED_SECONDS / once) + 1, 50))
-    return time_once(lambda: [run() for _ in range(times)]) / times, 0
+    return sum(time_once(run) for _ in range(times)) / times, 0
 
 
 def time_test(trainer: Trainer) -> float:
     """Return the seconds that an image takes in a test."""
     images, transform_set = trainer.split.test, trainer.recipe.transform_set
     few, more = min(FEW_TESTS, len(images)), len(images)
-    times = [
-        time_call(lambda n=n: compute_logits(trainer.method, images.take(range(n)), transform_set)) for n in (few, more)
-    ]
+    chosen = [images.take(range(n)) for n in (few, more)]
+    times = [time_call(partial(compute_logits, trainer.method, subset, transform_set)) for subset in chosen]
     return max(times[1] - times[0], 0.0) / (more - few) if more > few else times[1] / more

@@ -15,7 +15,7 @@ from longtail.data.workers import Decoder
 from longtail.distributed import World
 from longtail.errors import LongtailError
 from longtail.estimate.clock import overlap, time_call, time_checks, time_decoding
-from longtail.features import build_extractor
+from longtail.features import Extractor, build_extractor
 from longtail.features.extract import CPU_BATCH, GPU_BATCH, TEST_LOOKS
 from longtail.nets import FrozenNet, fused_conv_bn
 from longtail.recipe import Recipe
@@ -42,16 +42,14 @@ def measure_features(recipe: Recipe, split: Split, world: World, cache: str | Pa
     weights, net = world.main_first(recipe.find_weights), recipe.build_net()
     assert isinstance(net, FrozenNet) and weights is not None
     extractor = build_extractor(recipe, weights.provenance(), net.build_trunk(), world, SilentReport(), cache)
-    seconds, size, rows = 0.0, 0, torch.empty(0)
+    seconds, size, embed, rows = 0.0, 0, 0.0, torch.empty(0)
     with torch.no_grad(), fused_conv_bn(extractor.trunk):
         for name, images in get_lazy_subsets(split).items():
             looks, sample = recipe.frozen_views if name == "train" else TEST_LOOKS, choose_sample(images)
             decoder = extractor.build_decoder(sample, looks)
             pixels, decode = time_decoding(decoder)
             if name == "train":
-                n = GPU_BATCH if world.device.type == "cuda" else CPU_BATCH
-                batch = pixels[torch.arange(n) % len(pixels)]
-                embed = time_call(lambda batch=batch: extractor.embed(batch)) / n
+                embed = time_embedding(extractor, pixels)
                 rows = extractor.embed(pixels).unsqueeze(1).expand(-1, looks, -1)
             held = extractor.look_up(sample, looks, skip_bad=False).is_held.mean()
             computed = overlap(decode, looks * embed, images, world) * (1 - held)
@@ -60,12 +58,19 @@ def measure_features(recipe: Recipe, split: Split, world: World, cache: str | Pa
     return Preparation(float(seconds), size, rows)
 
 
+def time_embedding(extractor: Extractor, pixels: Tensor) -> float:
+    """Return the seconds in which the features of an image are computed, from a batch of those (n, 3, S, S) over and over."""
+    n = GPU_BATCH if extractor.world.device.type == "cuda" else CPU_BATCH
+    batch = pixels[torch.arange(n) % len(pixels)]
+    return time_call(lambda: extractor.embed(batch)) / n
+
+
 def measure_reading(recipe: Recipe, split: Split, world: World) -> Preparation:
     """Measure how long the images take to be read into memory, or to be checked where they stay in files."""
     transform_set, train = recipe.transform_set, split.train
     bytes_in_memory = 3 * transform_set.size**2 * sum(map(len, split.subsets.values()))
     if isinstance(train, TensorImages):
-        return Preparation(0.0, bytes_in_memory, choose_sample(train).images)
+        return Preparation(0.0, bytes_in_memory, train.images[:: -(-len(train) // SAMPLE)])
     assert isinstance(train, LazyImages)
     evaluation, total = build_eval_transform(transform_set), sum(map(len, split.subsets.values()))
     sample = choose_sample(train)
@@ -75,12 +80,10 @@ def measure_reading(recipe: Recipe, split: Split, world: World) -> Preparation:
     return Preparation(total * decode / (os.cpu_count() or 1), bytes_in_memory, pixels)
 
 
-def choose_sample(images: LazyImages | TensorImages) -> LazyImages | TensorImages:
+def choose_sample(images: LazyImages) -> LazyImages:
     """Return the readable images of a few that lie evenly in a subset; raises LongtailError if there are none."""
     rows = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(np.int64))
-    if isinstance(images, LazyImages):
-        good, bad = try_each(lambda i: images.read(int(rows[i])), len(rows))
-        if not len(good):
-            raise LongtailError(f"none of {len(rows)} images can be read, the first {bad.first[0]}")
-        rows = rows[good]
-    return images.take(rows)
+    good, bad = try_each(lambda i: images.read(int(rows[i])), len(rows))
+    if not len(good):
+        raise LongtailError(f"none of {len(rows)} images can be read, the first {bad.first[0]}")
+    return images.take(rows[good])
