@@ -90,15 +90,24 @@ def check_place(run: RunFolder, plans: Sequence[StagePlan], state: dict) -> None
             raise ValueError(f"{len(rows)} rows of metrics after {plans[stage].first_epoch + epoch} epochs")
 
 
-def check_weights(run: RunFolder, parameters: Mapping[str, Tensor], epoch: int) -> None:
+def check_terms(run: RunFolder | None, bad: tuple[str, int] | None, epoch: int, done: int) -> None:
+    """Raise LongtailError if a loss term is not finite; `bad` is its name and step after the `done` steps of the epoch."""
+    if bad:
+        where = f"the loss term '{bad[0]}' is not finite at step {done + bad[1]} of epoch {epoch}"
+        raise divergence_error(run, where, epoch)
+
+
+def check_weights(run: RunFolder | None, parameters: Mapping[str, Tensor], epoch: int) -> None:
     """Raise LongtailError if weights are not finite after an epoch (from 1), before they replace a good checkpoint."""
     finite = torch.stack([parameter.isfinite().all() for parameter in parameters.values()]).tolist()
     if broken := [name for name, good in zip(parameters, finite, strict=True) if not good]:
         raise divergence_error(run, f"the weights of {broken[0]} are not finite after epoch {epoch}", epoch)
 
 
-def divergence_error(run: RunFolder, what: str, epoch: int) -> LongtailError:
-    """Return the error for a run that diverged in an epoch (from 1), saying which checkpoint is left."""
+def divergence_error(run: RunFolder | None, what: str, epoch: int) -> LongtailError:
+    """Return the error for a run that diverged in an epoch (from 1), saying which checkpoint is left, if any is kept."""
+    if run is None:
+        return LongtailError(f"{what}. Try a lower lr")
     kept = "no epoch was finished, so there is no checkpoint"
     if epoch > 1:
         kept = f"the last good checkpoint is {run.path / NAME}, of epoch {epoch - 1}"

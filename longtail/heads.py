@@ -1,7 +1,7 @@
 """Heads on feature vectors of any origin, as a scikit-learn estimator: numpy in, numpy out."""
 
 from collections.abc import Callable, Sequence
-from tempfile import TemporaryDirectory
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -14,23 +14,32 @@ from torch import Tensor
 from longtail.data import ClassTable, FeatureSet, Split
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World, init_world
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, unknown_name
 from longtail.evaluate import compute_logits
-from longtail.methods import Method, get_method_class, name_method
+from longtail.methods import Method, get_method_class, get_options, name_method
 from longtail.nets import VectorNet
+from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
-from longtail.runs.folder import RunFolder
 from longtail.stages import build_loader, plan_stages
 from longtail.tracking import PrintReport, SilentReport
 from longtail.trainer import Trainer
+
+# fields of a recipe that mean something without images; all others are of data, encoders, tests and runs
+FIELDS = (
+    *("epochs", "batch_size", "accumulate", "lr", "momentum", "nesterov", "weight_decay", "optimizer", "schedule"),
+    *("milestones", "warmup", "neck"),
+)
 
 
 class Heads(ClassifierMixin, BaseEstimator):
     """A long-tailed classifier on feature vectors (N, d), trained by a method of `longtail methods`.
 
-    `options` are fields of the recipe `frozen` (epochs, lr, neck, ...) and options of the method. Labels are the values of
-    `class_names` or positions in it; without names, classes are the sorted values of the labels. Arguments are checked
-    by `fit`, which raises LongtailError, or scikit-learn's errors for arrays.
+    `options` are options of the method and fields of the recipe `frozen`: epochs, batch_size, lr, neck and others. Labels
+    are the values of `class_names` or positions in it; a class may have no example. Without names, classes are the sorted
+    values of the labels. Arguments are checked by `fit`, which raises LongtailError, or scikit-learn's errors for arrays.
+
+    Fitted heads live on the CPU, and can be pickled (`joblib.dump`): the loaded ones predict equally. As with any pickle,
+    load files of people you trust only.
     """
 
     def __init__(
@@ -48,20 +57,21 @@ class Heads(ClassifierMixin, BaseEstimator):
         self.seed, self.device, self.threads, self.verbose = seed, device, threads, verbose
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "Heads":
-        """Train on features (N, d) and labels (N,); returns self."""
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        """Train on features (N, d) and labels (N,); returns self.
+
+        Arrays, lists and torch tensors are taken, and computed with in float32.
+        """
+        X, y = validate_data(self, to_numpy(X), to_numpy(y), dtype=np.float32, order="C")
         check_classification_targets(y)
         self.classes_, codes = self._encode(y)
         if len(np.unique(codes)) < 2:
             raise LongtailError("the labels have one class only; a classifier needs two")
-        labels, features = torch.from_numpy(codes.astype(np.int64)), torch.from_numpy(X)[:, None]
-        table = ClassTable.from_labels([str(name) for name in self.classes_], labels)
+        labels, features = torch.from_numpy(codes.astype(np.int64)), torch.tensor(X)[:, None]
         train = FeatureSet(features, labels, "")
+        table = ClassTable.from_labels([str(name) for name in self.classes_], labels)
         world = init_world(self.device, self.threads)
-        with TemporaryDirectory() as folder, world.session():
-            trainer = self._build_trainer(folder, Split("features", table, train, train), world)
-            trainer.train()
-        self.model_, self.transform_set_ = trainer.method.eval(), trainer.recipe.transform_set
+        with world.session():
+            self._train(Split("features", table, train, train), X.shape[1], world)
         return self
 
     def _encode(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,20 +90,35 @@ class Heads(ClassifierMixin, BaseEstimator):
             raise LongtailError(f"label {unknown[0]!r} is not among the class_names")
         return names, np.array([positions[label] for label in y.tolist()])
 
-    def _build_trainer(self, folder: str, split: Split, world: World) -> Trainer:
-        """Build a trainer whose run folder is temporary."""
-        assert isinstance(split.train, FeatureSet)
-        fields = {"eval_every": 0, "seed": self.seed, **(self.options or {})}
-        name = name_method(self.method)
-        recipe = recipe_for(folder, "frozen", method=name, **fields).fit_batch_size(split)
+    def _build_recipe(self, split: Split) -> Recipe:
+        """Build the recipe; raises LongtailError for options that are unknown or out of range."""
+        name, options = name_method(self.method), self.options or {}
+        known = [*FIELDS, *get_options(name)]
+        for option in options:
+            if option not in known:
+                raise unknown_name(f"option of {name} on features", option, known)
+        # the path names no file: a recipe takes a known data set or a path
+        recipe = recipe_for("/features", "frozen", method=name, eval_every=0, seed=self.seed, **options)
+        return recipe.fit_batch_size(split)
+
+    def _train(self, split: Split, inputs: int, world: World) -> None:
+        """Train the method in memory, and keep a copy on the CPU, free of gradients."""
+        recipe = self._build_recipe(split)
         torch.manual_seed(derive_seed(recipe.seed, 0))
-        net = VectorNet("", neck=recipe.neck, inputs=split.train.features.shape[-1])
-        build: Callable[..., Method] = get_method_class(name)
-        method = build(split.classes.counts, net, **recipe.options).to(world.device)
-        plans = plan_stages(method.stages(), recipe.epochs)
-        run = RunFolder.create(f"{folder}/run")
-        report = PrintReport() if self.verbose else SilentReport()
-        return Trainer(recipe, method, split, plans, build_loader(recipe, method, split, world), run, report, world)
+        build: Callable[..., Method] = get_method_class(recipe.method)
+        method = build(split.classes.counts, VectorNet("", neck=recipe.neck, inputs=inputs), **recipe.options)
+        if set(method.test_time_views) - {"plain"}:
+            raise LongtailError(
+                f"{recipe.method} would learn from test images, which fit does not see; leave aggregate out"
+            )
+        self.model_, method = deepcopy(method), method.to(world.device)
+        plans, loader = plan_stages(method.stages(), recipe.epochs), build_loader(recipe, method, split, world)
+        title = f"{recipe.method}: {len(split.train):,} vectors of {inputs}, {len(split.classes)} classes"
+        report = FitReport(title) if self.verbose else SilentReport()
+        Trainer(recipe, method, split, plans, loader, None, report, world).train()
+        self.model_.load_state_dict(method.state_dict())
+        self.model_.eval()
+        self.transform_set_ = recipe.transform_set
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         """Compute the logits of the ensemble: (N, d) -> (N, C), or (N,) for two classes, as scikit-learn has it."""
@@ -106,12 +131,40 @@ class Heads(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the most probable class of each row: (N, d) -> (N,), values of `classes_`."""
-        return self.classes_[self._compute_logits(X).argmax(-1).numpy()]
+        best = self._compute_logits(X).argmax(-1).numpy()
+        return self.classes_[best]
+
+    def score(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        """Compute the accuracy, a share in [0, 1]; labels are given as to `fit`."""
+        y = np.asarray(to_numpy(y))
+        if self.class_names is not None:
+            y = self.classes_[self._encode(y)[1]]
+        return super().score(X, y, sample_weight)
 
     def _compute_logits(self, X: np.ndarray) -> Tensor:
         check_is_fitted(self)
-        rows = torch.from_numpy(validate_data(self, X, dtype=np.float32, reset=False))
+        X = validate_data(self, to_numpy(X), dtype=np.float32, order="C", reset=False)
+        rows = torch.tensor(X)  # a copy, as torch warns of an array that is read-only
         return compute_logits(self.model_, rows, self.transform_set_).mean(0)
+
+
+class FitReport(PrintReport):
+    """Plain lines about a fit, under a title that names no images."""
+
+    def __init__(self, title: str):
+        super().__init__()
+        self.title = title
+
+    def begin(self, seed: int, title: str, epochs: int, steps: int) -> None:
+        super().begin(seed, f"{self.title}, {epochs} epochs of {steps // epochs} steps", epochs, steps)
+
+
+def to_numpy(values: Any) -> Any:
+    """Return a torch tensor of any type and device as an array; anything else stays as it is."""
+    if not isinstance(values, Tensor):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def fit_features(
@@ -128,8 +181,8 @@ def fit_features(
 ) -> Heads:
     """Train a method on feature vectors (N, d) with labels (N,), and return the fitted `Heads`.
 
-    `options` are fields of the recipe `frozen` (epochs, lr, neck, ...) and options of the method. Raises LongtailError for
-    bad input, and scikit-learn's ValueError for arrays of a wrong shape or with values that are not finite.
+    `options` are options of the method and fields of the recipe `frozen`: epochs, batch_size, lr, neck and others. Raises
+    LongtailError for bad input, and scikit-learn's ValueError for arrays of a wrong shape or with values that are not finite.
     """
     heads = Heads(
         method, class_names=class_names, seed=seed, device=device, threads=threads, verbose=verbose, options=options

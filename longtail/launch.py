@@ -47,6 +47,7 @@ def train(
     with world.session(tf32=recipe.precision == "tf32"), world.report_lost_process():
         trainer = build_trainer(recipe, out, report, world, root, resume, workers, cache=cache, slim=slim)
         trainer.fit()
+    assert trainer.run
     return trainer.run
 
 

@@ -94,6 +94,11 @@ def describe_run(recipe: Recipe, split: Split, world: World, epochs: int, steps:
     )
 
 
+def describe_resume(done: int, epochs: int) -> str:
+    """Return how a run goes on after the epochs that are done."""
+    return f"goes on with epoch {done + 1}" if done < epochs else "has all its epochs, and is tested"
+
+
 def describe_choices(recipe: Recipe) -> str:
     """Return one line on the settings that most often decide whether a run is any good."""
     transform_set, held = recipe.transform_set, {"validate": recipe.val_share, "test": recipe.test_share}

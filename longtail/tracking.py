@@ -198,10 +198,10 @@ def format_duration(seconds: float) -> str:
 
 
 class Tracker:
-    """Writes the numbers of every epoch for TensorBoard; without tensorboard, or after a first failure, does nothing."""
+    """Writes the numbers of every epoch for TensorBoard; without folder or tensorboard, or after a failure, does nothing."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.works = folder, find_spec("tensorboard") is not None
+    def __init__(self, folder: Path | None):
+        self.folder, self.works = folder, folder is not None and find_spec("tensorboard") is not None
         self.file: IO[bytes] | None = None
 
     def add(self, row: dict) -> None:
@@ -224,6 +224,7 @@ class Tracker:
 
         events, now = [], time.time()
         if self.file is None:
+            assert self.folder
             self.folder.mkdir(parents=True, exist_ok=True)
             self.file = (self.folder / f"events.out.tfevents.{time.time_ns()}.{os.getpid()}").open("xb")
             start = SessionLog(status=SessionLog.START)  # drops the epochs from this one on of a killed run

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from longtail.checkpoint import check_weights, divergence_error, lock_and_load, save_checkpoint
+from longtail.checkpoint import check_terms, check_weights, lock_and_load, save_checkpoint
 from longtail.data import Batch, Loader, Split
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World
@@ -19,7 +19,7 @@ from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
 from longtail.runs.results import SELECTED_WEIGHTS, write_results
 from longtail.selection import evaluate_selected, find_best_epoch, subsets_due
-from longtail.stages import StagePlan, describe_run
+from longtail.stages import StagePlan, describe_resume, describe_run
 from longtail.step import Step
 from longtail.tracking import ProgressReport, Stopped, Tracker
 
@@ -33,7 +33,7 @@ class Trainer:
     split: Split
     plans: list[StagePlan]
     loader: Loader
-    run: RunFolder
+    run: RunFolder | None  # None: nothing is written, and `train` leaves the trained method in memory
     report: ProgressReport
     world: World
     should_stop: Callable[[], bool] = lambda: False
@@ -42,18 +42,20 @@ class Trainer:
         self.epochs = self.plans[-1].first_epoch + self.plans[-1].epochs
         self.parameters = {name: p for name, p in self.method.named_parameters() if p.requires_grad}
         self.rows: list[dict] = []
-        self.tracker = Tracker(self.run.path / "tensorboard")
+        self.tracker = Tracker(self.run.path / "tensorboard" if self.run else None)
 
     def fit(self) -> None:
         """Train every stage from the checkpoint on, then test and write the results; raises Stopped if asked to stop."""
-        if self.world.on_main(lambda: self.run.is_finished()):
-            self.report.note(f"{self.run.path} is trained to the end already; nothing is left to do")
+        run = self.run
+        assert run
+        if self.world.on_main(run.is_finished):
+            self.report.note(f"{run.path} is trained to the end already; nothing is left to do")
             return
         with ExitStack() as stack:
             stack.callback(self.report.end, self.recipe.seed)
             stack.callback(self.tracker.close)
-            self.train(self.world.on_main(lambda: lock_and_load(self.run, self.plans, stack)))
-            self.finish()
+            self.train(self.world.on_main(lambda: lock_and_load(run, self.plans, stack)))
+            self.finish(run)
 
     def train(self, checkpoint: dict | None = None) -> None:
         """Train every stage, from the checkpoint on; raises Stopped if asked to stop."""
@@ -109,9 +111,7 @@ class Trainer:
                 step([chunk.batch(i, step.progress) for chunk in chunks], (epoch * n + done + i) / (plan.epochs * n))
             if self.should_stop():
                 raise Stopped
-            if bad := step.not_finite():
-                where = f"the loss term '{bad[0]}' is not finite at step {done + bad[1]} of epoch {number}"
-                raise divergence_error(self.run, where, number)
+            check_terms(self.run, step.not_finite(), number, done)
             sums, steps = step.pop_sums()
             done += steps
             totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
@@ -120,7 +120,7 @@ class Trainer:
         return {"loss": sum(means.values()), **means}
 
     def end_epoch(self, step: Step, plan: StagePlan, epoch: int, terms: dict[str, float], seconds: float) -> None:
-        """Test the model if it is due, add a row to `metrics.csv`, and save the checkpoint."""
+        """Test the model if it is due, add a row of metrics, and save the checkpoint in the run folder."""
         done = plan.first_epoch + epoch + 1
         check_weights(self.run, self.parameters, done)
         row: dict[str, Any] = {"epoch": done, "stage": plan.stage.name, "lr": step.lr.item(), "seconds": seconds}
@@ -129,41 +129,42 @@ class Trainer:
             self.report.phase(f"testing on the {name} images", self.recipe.seed)
             row |= evaluate_subset(self.method, self.split, self.recipe, name, self.world)
         self.rows.append(row)
-        self.world.on_main(lambda: self.save(step, plan, epoch))
+        if run := self.run:
+            self.world.on_main(lambda: self.save(run, step, plan, epoch))
         self.report.epoch(self.recipe.seed, row)
 
-    def save(self, step: Step, plan: StagePlan, epoch: int) -> None:
+    def save(self, run: RunFolder, step: Step, plan: StagePlan, epoch: int) -> None:
         """Write the checkpoint, `metrics.csv`, and the weights if this epoch is the best so far on validation."""
         if self.recipe.select and find_best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
-            self.run.write_tensors(SELECTED_WEIGHTS, self.method.inference_state())
+            run.write_tensors(SELECTED_WEIGHTS, self.method.inference_state())
         place = {"recipe": self.recipe.asdict(), "stage": plan.number, "epoch": epoch + 1, "rows": self.rows}
         state = {"method": self.method.state_dict(), "optimiser": step.state_dict()}
-        save_checkpoint(self.run, place | state)
-        self.run.write_csv("metrics.csv", self.rows)
+        save_checkpoint(run, place | state)
+        run.write_csv("metrics.csv", self.rows)
         self.tracker.add(self.rows[-1])
 
     def restore(self, step: Step, plan: StagePlan, checkpoint: dict) -> int:
         """Load a checkpoint into method, optimizer and metrics; returns how many epochs of the stage are done."""
+        assert self.run
         with self.run.report_damage("checkpoint.pt"):
             self.method.load_state_dict(checkpoint["method"])
             step.load_state_dict(checkpoint["optimiser"])
         self.rows = checkpoint["rows"]
         done = plan.first_epoch + checkpoint["epoch"]
-        goes_on = f"goes on with epoch {done + 1}" if done < self.epochs else "has all its epochs, and is tested"
-        self.report.note(f"seed {self.recipe.seed} {goes_on}")
+        self.report.note(f"seed {self.recipe.seed} {describe_resume(done, self.epochs)}")
         self.report.advance(self.recipe.seed, done, done * self.loader.steps, {})
         return checkpoint["epoch"]
 
-    def finish(self) -> None:
+    def finish(self, run: RunFolder) -> None:
         """Test the selected epoch, let the method adapt, test the last epoch, and write the files of a finished run."""
         self.report.phase("testing", self.recipe.seed)
         transform_set, extras = self.recipe.transform_set, {}
         if self.split.val is not None and not self.plans[-1].epochs:  # a post-hoc stage made the model
             self.rows[-1] |= evaluate_subset(self.method, self.split, self.recipe, "val", self.world)
-        run = self.run, self.recipe, self.method, self.split, self.rows
+        about = run, self.recipe, self.method, self.split, self.rows
         if self.recipe.select:
-            extras["selected"] = evaluate_selected(*run, self.world)
+            extras["selected"] = evaluate_selected(*about, self.world)
         if self.method.test_time_views:
             extras["test_time"] = adapt_to_test_images(self.method, self.split.test, transform_set, self.recipe.seed)
         predictions = predict_subset(self.method, self.split.test, transform_set, self.world)
-        self.world.on_main(lambda: write_results(*run, predictions, extras))
+        self.world.on_main(lambda: write_results(*about, predictions, extras))

@@ -68,6 +68,7 @@ def reproduce(
                 say(str(error))
                 progress.failed += 1
             else:
+                assert trainer.run
                 ledger.keep(cell, trainer.run)
                 progress.finished += 1
     return progress
