@@ -105,7 +105,7 @@ def describe_choices(recipe: Recipe) -> str:
     held_out = [f"{share:g} of every class held out to {purpose}" for purpose, share in held.items() if share]
     views = f"horizontal flips {'on' if transform_set.has_flips else 'off'}"
     if recipe.frozen:
-        views = f"{recipe.frozen_views} looks at an image"
+        views = f"{recipe.frozen_views} look{'s' * (recipe.frozen_views > 1)} at an image"
     return (
         f"weights {recipe.weights or 'random'}, learning rate {recipe.lr:g}, batch {recipe.batch_size}, images of "
         f"{transform_set.size} x {transform_set.size}, {views}, " + (", ".join(held_out) or "nothing held out")

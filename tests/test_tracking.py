@@ -188,9 +188,10 @@ def test_times_are_in_minutes_over_two_minutes_and_in_hours_over_two_hours():
 )
 def test_what_was_chosen_stands_on_one_line(views, flips, tmp_path):
     chosen = recipe_for(
-        tmp_path, views=views, val_share=0.1, test_share=0.2, weights="timm", net="test_resnet", lr=0.01
+        tmp_path, "scratch", views=views, val_share=0.1, test_share=0.2, weights="timm", net="test_resnet", lr=0.01
     )
     assert describe_choices(chosen) == (
         f"weights timm, learning rate 0.01, batch 64, images of 64 x 64, horizontal flips {'on' if flips else 'off'}, "
         "0.1 of every class held out to validate, 0.2 of every class held out to test"
     )
+    assert "images of 224 x 224, 2 looks at an image, nothing" in describe_choices(recipe_for(tmp_path, method="ecl"))

@@ -22,25 +22,26 @@ def stratified_holdout(labels: Tensor, share: float, seed: int = 0) -> tuple[np.
 
 
 def cut_long_tail(labels: Tensor, names: list[str], imbalance: float, seed: int = 0) -> list[int]:
-    """Draw the largest exponential tail that a set holds, class after class, class 0 being the head: (N,) -> M positions.
+    """Draw the largest exponential tail that a set holds: (N,) labels -> M positions, class after class.
 
-    Where that would leave a class without images, because the set is not balanced, the classes are ordered by their images
-    instead, and each keeps at most what the profile of the largest class allows. Raises LongtailError for a class without
-    images.
+    The head is the class with the most images, and classes with equally many stay in their order. Raises LongtailError for
+    a class without images, before the draw or after.
     """
     pool = np.bincount(labels.numpy(), minlength=len(names))
     if not pool.all():
         raise LongtailError(
             f"class '{names[int(pool.argmin())]}' has no training images, so --imbalance cannot cut a tail; leave it out"
         )
+    order = np.argsort(-pool, kind="stable")
     # a class in the middle may be the one that limits the tail, so there is no closed form
-    largest = int(pool[0])
-    while (np.array(exponential_counts(len(names), largest, imbalance)) > pool).any():
+    largest = int(pool.max())
+    while ((profile := np.array(exponential_counts(len(names), largest, imbalance))) > pool[order]).any():
         largest -= 1
-    counts = exponential_counts(len(names), largest, imbalance)
-    if not all(counts):
-        profile, order = exponential_counts(len(names), int(pool.max()), imbalance), np.argsort(-pool, kind="stable")
-        allowed = np.empty(len(names), dtype=np.int64)
-        allowed[order] = np.maximum(profile, 1)
-        counts = np.minimum(pool, allowed).tolist()
-    return long_tailed_indices(labels, counts, seed)
+    if not profile.all():
+        raise LongtailError(
+            f"imbalance is {imbalance:g}, which leaves class '{names[order[-1]]}' no training image; the tail keeps "
+            f"{largest} images of the largest class, so ask for at most {largest}"
+        )
+    counts = np.empty_like(profile)
+    counts[order] = profile
+    return long_tailed_indices(labels, counts.tolist(), seed)

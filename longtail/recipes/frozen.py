@@ -15,13 +15,13 @@ RECIPE: dict[str, Any] = {
     "frozen": True,
     "frozen_views": 1,  # the image as it is evaluated
     "views": "custom-224",  # --size changes it; by default the size of --net
-    "epochs": 15,
+    "epochs": 30,
     "batch_size": 64,  # at most a quarter of the training images
-    "lr": 0.01,
+    "lr": 0.05,
     "momentum": 0.9,
     "nesterov": False,
     "weight_decay": 5e-3,
-    "eval_every": 3,
+    "eval_every": 6,
 }
 # experts that learn from each other, and contrasts, need layers of their own, and two looks at an image
 NECK: dict[str, Any] = {"neck": 512, "frozen_views": 2, "lr": 0.02, "weight_decay": 5e-4}
