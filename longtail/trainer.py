@@ -21,7 +21,8 @@ from longtail.runs.results import SELECTED_WEIGHTS, write_results
 from longtail.selection import evaluate_selected, find_best_epoch, subsets_due
 from longtail.stages import StagePlan, describe_resume, describe_run
 from longtail.step import Step
-from longtail.tracking import ProgressReport, Stopped, Tracker
+from longtail.tensorboard import Tracker
+from longtail.tracking import ProgressReport, Stopped
 
 
 @dataclass
@@ -137,9 +138,8 @@ class Trainer:
         """Write the checkpoint, `metrics.csv`, and the weights if this epoch is the best so far on validation."""
         if self.recipe.select and find_best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
             run.write_tensors(SELECTED_WEIGHTS, self.method.inference_state())
-        place = {"recipe": self.recipe.asdict(), "stage": plan.number, "epoch": epoch + 1, "rows": self.rows}
-        state = {"method": self.method.state_dict(), "optimiser": step.state_dict()}
-        save_checkpoint(run, place | state)
+        state = {"recipe": self.recipe.asdict(), "stage": plan.number, "epoch": epoch + 1, "rows": self.rows}
+        save_checkpoint(run, state | {"method": self.method.state_dict(), "optimiser": step.state_dict()})
         run.write_csv("metrics.csv", self.rows)
         self.tracker.add(self.rows[-1])
 

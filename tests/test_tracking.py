@@ -11,7 +11,8 @@ from longtail.api import train
 from longtail.recipes import recipe_for
 from longtail.seeds import RemoteReport
 from longtail.stages import describe_choices
-from longtail.tracking import PrintReport, Tracker, format_duration, tensorboard_tag
+from longtail.tensorboard import Tracker, tensorboard_tag
+from longtail.tracking import PrintReport, format_duration
 
 
 def test_scalars_of_every_epoch_are_written(tmp_path):

@@ -71,7 +71,7 @@ def test_features_in_the_cache_cost_only_the_check_of_the_images(photos, setting
 def test_the_memory_of_features_is_that_of_their_numbers(photos, settings):
     recipe = recipe_for(photos, method="bc", **{k: v for k, v in settings.items() if k != "cache"})
     prepared = preparation.measure_features(recipe, recipe.load_split(verify=False), SINGLE_PROCESS, settings["cache"])
-    assert prepared.size == (42 * 2 + 18 * 2) * recipe.build_net().trunk_dim * 2
+    assert prepared.size == (42 * recipe.frozen_views + 18 * 2) * recipe.build_net().trunk_dim * 2
 
 
 def test_epochs_and_tests_are_added_up():
