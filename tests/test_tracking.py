@@ -26,7 +26,7 @@ def test_scalars_of_every_epoch_are_written(tmp_path):
 
 
 def test_without_tensorboard_nothing_is_imported_or_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("longtail.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("longtail.tensorboard.find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     train("digits-lt", "ce", out=tmp_path / "run", epochs=1)
     assert not (tmp_path / "run" / "tensorboard").exists() and (tmp_path / "run" / "results.json").exists()
