@@ -104,3 +104,17 @@ def test_a_console_that_is_closed_early_breaks_no_listing(line):
     with os.fdopen(writer, "wb") as console:
         result = subprocess.run(command, stdout=console, stderr=subprocess.PIPE, text=True)
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torch takes libgomp on Linux only")
+@pytest.mark.parametrize(
+    ("environment", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")],
+    ids=["default", "spin count of the user", "policy of the user"],
+)
+def test_idle_threads_of_a_command_spin_shortly_unless_the_user_says_how(environment, spins, monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    result = run_probe("evaluate", "/nowhere", OMP_DISPLAY_ENV="verbose", **environment)
+    assert result.returncode == 2 and result.stderr.endswith("True\n")
+    assert f"GOMP_SPINCOUNT = '{spins}'" in result.stderr
