@@ -34,7 +34,8 @@ def test_statistics_are_the_data_sets_and_with_pretrained_weights_those_of_the_w
 
 def test_a_network_of_timm_brings_its_size_unless_another_is_asked_for(tmp_path):
     data = str(tmp_path)
-    assert recipe_for(data).views == "custom-64"
+    assert recipe_for(data).views == "custom-224"
+    assert recipe_for(data, "scratch").views == "custom-64"
     assert recipe_for(data, net="resnet8").views == "custom-64"
     assert recipe_for(data, net="test_vit").views == "custom-160"
     assert recipe_for(data, net="test_vit", size=64).views == "custom-64"

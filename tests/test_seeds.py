@@ -70,7 +70,7 @@ def test_what_only_some_runs_have_is_listed_for_every_seed():
 def test_a_failing_seed_is_named(tmp_path):
     bad = [recipe_for("digits-lt", seed=3, batch_size=287 * 2, **SHORT)]
     with pytest.raises(LongtailError, match=r"seed 3: batch size 574"):
-        train_in_processes(bad, tmp_path, SilentReport(), None, False, "cpu", 1)
+        train_in_processes(bad, tmp_path, SilentReport(), 1, {"device": "cpu"})
 
 
 def test_existing_folders_and_too_few_seeds_are_refused(tmp_path):

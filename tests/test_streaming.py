@@ -17,7 +17,7 @@ from longtail import LongtailError
 from longtail.commands import app
 from longtail.data import ReadOptions, load_split
 from longtail.distributed import SINGLE_PROCESS, World
-from longtail.evaluate import compute_features, compute_logits, read_pixels
+from longtail.evaluate import compute_features, compute_logits, read_inputs
 from longtail.launch import train
 from longtail.nets import Net
 from longtail.recipes import recipe_for
@@ -62,7 +62,7 @@ class TitleReport(SilentReport):
 def finished(folder, tmp_path_factory):
     """Train a streamed run of ECL; returns its folder and its title."""
     out, report = tmp_path_factory.mktemp("runs") / "first", TitleReport()
-    train(recipe_for(str(folder), **OPTIONS), out, report, workers=0)
+    train(recipe_for(str(folder), "scratch", **OPTIONS), out, report, workers=0)
     return out, report.title
 
 
@@ -80,7 +80,7 @@ def test_a_streamed_run_names_itself_so_and_writes_the_files_of_every_run(finish
 
 
 def test_a_streamed_run_is_the_same_with_workers_and_after_a_kill(finished, folder, tmp_path):
-    out, recipe = tmp_path / "run", recipe_for(str(folder), **OPTIONS)
+    out, recipe = tmp_path / "run", recipe_for(str(folder), "scratch", **OPTIONS)
     with pytest.raises(Killed):
         train(recipe, out, KillAt(2), workers=1)
     train(recipe, out, SilentReport(), workers=0, resume=True)
@@ -132,7 +132,7 @@ def test_pretrained_weights_begin_a_run_bring_their_normalization_and_are_not_ne
     save_file({name: value.contiguous() for name, value in state.items()}, weights)
     run = tmp_path / "run"
     tiny = OPTIONS | {"epochs": 1, "lr": 1e-9, "method": "ce", "experts": 1}
-    train(recipe_for(str(folder), weights=str(weights), **tiny), run, SilentReport())
+    train(recipe_for(str(folder), "scratch", weights=str(weights), **tiny), run, SilentReport())
     weights.unlink()
     model = longtail.load(run)
     assert model.transform_set.mean == (0.5, 0.5, 0.5) and model.run.model["transform"]["mean"] == [0.5] * 3
@@ -145,8 +145,8 @@ def test_pretrained_weights_begin_a_run_bring_their_normalization_and_are_not_ne
 def test_a_method_with_a_step_after_training_reads_all_images_of_files(folder):
     from longtail.evaluate import iterate_batches
 
-    split = recipe_for(str(folder), **OPTIONS).load_split(None, workers=0)
-    found = list(iterate_batches(split.train, recipe_for(str(folder), **OPTIONS).transform_set, torch.device("cpu")))
+    split = recipe_for(str(folder), "scratch", **OPTIONS).load_split(None, workers=0)
+    found = list(iterate_batches(split.train, recipe_for(str(folder), "scratch", **OPTIONS).transform_set, torch.device("cpu")))
     assert torch.equal(torch.cat([b.index for b in found]), torch.arange(24))
     assert torch.equal(torch.cat([b.y for b in found]), split.train.labels)
     assert found[0].views[0].dtype == torch.float32 and found[0].views[0].shape[1:] == (3, 32, 32)
@@ -161,14 +161,14 @@ EVALUATED = [
 
 @pytest.mark.parametrize("method, net, views", EVALUATED)
 def test_ranks_without_an_image_of_a_small_test_set_give_no_logits(folder, method, net, views):
-    recipe = recipe_for(str(folder), method=method, views=views, net=net, experts=2)
+    recipe = recipe_for(str(folder), "scratch", method=method, views=views, net=net, experts=2)
     model, test = recipe.build_method((12, 7, 5)), streamed(folder).test.take([0, 3, 4, 6, 8])
     shares = [test.take(range(5)[World(torch.device("cpu"), rank, 4).shard(5)]) for rank in range(4)]
     assert [len(share) for share in shares] == [2, 2, 1, 0]
     for compute in (compute_logits, partial(compute_logits, flip=True), compute_features):
         together = torch.cat([compute(model, share, recipe.transform_set) for share in shares], 1)
         assert torch.allclose(together, compute(model, test, recipe.transform_set), atol=1e-5)
-    assert read_pixels(test, [], recipe.transform_set).shape == (0, 3, 32, 32)
+    assert read_inputs(test, [], recipe.transform_set).shape == (0, 3, 32, 32)
 
 
 def test_views_of_files_are_refused_for_images_in_memory(tmp_path):
@@ -177,7 +177,7 @@ def test_views_of_files_are_refused_for_images_in_memory(tmp_path):
 
 
 def test_random_views_of_test_images_that_stay_photographs_are_refused_before_the_first_step(folder, tmp_path):
-    recipe = recipe_for(str(folder), method="sade", views="imagenet-32", aggregate=True, batch_size=10)
+    recipe = recipe_for(str(folder), "scratch", method="sade", views="imagenet-32", aggregate=True, batch_size=10)
     with pytest.raises(LongtailError, match="leave --aggregate out, or take --views custom-32"):
         train(recipe, tmp_path / "run", SilentReport(), workers=0)
     assert not (tmp_path / "run").exists()
@@ -188,7 +188,7 @@ def test_random_views_of_test_images_that_stay_photographs_are_refused_before_th
 
 def test_a_wrong_number_of_workers_leaves_no_folder(folder, tmp_path):
     with pytest.raises(LongtailError, match="workers is -1"):
-        train(recipe_for(str(folder), **OPTIONS), tmp_path / "run", SilentReport(), workers=-1)
+        train(recipe_for(str(folder), "scratch", **OPTIONS), tmp_path / "run", SilentReport(), workers=-1)
     assert not (tmp_path / "run").exists()
 
 
@@ -206,7 +206,7 @@ def test_a_broken_image_of_files_ends_the_run_with_one_line_in_the_first_epoch_o
 ):
     copy = shutil.copytree(folder, tmp_path / "copy")
     damage_middle(copy / place)
-    words = ["--net", "test_resnet", "--views", "imagenet-32", "--eval-every", "0", "--out", str(tmp_path / "run")]
+    words = ["--recipe", "scratch", "--net", "test_resnet", "--views", "imagenet-32", "--eval-every", "0", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as stop:
         app.main(["train", str(copy), *words])
     error = capsys.readouterr().err

@@ -43,6 +43,8 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, branch: int | None = None) -> Tensor:
         """Compute the features of all branches, or of one branch only: (N, 3, H, W) -> (N, d)."""
+        if x.dim() == 2:  # necks on frozen features are cheap: every process computes all rows, as it does for heads
+            return self.compute(x, branch)
         return compute_shard(partial(self.compute, branch=branch), x)
 
     def compute(self, x: Tensor, branch: int | None) -> Tensor:

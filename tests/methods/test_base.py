@@ -117,8 +117,8 @@ def test_begin_epoch_comes_before_every_epoch_in_evaluation_mode_and_reads_image
     tmp_path, monkeypatch
 ):
     chunks, calls, labels, steps = [], [], [], []
-    iterate = evaluate.iterate_images
-    monkeypatch.setattr(evaluate, "iterate_images", lambda *a: (chunks.append(1) or pixels for pixels in iterate(*a)))
+    iterate = evaluate.iterate_inputs
+    monkeypatch.setattr(evaluate, "iterate_inputs", lambda *a: (chunks.append(1) or pixels for pixels in iterate(*a)))
 
     class Prepared(Plain):
         def begin_epoch(self, batches):
