@@ -68,7 +68,8 @@ def finished(folder, tmp_path_factory):
 
 def test_a_streamed_run_names_itself_so_and_writes_the_files_of_every_run(finished):
     out, title = finished
-    assert title.endswith("fp32; streamed from files by 0 workers")
+    first, chosen = title.splitlines()
+    assert first.endswith("fp32; streamed from files by 0 workers") and "horizontal flips on" in chosen
     assert json.loads((out / "model.json").read_text())["transform"] == {
         "size": [32, 32],
         "resize": 37,
