@@ -147,7 +147,9 @@ def test_a_method_with_a_step_after_training_reads_all_images_of_files(folder):
     from longtail.evaluate import iterate_batches
 
     split = recipe_for(str(folder), "scratch", **OPTIONS).load_split(None, workers=0)
-    found = list(iterate_batches(split.train, recipe_for(str(folder), "scratch", **OPTIONS).transform_set, torch.device("cpu")))
+    found = list(
+        iterate_batches(split.train, recipe_for(str(folder), "scratch", **OPTIONS).transform_set, torch.device("cpu"))
+    )
     assert torch.equal(torch.cat([b.index for b in found]), torch.arange(24))
     assert torch.equal(torch.cat([b.y for b in found]), split.train.labels)
     assert found[0].views[0].dtype == torch.float32 and found[0].views[0].shape[1:] == (3, 32, 32)
@@ -207,7 +209,18 @@ def test_a_broken_image_of_files_ends_the_run_with_one_line_in_the_first_epoch_o
 ):
     copy = shutil.copytree(folder, tmp_path / "copy")
     damage_middle(copy / place)
-    words = ["--recipe", "scratch", "--net", "test_resnet", "--views", "imagenet-32", "--eval-every", "0", "--out", str(tmp_path / "run")]
+    words = [
+        "--recipe",
+        "scratch",
+        "--net",
+        "test_resnet",
+        "--views",
+        "imagenet-32",
+        "--eval-every",
+        "0",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     with pytest.raises(SystemExit) as stop:
         app.main(["train", str(copy), *words])
     error = capsys.readouterr().err
