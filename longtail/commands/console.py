@@ -100,6 +100,14 @@ def build_report(console: Console) -> SilentReport:
     return PrintReport(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
 
 
+def break_silence(doing: str) -> PrintReport:
+    """Return a context in which a line on standard error says every half minute what a command is `doing`."""
+    console = Console(stderr=True, quiet=get_rank() > 0)
+    report = PrintReport(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
+    report.doing = doing
+    return report
+
+
 def build_results_table(results: dict, selected: int | None = None) -> Table:
     """Build the table of seven metrics for the ensemble and every expert, without and with flip TTA.
 

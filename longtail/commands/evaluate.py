@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from longtail.commands.console import build_results_table
+from longtail.commands.console import break_silence, build_results_table
 from longtail.commands.flags import Device, Selected, Threads
 
 
@@ -27,9 +27,10 @@ def evaluate(
     from longtail.machine import keep_freed_memory
 
     keep_freed_memory()
-    model = api.load(run, selected=selected, device=device, threads=threads)
-    recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
-    results = model.evaluate(model.run.load_data(root, recipe)).results(model.train_counts)
+    with break_silence("testing"):
+        model = api.load(run, selected=selected, device=device, threads=threads)
+        recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
+        results = model.evaluate(model.run.load_data(root, recipe)).results(model.train_counts)
     with model.run.folder.report_damage("results.json"):
         trained = model.results
         Console().print(build_results_table(trained | results, trained["selected"]["epoch"] if selected else None))

@@ -36,6 +36,7 @@ def inspect(
     out: Annotated[str | None, Parameter(help="page to write; by default inspect-NAME.html")] = None,
 ) -> None:
     """Inspect a data set before training: counts, faults, duplicates, advice; in the terminal and as a page."""
+    from longtail.commands.console import break_silence
     from longtail.inspection.advice import give_advice
     from longtail.inspection.page import render_page
     from longtail.inspection.suggestions import measure_suggestions, suggest_commands
@@ -43,7 +44,8 @@ def inspect(
     from longtail.runs.files import write_text
 
     console, target = Console(), resolve_page_path(out, data)
-    facts = inspect_data(data, root, val, test, imbalance, every)
+    with break_silence("reading the images"):
+        facts = inspect_data(data, root, val, test, imbalance, every)
     lines = give_advice(facts)
     console.print(f"[bold]{escape(facts.name)}[/]  [dim]{escape(facts.data)}[/]", highlight=False, soft_wrap=True)
     width = max(len(name) for name, _ in build_overview(facts))

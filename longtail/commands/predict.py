@@ -50,6 +50,7 @@ def predict(
     if not images:
         raise LongtailError("name the images to predict: files, folders, or lists of paths (.txt, .csv, .tsv)")
     from longtail import api
+    from longtail.commands.console import break_silence
     from longtail.inference.images import find_images
     from longtail.inference.predict import build_predictions, check_table_path, predict_files
     from longtail.inference.prior import describe_prior
@@ -63,7 +64,12 @@ def predict(
     check_images(images, every=out is not None)
     paths = find_images(images, skipped)
 
+    silence, done = break_silence("reading the images"), 0
+
     def predict_batch(pixels: "Tensor") -> "list[Prediction]":
+        nonlocal done
+        done += len(pixels)
+        silence.doing = f"predicting, {done:,} images so far"
         return build_predictions(model.adjusted_logits(pixels, target_prior), model.classes, top)
 
     if out is None:
@@ -72,9 +78,9 @@ def predict(
         if len(first) > MAX_SHOWN:
             print(f"only the first {MAX_SHOWN} images are shown; --out FILE.csv or FILE.parquet takes all")
     else:
-        written = write_table(
-            expand_path(out), predict_files(paths, model.transform_set, predict_batch, bad), prior, bad
-        )
+        with silence:
+            predictions = predict_files(paths, model.transform_set, predict_batch, bad)
+            written = write_table(expand_path(out), predictions, prior, bad)
         print(escape_controls(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}"))
     return report_skipped(bad, skipped)
 

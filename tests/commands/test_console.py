@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from longtail.commands.console import ConsoleReport, build_report
+from longtail.commands.console import ConsoleReport, break_silence, build_report
 from longtail.tracking import PrintReport
 
 
@@ -25,3 +25,11 @@ def test_a_terminal_shows_phase_epoch_and_accuracy_and_is_left_whole_after_an_er
     except ValueError:
         assert not report.bar.live.is_started
     assert "seed 0, epoch 2/2" in console.file.getvalue() and "top-1 50.0 (epoch 1)" in console.file.getvalue()
+
+
+def test_a_command_that_is_long_at_work_says_so_on_standard_error(monkeypatch, capsys):
+    monkeypatch.setattr("longtail.tracking.SILENCE_SECONDS", 0)
+    with break_silence("testing") as silence:
+        silence.break_silence()
+    found = capsys.readouterr()
+    assert set(found.err.splitlines()) == {"testing"} and not found.out
