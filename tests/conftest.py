@@ -1,7 +1,9 @@
 """Shared by all tests: real data beside the checkout, where it is, Ctrl-C as a terminal gives it, and one device."""
 
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LONGTAIL_EMULATE_BF16"] = "1"  # a processor without bf16 instructions is slow, but must be right too
     if config.getoption("markexpr") != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if not hasattr(config, "workerinput"):  # the processes of pytest-xdist inherit the folder
+        os.environ["LONGTAIL_CACHE"] = tempfile.mkdtemp(prefix="longtail-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the cached features of the tests."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ["LONGTAIL_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
