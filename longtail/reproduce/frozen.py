@@ -1,7 +1,7 @@
 """Tables of frozen features: every method, and the parts of ECL, on sets with a long tail; no paper prints them."""
 
 from longtail.methods import METHODS
-from longtail.reproduce.rows import TIMED, Row, Setting, Table, ablation_row, cifar_setting
+from longtail.reproduce.rows import TIMED_IN_SECONDS, Row, Setting, Table, ablation_row, cifar_setting
 
 FEATURE_METHODS = tuple(name for name in METHODS if name != "cmo")  # which pastes boxes of pixels
 TAILS = {
@@ -27,7 +27,7 @@ def frozen_tables() -> dict[str, Table]:
     tables = {}
     for name, (title, changes) in TAILS.items():
         for suffix, subject, rows in (("", "Every method", methods), ("-parts", "The parts of ECL", parts)):
-            setting = Setting("", changes, TIMED)
+            setting = Setting("", changes, TIMED_IN_SECONDS)
             heading = f"{subject} on frozen features, {title}"
             tables[name + suffix] = Table(heading, (setting,), rows, seeds=5, scales=("frozen",))
     return tables

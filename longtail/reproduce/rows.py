@@ -12,7 +12,7 @@ CALIBRATED = {
 }
 SINGLE = {"single top-1": "plain.single.top1", "top-1": TOP1}
 SINGLE |= {"single ECE": "plain.single.ece", "ECE": "plain.ensemble.ece"}
-TIMED = CALIBRATED | {"minutes": "minutes"}
+TIMED, TIMED_IN_SECONDS = CALIBRATED | {"minutes": "minutes"}, CALIBRATED | {"seconds": "seconds"}
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,12 @@ class Line:
 
 
 def get_measurement(kept: dict, path: str) -> float | None:
-    """Return one number of a cell by its path in the results, or its minutes of training.
+    """Return one number of a cell by its path in the results, or its minutes or seconds of training.
 
     The path is "MODE.MODEL.METRIC", such as "plain.ensemble.top1"; the model "single" is the mean over experts.
     """
-    if path == "minutes":
-        return kept["seconds"] / 60
+    if path in ("minutes", "seconds"):
+        return kept["seconds"] / (60 if path == "minutes" else 1)
     results, (mode, model, metric) = kept["results"], path.split(".")
     if model == "single":
         values = [expert[metric] for expert in results[mode]["experts"]]
