@@ -1,6 +1,7 @@
 """The sentences at the head of a report."""
 
 from longtail.report.summary import RunSummary
+from longtail.stages import describe_network
 
 
 def format_title(summaries: list[RunSummary]) -> str:
@@ -33,7 +34,9 @@ def format_lead(summaries: list[RunSummary]) -> str:
 def format_schedule(summary: RunSummary) -> str:
     """Return network, epochs and seeds, such as "3 experts of conv4, 60 epochs, seed 0"."""
     recipe, seeds = summary.recipe, summary.seeds
-    net = recipe.net if summary.experts == 1 else f"{summary.experts} experts of {recipe.net}"
+    net = (
+        describe_network(recipe) if summary.experts == 1 else f"{summary.experts} experts of {describe_network(recipe)}"
+    )
     epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
     seed_text = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {join_names([str(seed) for seed in seeds])}"
     return f"{net}, {epochs}, {seed_text}"
