@@ -84,6 +84,16 @@ def hang(number: int, frame: FrameType | None) -> None:
     raise AssertionError(f"the command hangs in {frame}")
 
 
+CONNECT = socket.socket.connect
+
+
+def connect_locally(self: socket.socket, address: Any) -> None:
+    """Connect to another process of this machine, such as a worker that decodes images; there is no network."""
+    if self.family != socket.AF_UNIX:
+        raise OSError(101, "Network is unreachable")
+    CONNECT(self, address)
+
+
 @contextlib.contextmanager
 def without_training(folder: Path) -> Iterator[None]:
     """Leave out training, the network and the home folder of the user; commands run in `folder`."""
@@ -95,7 +105,7 @@ def without_training(folder: Path) -> Iterator[None]:
         patch("longtail.trainer.Trainer.fit", refuse_to_train),
         patch("longtail.seeds.train_in_processes", refuse_to_train),
         patch("huggingface_hub.constants.HF_HUB_OFFLINE", True),
-        patch.object(socket.socket, "connect", side_effect=OSError(101, "Network is unreachable")),
+        patch.object(socket.socket, "connect", connect_locally),
         patch.dict(os.environ, environment),
         contextlib.chdir(folder),
     ):
