@@ -10,7 +10,7 @@ from longtail.data.eval_transform import build_eval_transform
 from longtail.data.memory import check_tested_images
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World, init_world
-from longtail.errors import expand_path
+from longtail.errors import LongtailError, expand_path
 from longtail.features import build_extractor
 from longtail.machine import check_precision, default_threads
 from longtail.methods import describe_package
@@ -99,11 +99,24 @@ def build_trainer(
                 where["weights"] = weights.provenance()
                 report.note(weights.describe())
             run.write_json("environment.json", world.describe() | describe_package(recipe.method) | where)
+        elif weights and recipe.frozen:
+            check_weights_of_run(run, weights.sha256)
         if trunk is not None and not slim and not run.has(ENCODER_WEIGHTS):
             run.write_tensors(ENCODER_WEIGHTS, trunk.state_dict())
         return run
 
     return Trainer(recipe, method, split, plans, loader, world.on_main(claim), report, world, should_stop)
+
+
+def check_weights_of_run(run: RunFolder, sha256: str) -> None:
+    """Raise LongtailError if a frozen run was begun with other weights, whose features would be mixed with these."""
+    with run.report_damage("environment.json"):
+        there = run.read_json("environment.json")["weights"]
+        if there["sha256"] != sha256:
+            raise LongtailError(
+                f"{run.path} was begun with other weights of the encoder ({there['source']}, sha256 {there['sha256'][:8]}..., "
+                f"now {sha256[:8]}...); restore them, or choose another --out"
+            )
 
 
 def make_absolute(path: str | Path | None) -> str | None:

@@ -159,8 +159,8 @@ class Recipe:
     def load_split(self, root: str | None = None, workers: int | None = None, verify: bool = True) -> "Split":
         """Load the data set, in files decoded by `workers` processes where it stays in files.
 
-        Images of a frozen run stay in files. Raises LongtailError for whatever is wrong with the data; without `verify`,
-        which is of frozen runs only, no image is read.
+        Images of a frozen run stay in files. Raises LongtailError for whatever is wrong with the data. Without
+        `verify`, no image of files is read: the caller checks them.
         """
         from longtail.augment import get_transform_set
         from longtail.data import ReadOptions, count_workers, leave_in_files, load_split

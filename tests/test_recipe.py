@@ -8,8 +8,11 @@ import torch
 from longtail import LongtailError, load
 from longtail.checkpoint import save_checkpoint
 from longtail.launch import train
+from longtail.methods import METHODS, get_method_class
+from longtail.nets import NETS
 from longtail.recipe import Recipe
-from longtail.recipes import recipe_for
+from longtail.recipes import SCRATCH_NETS, recipe_for
+from longtail.reproduce.frozen import FEATURE_METHODS
 from longtail.runs.folder import RunFolder
 from longtail.step import compute_lr_factor
 from longtail.tracking import SilentReport
@@ -100,3 +103,11 @@ def test_a_run_on_custom_data_tests_its_accuracy_five_times_at_least(name, chang
 def test_the_epochs_between_tests_stay_as_the_user_or_a_paper_has_them(tmp_path):
     assert recipe_for(tmp_path, "scratch", epochs=20, eval_every=0).eval_every == 0
     assert recipe_for("digits-lt", epochs=7).eval_every == recipe_for("digits-lt").eval_every
+
+
+def test_the_networks_without_pretrained_weights_are_those_of_the_package():
+    assert set(SCRATCH_NETS) == set(NETS)
+
+
+def test_the_methods_of_the_tables_of_features_are_those_that_train_on_features():
+    assert set(FEATURE_METHODS) == {name for name in METHODS if get_method_class(name).trains_on_features}

@@ -1,7 +1,7 @@
 """`RunOutputs`: a finished run with the logits and features of its test images, from which every figure is computed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from longtail.augment import TransformSet
-from longtail.data import Split
+from longtail.data import LazyImages, Split
 from longtail.data.split import Subset
 from longtail.distributed import SINGLE_PROCESS
 from longtail.errors import LongtailError
@@ -56,7 +56,8 @@ class RunOutputs:
         """Return the test images as the method takes them: pixels or, in a frozen run, features from the cache."""
         if not self.recipe.frozen:
             return self.split.test
-        return load_test_features(self.run, replace(self.split, train=self.split.test, val=None))
+        assert isinstance(self.split.test, LazyImages)  # images of a frozen run stay in files
+        return load_test_features(self.run, self.split.test)
 
     @cached_property
     def logits(self) -> Tensor:

@@ -37,9 +37,8 @@ class Normalize:
         self.scale, self.shift = (values.float().to(device) for values in (1 / (255 * stds), -means / stds))
 
     def __call__(self, images: Tensor) -> Tensor:
-        if images.is_floating_point():
-            return images.float()
-        return images.float().mul_(self.scale).add_(self.shift)
+        x = images.float()
+        return x if images.is_floating_point() else x.mul_(self.scale).add_(self.shift)
 
 
 @dataclass(frozen=True)

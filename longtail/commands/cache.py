@@ -1,5 +1,6 @@
 """The command `longtail cache`."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -16,22 +17,20 @@ def cache(
     clear: Annotated[bool, Parameter(help="remove all cached features", negative="")] = False,
 ) -> None:
     """List the features of frozen encoders that are kept for the next run, or remove them."""
-    from longtail.features import cache_root, clear_cache, list_cache
+    from longtail.features import ABOUT, cache_root, clear_cache, list_cache
+    from longtail.runs.files import report_damage
 
     console, root = Console(), cache_root(cache)
-    entries = list_cache(root)
     if clear:
-        freed = clear_cache(root)
-        console.print(
-            f"removed the features of {len(entries)} encoders, {freed / 1e6:,.1f} MB, from {root}", markup=False
-        )
+        console.print(f"removed {clear_cache(root) / 1e6:,.1f} MB of features from {root}", markup=False)
         return
+    entries = list_cache(root)
     table = Table(
         "network", "weights", "pixels", "looks", "images", "MB", title=escape(str(root)), title_justify="left"
     )
     for entry in entries:
-        size = f"{entry['bytes'] / 1e6:,.1f}"
-        weights = f"{entry['weights']}, {entry['sha256'][:8]}"
-        cells = entry["net"], weights, str(entry["size"]), str(entry["looks"]), f"{entry['images']:,}", size
-        table.add_row(*map(escape, cells))
+        with report_damage(Path(entry["folder"], ABOUT)):
+            weights, size = f"{entry['weights']}, {entry['sha256'][:8]}", f"{entry['bytes'] / 1e6:,.1f}"
+            cells = entry["net"], weights, str(entry["size"]), str(entry["looks"]), f"{entry['images']:,}", size
+            table.add_row(*map(escape, cells))
     console.print(table if entries else f"no features are cached in {root}", markup=False)

@@ -52,7 +52,7 @@ class RandomLook:
 
     def apply(self, features: Tensor, draws: list[Draw]) -> Tensor:
         """Take the drawn looks: (N, L, d) -> (N, d)."""
-        if self.looks == 1:  # a view: copying an epoch of features takes longer than many a step
+        if self.looks == 1:  # a view, without a copy
             return features[:, 0]
         look = draws[0]["look"].to(features.device)
         return features[torch.arange(len(features), device=features.device), look]

@@ -1,9 +1,10 @@
 """Frozen encoders: features are computed once for each image, cached by content, and used as a data set."""
 
-from longtail.features.cache import CACHE_VARIABLE, FeatureCache, cache_root, clear_cache, list_cache
+from longtail.features.cache import ABOUT, CACHE_VARIABLE, FeatureCache, cache_root, clear_cache, list_cache
 from longtail.features.extract import Extractor, build_extractor, load_test_features
 
 __all__ = [
+    "ABOUT",
     "CACHE_VARIABLE",
     "Extractor",
     "FeatureCache",

@@ -96,22 +96,38 @@ class FeatureCache:
 
 
 def list_cache(root: Path) -> list[dict]:
-    """Return for each encoder in the cache its description, and the images and bytes that are kept."""
+    """Return for each encoder in the cache its description, and the images and bytes that are kept.
+
+    A damaged file counts with its bytes and no images: no run uses it. Raises LongtailError for a damaged description.
+    """
     entries = []
     for about in sorted(root.glob(f"features/*/{ABOUT}")):
         files = list(about.parent.glob("*.safetensors"))
-        images = 0
-        for path in files:
-            with safe_open(path, "pt") as file:
-                images += file.get_slice("images").get_shape()[0]
-        size = sum(path.stat().st_size for path in files)
+        images, size = sum(map(count_images, files)), sum(path.stat().st_size for path in files)
         entries.append(read_json(about) | {"folder": str(about.parent), "images": images, "bytes": size})
     return entries
 
 
+def count_images(path: Path) -> int:
+    """Return the number of images whose features a file holds; 0 for a damaged file."""
+    try:
+        with safe_open(path, "pt") as file:
+            return file.get_slice("images").get_shape()[0]
+    except (SafetensorError, OSError):
+        return 0
+
+
 def clear_cache(root: Path) -> int:
-    """Remove the cached features below a folder, and nothing else; returns the bytes that were freed."""
-    freed = sum(entry["bytes"] for entry in list_cache(root))
+    """Remove the cached features below a folder, and nothing else; returns the bytes that were freed.
+
+    Raises LongtailError for a folder that cannot be removed.
+    """
+    freed = 0
     for about in root.glob(f"features/*/{ABOUT}"):
-        shutil.rmtree(about.parent)
+        size = sum(path.stat().st_size for path in about.parent.glob("*.safetensors"))
+        try:
+            shutil.rmtree(about.parent)
+        except OSError as error:
+            raise LongtailError(f"{about.parent} cannot be removed: {error}") from error
+        freed += size
     return freed

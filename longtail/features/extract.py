@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from longtail.data.decode import hash_source
 from longtail.data.eval_transform import build_eval_transform
 from longtail.data.features import FeatureSet
 from longtail.data.lazy import LazyImages
-from longtail.data.memory import ReadErrors, drop_unreadable, get_lazy_subsets, try_each
+from longtail.data.memory import ReadErrors, drop_unreadable, get_lazy_subsets, try_each, unreadable_error
 from longtail.data.split import Split
 from longtail.data.workers import Decoder, Job, decode_jobs
 from longtail.distributed import SINGLE_PROCESS, World
 from longtail.errors import LongtailError
 from longtail.features.cache import FeatureCache, cache_root
-from longtail.nets import FrozenEncoder, fused_conv_bn
+from longtail.nets import FrozenEncoder, FrozenNet, fused_conv_bn
 from longtail.recipe import Recipe
 from longtail.runs.finished import FinishedRun
 from longtail.tracking import ProgressReport, SilentReport
@@ -66,6 +66,7 @@ class Extractor:
     """
 
     trunk: FrozenEncoder
+    feature_dim: int
     transform_set: TransformSet
     about: dict
     world: World
@@ -85,7 +86,9 @@ class Extractor:
         """
         wanted = {name: looks if name == "train" else TEST_LOOKS for name in split.subsets}
         subsets = get_lazy_subsets(split)
-        found = {name: self.look_up_on_main(subsets[name], n, skip_bad) for name, n in wanted.items()}
+        # rank 0 looks images up for all processes
+        look_up = {name: partial(self.look_up, subsets[name], n, skip_bad) for name, n in wanted.items()}
+        found = {name: self.world.on_main(call) for name, call in look_up.items()}
         checked = {name: (subsets[name].take(lookup.rows), lookup.errors) for name, lookup in found.items()}
         split = drop_unreadable(split, checked, skip_bad)
         with fused_conv_bn(self.trunk):
@@ -98,19 +101,9 @@ class Extractor:
         transform = {"size": s.size, "mean": s.mean, "std": s.std, "resize": "bilinear", "crop_area": CROP_AREA}
         return FeatureCache(self.cache, self.about | transform | {"looks": looks, "version": VERSION}, self.note)
 
-    @cached_property
-    def feature_dim(self) -> int:
-        """Return the number of features d."""
-        side = self.transform_set.size
-        return self.embed(torch.zeros(1, 3, side, side, dtype=torch.uint8)).shape[1]
-
     def embed(self, pixels: Tensor) -> Tensor:
         """Compute features on the device: (N, 3, S, S) uint8 -> (N, d) float16 on the CPU."""
         return self.trunk(self.normalize(pixels.to(self.world.device))).half().cpu()
-
-    def look_up_on_main(self, images: LazyImages, looks: int, skip_bad: bool) -> Lookup:
-        """Look images up in the cache of rank 0, for all processes."""
-        return self.world.on_main(lambda: self.look_up(images, looks, skip_bad))
 
     def look_up(self, images: LazyImages, looks: int, skip_bad: bool) -> Lookup:
         """Find which images the cache holds, and check all others: their headers or, with `skip_bad`, all of them."""
@@ -144,18 +137,20 @@ class Extractor:
 
         Raises LongtailError for an image that cannot be decoded, and for features beyond the range of float16.
         """
-        looks, is_kept, blocks = lookup.features.shape[1], True, [lookup.features[:0]]
-        cache = self.build_cache(looks)
-        for start in range(0, len(rows), FILE_IMAGES):
-            block, batches = rows[start : start + FILE_IMAGES], []
-            digests = [lookup.digests[row] for row in block]
-            for batch in self.iterate_looks(images, block, digests, looks):
-                batches.append(batch)
-                self.say(f"features of {name} images", start + sum(map(len, batches)), len(rows))
-            blocks.append(torch.cat(batches))
-            if not blocks[-1].isfinite().all():
+        looks, is_kept, done = lookup.features.shape[1], True, 0
+        cache, digests = self.build_cache(looks), [lookup.digests[row] for row in rows]
+        batches, blocks = [], [lookup.features[:0]]
+        for batch in self.iterate_looks(images, rows, digests, looks):
+            batches.append(batch)
+            done += len(batch)
+            self.say(f"features of {name} images", done, len(rows))
+            if sum(map(len, batches)) < FILE_IMAGES and done < len(rows):
+                continue
+            block, batches = torch.cat(batches), []
+            if not block.isfinite().all():
                 raise LongtailError("the features of this network are too large for float16; choose another --net")
-            is_kept = is_kept and cache.write(digests, blocks[-1])
+            is_kept = is_kept and cache.write(digests[done - len(block) : done], block)
+            blocks.append(block)
         return torch.cat(blocks)
 
     def build_decoder(self, images: LazyImages, looks: int) -> Decoder:
@@ -169,7 +164,7 @@ class Extractor:
     def iterate_looks(self, images: LazyImages, rows: np.ndarray, digests: list[bytes], looks: int) -> Iterator[Tensor]:
         """Yield the features of some images in batches: (n, L, d) float16."""
         decoder = self.build_decoder(images, looks)
-        size = GPU_BATCH if self.world.device.type == "cuda" else CPU_BATCH
+        size = min(GPU_BATCH if self.world.device.type == "cuda" else CPU_BATCH, FILE_IMAGES)
         # the seed is the image's content, so that its crops are the same in every data set
         seeds = [int.from_bytes(digest[:7]) for digest in digests]
         starts = range(0, len(rows), size)
@@ -192,15 +187,24 @@ def build_extractor(
         "sha256": weights["sha256"],
         "precision": recipe.precision,
     }
-    return Extractor(trunk, recipe.transform_set, about, world, cache_root(cache), report.note, report.progress)
+    net = recipe.build_net()
+    assert isinstance(net, FrozenNet)
+    return Extractor(
+        trunk, net.trunk_dim, recipe.transform_set, about, world, cache_root(cache), report.note, report.progress
+    )
 
 
-def load_test_features(run: FinishedRun, split: Split) -> FeatureSet:
-    """Return the features of the test images of a frozen run, from the cache or computed again, on the CPU."""
+def load_test_features(run: FinishedRun, images: LazyImages) -> FeatureSet:
+    """Return the features of the test images of a frozen run, from the cache or computed again, on the CPU.
+
+    Raises LongtailError for an image that cannot be read.
+    """
     environment = run.environment
     with run.folder.report_damage("environment.json"):
         weights, cache = environment["weights"], environment["cache"]
         extractor = build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
-    features = extractor.extract_split(split, TEST_LOOKS, run.recipe.skip_bad).test
-    assert isinstance(features, FeatureSet)
-    return features
+    lookup = extractor.look_up(images, TEST_LOOKS, skip_bad=False)
+    if lookup.errors:
+        raise unreadable_error(lookup.errors, len(images), run.recipe.data)
+    with torch.no_grad(), fused_conv_bn(extractor.trunk):
+        return extractor.complete("test", images, lookup)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from longtail.commands import app
 from longtail.features import FeatureCache, clear_cache, list_cache
 
 
@@ -92,6 +93,23 @@ def test_the_cache_is_listed_and_cleared(cache):
     (made.root / "features" / "mine.txt").write_text("not of longtail")
     assert clear_cache(made.root) == entry["bytes"]
     assert list_cache(made.root) == [] and (made.root / "features" / "mine.txt").exists()
+
+
+def test_a_damaged_cache_is_still_listed_and_cleared(cache, capsys):
+    made, _ = cache
+    made.write([sha(0)], torch.zeros(1, 2, 4))
+    (path,) = made.folder.glob("*.safetensors")
+    path.write_bytes(b"no safetensors")
+    (entry,) = list_cache(made.root)
+    assert entry["images"] == 0 and entry["bytes"] == 14
+    (made.folder / "about.json").write_text("{}")
+    words = ["cache", "--cache", str(made.root)]
+    with pytest.raises(SystemExit) as stop:
+        app.main(words)
+    assert stop.value.code == 2 and "about.json is not as longtail wrote it" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        app.main([*words, "--clear"])
+    assert stop.value.code == 0 and not made.folder.exists()
 
 
 def test_an_empty_cache_holds_nothing(cache):

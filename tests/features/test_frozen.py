@@ -166,6 +166,18 @@ def test_a_slim_run_refuses_other_weights_and_says_so(photos, settings, tmp_path
         longtail.load(tmp_path / "slim")
 
 
+def test_a_run_goes_on_with_the_weights_it_was_begun_with_or_not_at_all(photos, settings, tmp_path):
+    mine = Path(shutil.copy(settings["weights"], tmp_path / "mine.safetensors"))
+    fields = {name: value for name, value in settings.items() if name != "cache"} | {"weights": str(mine)}
+    recipe, where = recipe_for(photos, method="bc", **fields), {"cache": settings["cache"]}
+    with pytest.raises(Killed):
+        train(recipe, tmp_path / "run", KillAt(2), **where)
+    torch.manual_seed(9)
+    write_tensors(mine, Net("resnet8").encoder().body.state_dict())
+    with pytest.raises(LongtailError, match=r"begun with other weights.*choose another --out"):
+        train(recipe, tmp_path / "run", SilentReport(), resume=True, **where)
+
+
 def test_a_damaged_encoder_is_refused(photos, settings, tmp_path):
     longtail.train(photos, "bc", out=tmp_path / "run", **settings)
     path = tmp_path / "run" / "encoder.safetensors"
