@@ -11,7 +11,7 @@ from longtail.data.memory import check_tested_images
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World, init_world
 from longtail.errors import LongtailError, expand_path
-from longtail.features import build_extractor
+from longtail.features import build_extractor, cache_root
 from longtail.machine import check_precision, default_threads
 from longtail.methods import describe_package
 from longtail.nets import FrozenNet
@@ -22,6 +22,7 @@ from longtail.selection import check_selection
 from longtail.stages import build_loader, plan_stages
 from longtail.tracking import ProgressReport
 from longtail.trainer import Trainer
+from longtail.unpack import unpack_training_images
 
 
 def train(
@@ -82,9 +83,11 @@ def build_trainer(
         trunk = net.build_trunk()
         extractor = build_extractor(recipe, weights.provenance(), trunk, world, report, cache)
         split = extractor.extract_split(split, recipe.frozen_views, recipe.skip_bad)
-    elif not recipe.skip_bad:  # which has decoded all images
-        min_side = build_eval_transform(recipe.transform_set).min_side
-        world.on_main(lambda: check_tested_images(split, min_side))
+    else:
+        if not recipe.skip_bad:  # which has decoded all images
+            min_side = build_eval_transform(recipe.transform_set).min_side
+            world.on_main(lambda: check_tested_images(split, min_side))
+        split = unpack_training_images(split, cache_root(cache), report, world)
     recipe = recipe.fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
     method = recipe.build_method(split.classes.counts).to(world.device)

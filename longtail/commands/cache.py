@@ -14,16 +14,22 @@ def cache(
     cache: Annotated[
         str | None, Parameter(help="folder of the cache; by default $LONGTAIL_CACHE or ~/.cache/longtail")
     ] = None,
-    clear: Annotated[bool, Parameter(help="remove all cached features", negative="")] = False,
+    clear: Annotated[bool, Parameter(help="remove all of it", negative="")] = False,
 ) -> None:
-    """List the features of frozen encoders that are kept for the next run, or remove them."""
+    """List what is kept for the next run, or remove it: features of frozen encoders, and images copied from parquet."""
     from longtail.features import ABOUT, cache_root, clear_cache, list_cache
     from longtail.runs.files import report_damage
+    from longtail.unpack import clear_copies, measure_copies
 
     console, root = Console(), cache_root(cache)
     if clear:
-        console.print(f"removed {clear_cache(root) / 1e6:,.1f} MB of features from {root}", markup=False)
+        freed = clear_cache(root), clear_copies(root)
+        console.print(f"removed {freed[0] / 1e6:,.1f} MB of features from {root}", markup=False)
+        if freed[1]:
+            console.print(f"removed {freed[1] / 1e6:,.1f} MB of images from {root}", markup=False)
         return
+    if copied := measure_copies(root):
+        console.print(f"{copied / 1e6:,.1f} MB of training images, copied from parquet, are in {root}", markup=False)
     entries = list_cache(root)
     table = Table(
         "network", "weights", "pixels", "looks", "images", "MB", title=escape(str(root)), title_justify="left"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from longtail.data.classes import RawSplit
-from longtail.data.parquet_claims import check_claims
+from longtail.data.parquet_checks import check_claims, check_image_type, is_binary, is_text
 from longtail.errors import LongtailError
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 IMAGE_COLUMNS, LABEL_COLUMNS = ("image", "img"), ("label", "fine_label")
 READ_LOCK = threading.Lock()  # a parquet reader serves one thread at a time
+KEPT_GROUPS = 4  # groups of rows that stay in memory once they are read
 
 
 @dataclass(frozen=True)
 class ParquetIndex:
     """N images as rows of parquet files, numbered across the files.
 
-    A group of rows is read at a time and the last few groups are kept, so ascending rows are read fastest.
+    A group of rows is read at a time and the last few groups are kept, so ascending rows are read fastest; see unpacked.py
+    for random order.
     """
 
     files: tuple[str, ...]
@@ -52,16 +54,16 @@ class ParquetIndex:
     def name(self, i: int) -> str:
         return "{}, row {}".format(*self.locate(i))
 
-    def source(self, i: int) -> bytes | str:
+    def locate_in_group(self, i: int) -> tuple[str, int, int]:
+        """Return the file of the i-th image, its group of rows there, and its row in the group."""
         path, row = self.locate(i)
+        return path, *find_block(open_shard(path).ends, row)
+
+    def source(self, i: int) -> bytes | str:
         with READ_LOCK:
-            group, row = find_block(open_shard(path).ends, row)
+            path, group, row = self.locate_in_group(i)
             contents, paths = read_image_group(path, group)
-        if content := contents[row].as_py():
-            return content
-        # without bytes, the path names a file beside the parquet file
-        relative = paths[row].as_py() if paths is not None else None
-        return os.path.join(os.path.dirname(path), relative) if relative else b""
+        return choose_source(path, contents[row].as_py(), paths[row].as_py() if paths is not None else None)
 
     def size(self, i: int) -> int:
         return len(self.source(i))
@@ -71,6 +73,13 @@ class ParquetIndex:
 
     def reading_order(self) -> np.ndarray:
         return np.argsort(self.rows, kind="stable")  # a group of rows after the other
+
+
+def choose_source(parquet: str, content: bytes | None, path: str | None) -> bytes | str:
+    """Return the content of an image or, where it has none, the path of its file, which is relative to the parquet file."""
+    if content:
+        return content
+    return os.path.join(os.path.dirname(parquet), path) if path else b""
 
 
 def find_block(ends: tuple[int, ...], row: int) -> tuple[int, int]:
@@ -115,34 +124,7 @@ def open_shard(path: str) -> Shard:
     return Shard(reader, image, label, splits[0] if splits else None, tuple(accumulate(sizes)))
 
 
-def check_image_type(path: str, field: "pa.Field") -> None:
-    """Raise LongtailError unless a column is binary, or a struct of bytes and perhaps a path in text."""
-    import pyarrow as pa
-
-    kinds = (
-        {inner.name: inner.type for inner in field.type} if pa.types.is_struct(field.type) else {"bytes": field.type}
-    )
-    if "bytes" not in kinds or not (is_binary(kinds["bytes"]) or pa.types.is_null(kinds["bytes"])):
-        raise LongtailError(f"{path}: column {field.name} is {field.type}; it must be a struct with bytes, or binary")
-    if "path" in kinds and not (is_text(kinds["path"]) or pa.types.is_null(kinds["path"])):
-        raise LongtailError(f"{path}: the paths in column {field.name} are {kinds['path']}; they must be text")
-
-
-def is_text(kind: "pa.DataType") -> bool:
-    """Return whether a pyarrow type is text."""
-    import pyarrow as pa
-
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def is_binary(kind: "pa.DataType") -> bool:
-    """Return whether a pyarrow type is bytes."""
-    import pyarrow as pa
-
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=KEPT_GROUPS)
 def read_image_group(path: str, group: int) -> tuple["pa.Array", "pa.Array | None"]:
     """Read the bytes of the images in a group of rows, and their paths if the file has any."""
     column = read_column(path, open_shard(path).image, group)

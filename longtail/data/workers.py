@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from longtail.augment import TransformSet
-from longtail.data.decode import BadImage, suppress_pillow_warnings
+from longtail.data.decode import BadImage, Source, read_image, suppress_pillow_warnings
 from longtail.data.eval_transform import build_eval_transform
 from longtail.data.lazy import LazyImages
+from longtail.data.parquet import ParquetIndex
 from longtail.data.seeding import derive_seed, preserve_random_state, seed_everything
 from longtail.errors import LongtailError
 
@@ -43,10 +44,11 @@ def count_workers(asked: int | None) -> int:
 
 @dataclass(frozen=True)
 class Job:
-    """Images to decode: their positions, and a seed for the random views of each."""
+    """Images to decode: their positions, a seed for the random views of each, and their sources, where they are read."""
 
     rows: list[int]
     seeds: list[int]
+    sources: list[Source] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,22 @@ class Decoder(Dataset):
     def decode(self, job: Job) -> list[Tensor]:
         """Decode the images of one job, one view (N, 3, S, S) for each transform."""
         views: list[list[np.ndarray]] = [[] for _ in self.transforms]
-        for row, seed in zip(job.rows, job.seeds, strict=True):
-            image = self.images.read(row, self.min_side)
+        sources = job.sources or map(self.images.index.source, job.rows)
+        for row, seed, source in zip(job.rows, job.seeds, sources, strict=True):
+            image = read_image(source, self.images.name(row), self.min_side)
             for number, transform in enumerate(self.transforms):
                 seed_everything(derive_seed(seed, number))
                 views[number].append(transform(image).transpose(2, 0, 1))
         return [torch.from_numpy(np.stack(pixels)) for pixels in views]
+
+
+def build_ordered_job(images: LazyImages, rows: list[int], seeds: list[int]) -> Job:
+    """Build the job that decodes images in reading order.
+
+    This process reads the images of parquet files, so that each group of rows is read once and not by every worker.
+    """
+    is_parquet = isinstance(images.index, ParquetIndex)
+    return Job(rows, seeds, [images.index.source(row) for row in rows] if is_parquet else None)
 
 
 def decode_jobs(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Iterator[list[list[Tensor]]]:
@@ -127,7 +139,7 @@ def iterate_pixels(images: LazyImages, transform_set: TransformSet, batch_size: 
         return
     evaluation = build_eval_transform(transform_set)
     batches = (range(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size))
-    jobs = [[Job(list(rows), [0] * len(rows))] for rows in batches]
+    jobs = ([build_ordered_job(images, list(rows), [0] * len(rows))] for rows in batches)
     decoder = Decoder(images, [evaluation.transform], evaluation.min_side)
     for ((pixels,),) in decode_jobs(decoder, jobs, pin=False):
         yield pixels

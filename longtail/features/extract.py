@@ -17,7 +17,7 @@ from longtail.data.features import FeatureSet
 from longtail.data.lazy import LazyImages
 from longtail.data.memory import ReadErrors, drop_unreadable, get_lazy_subsets, try_each, unreadable_error
 from longtail.data.split import Split
-from longtail.data.workers import Decoder, Job, decode_jobs
+from longtail.data.workers import Decoder, build_ordered_job, decode_jobs
 from longtail.distributed import SINGLE_PROCESS, World
 from longtail.errors import LongtailError
 from longtail.features.cache import FeatureCache, cache_root
@@ -168,7 +168,10 @@ class Extractor:
         # the seed is the image's content, so that its crops are the same in every data set
         seeds = [int.from_bytes(digest[:7]) for digest in digests]
         starts = range(0, len(rows), size)
-        jobs = [[Job(rows[start : start + size].tolist(), seeds[start : start + size])] for start in starts]
+        jobs = (
+            [build_ordered_job(images, rows[start : start + size].tolist(), seeds[start : start + size])]
+            for start in starts
+        )
         for (views,) in decode_jobs(decoder, jobs, pin=False):
             plain, *cropped = views
             yield torch.stack([self.embed(view) for view in [plain, hflip(plain), *cropped][:looks]], dim=1)

@@ -108,5 +108,5 @@ class Net:
 
 
 def get_input_config(name: str) -> dict[str, Any]:
-    """Return `size`, `mean`, `std` and `interpolation` of the images a network of timm was trained on; {} for `NETS`."""
+    """Return `size`, `mean` and `std` of the images a network of timm was trained on; {} for `NETS`."""
     return {} if name in NETS else compute_input_config(name)

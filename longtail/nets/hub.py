@@ -108,7 +108,7 @@ def read_pretrained_config(path: Path | None) -> dict[str, Any]:
 
 
 def read_input_config(path: Path | None) -> dict[str, Any]:
-    """Read `size`, `mean`, `std` and `interpolation` as far as a `config.json` has them; LongtailError for odd values."""
+    """Read `size`, `mean` and `std` as far as a `config.json` has them; LongtailError for odd values."""
     config = read_pretrained_config(path)
     found: dict[str, Any] = {}
     for name in ("mean", "std"):
@@ -121,8 +121,6 @@ def read_input_config(path: Path | None) -> dict[str, Any]:
         ):
             raise LongtailError(f"{path} has input_size {size}; three numbers such as [3, 224, 224] were expected")
         found["size"] = size[2]
-    if isinstance(config.get("interpolation"), str):
-        found["interpolation"] = config["interpolation"]
     return found
 
 

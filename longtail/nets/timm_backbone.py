@@ -35,11 +35,11 @@ def unknown_net_error(name: str, ours: list[str]) -> LongtailError:
 
 
 def compute_input_config(name: str) -> dict[str, Any]:
-    """Compute `size`, `mean`, `std` and `interpolation` of the images a network of timm was trained on; {} for others."""
+    """Compute `size`, `mean` and `std` of the images a network of timm was trained on; {} for others."""
     config = pretrained_config(name)
     if not config:
         return {}
-    return {"size": config["input_size"][-1]} | {key: config[key] for key in ("mean", "std", "interpolation")}
+    return {"size": config["input_size"][-1]} | {key: config[key] for key in ("mean", "std")}
 
 
 def build_backbone(name: str, size: int | None) -> nn.Module:

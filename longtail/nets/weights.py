@@ -50,7 +50,7 @@ class PretrainedWeights:
     """Pretrained weights of one network: their tensors, where they come from, their hash and license.
 
     `sha256` is of the file or, where timm reads it, of the tensors in the order of their names. `config` has `size`,
-    `mean`, `std` and `interpolation` of the images, as the source says or else as timm does of the network.
+    `mean` and `std` of the images, as the source says or else as timm does of the network.
     """
 
     source: str
@@ -105,7 +105,7 @@ def find_weights(net: str, weights: str) -> PretrainedWeights:
 
 
 def find_input_config(net: str, weights: str | None) -> dict[str, Any]:
-    """Find `size`, `mean`, `std` and `interpolation` of the images that weights expect, without reading the tensors.
+    """Find `size`, `mean` and `std` of the images that weights expect, without reading the tensors.
 
     {} without weights (None or "none"), and for a network of longtail whose weights do not say. Raises LongtailError if
     the description of a folder cannot be read.

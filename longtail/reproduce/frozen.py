@@ -4,6 +4,7 @@ from longtail.methods import METHODS
 from longtail.reproduce.rows import TIMED_IN_SECONDS, Row, Setting, Table, ablation_row, cifar_setting
 
 FEATURE_METHODS = tuple(name for name in METHODS if name != "cmo")  # which pastes boxes of pixels
+CANDIDATES = ("bc", "logit_adjustment", "gcl", "prior_lt", "ecl")  # for the default method of the recipe `frozen`
 TAILS = {
     "frozen-caltech": ("Caltech-101, imbalance 100", {"data": "caltech101", "imbalance": 100.0}),
     "frozen-cifar": ("CIFAR-100-LT at 96 pixels, imbalance 100", cifar_setting(100, 100) | {"size": 96}),
@@ -23,8 +24,10 @@ def frozen_tables() -> dict[str, Table]:
         ablation_row("ECL", None),
         Row("NCL", {"method": "ncl"}),
     )
-    methods = tuple(Row(name, {"method": name}) for name in FEATURE_METHODS)
-    tables = {}
+    methods, candidates = (tuple(Row(name, {"method": name}) for name in names) for names in (FEATURE_METHODS, CANDIDATES))
+    whole = Setting("", {"data": "caltech101", "imbalance": None}, TIMED_IN_SECONDS)
+    title = "Candidates for the default on frozen features, Caltech-101 as it is"
+    tables = {"frozen-candidates": Table(title, (whole,), candidates, seeds=5, scales=("frozen",))}
     for name, (title, changes) in TAILS.items():
         for suffix, subject, rows in (("", "Every method", methods), ("-parts", "The parts of ECL", parts)):
             setting = Setting("", changes, TIMED_IN_SECONDS)
