@@ -44,7 +44,7 @@ def load_split(
     if imbalance is None:
         raise LongtailError(f"{data} is cut from a balanced set and needs a number for imbalance")
     refuse_custom_subsets(data, reading)
-    split = average_pixels(LONG_TAILED[data](imbalance, root), reading.size)
+    split = average_pixels(LONG_TAILED[data](imbalance, root and find_data_root(root, data)), reading.size)
     if reading.val_share:
         kept, held = stratified_holdout(split.train.labels, reading.val_share)
         train, val = split.train.take(kept), split.train.take(held)
@@ -74,18 +74,24 @@ def average_pixels(split: Split, size: int | None) -> Split:
     return replace(split, train=average(train), test=average(test))
 
 
+def find_data_root(root: str, data: str) -> str:
+    """Return the folder of a known data set: ROOT/cifar10 for cifar10-lt if that is a folder, else ROOT itself."""
+    folder = expand_path(root) / data.removesuffix("-lt")
+    return str(folder if folder.is_dir() else expand_path(root))
+
+
 def list_data(data: str, root: str | None, reading: ReadOptions) -> Listing:
     """List custom data or published lists before any image is read; raises LongtailError for an unknown name."""
     if data in LISTS:
         refuse_custom_subsets(data, reading)
-        return list_published_data(data, root)
+        return list_published_data(data, root and find_data_root(root, data))
     if data in FOLDER_SETS:
         refuse_custom_subsets(data, reading)
         if root is None:
             raise LongtailError(
                 f"{data} needs --root: a folder with train/ and test/, each with a folder for each class"
             )
-        return list_custom_data(str(expand_path(root)))
+        return list_custom_data(find_data_root(root, data))
     if not is_path(data):
         raise unknown_data_error(data)
     return list_custom_data(data, root, reading)

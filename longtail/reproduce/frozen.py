@@ -24,7 +24,9 @@ def frozen_tables() -> dict[str, Table]:
         ablation_row("ECL", None),
         Row("NCL", {"method": "ncl"}),
     )
-    methods, candidates = (tuple(Row(name, {"method": name}) for name in names) for names in (FEATURE_METHODS, CANDIDATES))
+    methods, candidates = (
+        tuple(Row(name, {"method": name}) for name in names) for names in (FEATURE_METHODS, CANDIDATES)
+    )
     whole = Setting("", {"data": "caltech101", "imbalance": None}, TIMED_IN_SECONDS)
     title = "Candidates for the default on frozen features, Caltech-101 as it is"
     tables = {"frozen-candidates": Table(title, (whole,), candidates, seeds=5, scales=("frozen",))}

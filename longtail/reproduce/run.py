@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from longtail.distributed import init_world
-from longtail.errors import LongtailError, expand_path
+from longtail.errors import LongtailError
 from longtail.launch import build_trainer
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
@@ -50,10 +50,10 @@ def reproduce(
             progress.out_of_time = True
             break
         say(f"cell {number} of {len(unique)}: {cell.label}")
-        data, path = find_data_root(root, cell.recipe.data), ledger.run_path(cell)
+        path = ledger.run_path(cell)
         with world.session(tf32=cell.recipe.precision == "tf32"):
             trainer = build_trainer(
-                cell.recipe, path, report, world, data, True, None, lambda: time.monotonic() >= deadline
+                cell.recipe, path, report, world, root, True, None, lambda: time.monotonic() >= deadline
             )
             try:
                 trainer.fit()
@@ -81,14 +81,6 @@ def read_or_quarantine(ledger: Ledger, cell: Cell, say: Callable[[str], None]) -
     except LongtailError as error:
         say(f"{error}; the file is kept as {ledger.quarantine(cell).name} and the cell is run again")
         return None
-
-
-def find_data_root(root: str | None, data: str) -> str | None:
-    """Return the folder of a data set: ROOT/cifar10 for cifar10-lt if that exists, else ROOT itself."""
-    if root is None:
-        return None
-    folder = expand_path(root) / data.removesuffix("-lt")
-    return str(folder) if folder.is_dir() else root
 
 
 def parse_budget(budget: str) -> float:

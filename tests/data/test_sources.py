@@ -197,3 +197,16 @@ def test_labels_that_are_not_the_numbers_of_the_classes_are_refused(tiny_pool, c
 def test_classes_without_training_images_are_noted():
     assert "classes: 7, 8, 9" in data.load_split("digits-lt", 1000).classes.notes()[0]
     assert not data.load_split("digits-lt", 50).classes.notes()
+
+
+def test_root_may_be_the_folder_of_a_known_set_or_the_folder_above_it(tmp_path):
+    for subset in ("train", "test"):
+        for label, name in enumerate(("ant", "bee")):
+            path = tmp_path / "caltech101" / subset / name / "0.png"
+            path.parent.mkdir(parents=True)
+            Image.new("RGB", (8, 8), (90 * label, 0, 0)).save(path)
+    inside, above = (
+        data.load_split("caltech101", None, str(root), data.ReadOptions(size=8))
+        for root in (tmp_path / "caltech101", tmp_path)
+    )
+    assert inside.classes == above.classes and inside.train.images.equal(above.train.images)
