@@ -53,6 +53,22 @@ METHODS = {
     "disalign": Entry(
         "disalign:DisAlign", "Zhang et al., Distribution Alignment, CVPR", 2021, "decoupled", "1 network"
     ),
+    "dive": Entry(
+        "dive:DiVE", "He et al., Distilling Virtual Examples, ICCV", 2021, "distillation", "1 network, trained twice"
+    ),
+    "cbd": Entry(
+        "cbd:CBD", "Iscen et al., Class-Balanced Distillation, BMVC", 2021, "distillation", "1 network, trained twice"
+    ),
+    "ssd": Entry(
+        "ssd:SSD",
+        "Li et al., Self Supervision to Distillation, ICCV",
+        2021,
+        "distillation",
+        "1 network, trained twice, + 1 key network",
+    ),
+    "lfme": Entry(
+        "lfme:LFME", "Xiang et al., Learning From Multiple Experts, ECCV", 2020, "distillation", "3 networks, then 1"
+    ),
     "mixup": Entry("mixup:Mixup", "Zhang et al., mixup, ICLR", 2018, "augmentation", "1 network"),
     "prior_lt": Entry(
         "prior_lt:PriorLT", "Xu et al., UniMix + Bayias, NeurIPS", 2021, "augmentation", "1 network, 2 batches"
@@ -94,6 +110,13 @@ METHODS = {
         2020,
         "multi-expert",
         "1 trunk, 2 last blocks, 2 batches",
+    ),
+    "ace": Entry(
+        "ace:ACE",
+        "Cai et al., Ally Complementary Experts, ICCV",
+        2021,
+        "multi-expert",
+        "1 trunk, K last blocks",
     ),
     "paco": Entry(
         "paco:PaCo",
