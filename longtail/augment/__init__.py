@@ -5,7 +5,7 @@ from longtail.augment.autoaugment import AutoAugment
 from longtail.augment.blur import GaussianBlur
 from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop, hflip
 from longtail.augment.jitter import ColorJitter, Grayscale
-from longtail.augment.mix import blend_images, cutmix, mixup, sample_beta
+from longtail.augment.mix import blend_images, cutmix, mixup, paste_patches, sample_beta
 from longtail.augment.photo import PhotoTransform
 from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import Compose, Transform
@@ -41,5 +41,6 @@ __all__ = [
     "hflip",
     "is_resizable",
     "mixup",
+    "paste_patches",
     "sample_beta",
 ]

@@ -80,6 +80,13 @@ METHODS = {
         "augmentation",
         "1 network, 2 batches",
     ),
+    "cmo_ride": Entry(
+        "cmo_ride:CMORIDE",
+        "Park et al., CMO, CVPR, on RIDE's experts",
+        2022,
+        "augmentation",
+        "1 trunk, K slim branches, 2 batches",
+    ),
     "causal_norm": Entry(
         "causal_norm:CausalNorm", "Tang et al., Causal Norm and TDE, NeurIPS", 2020, "causal", "1 network"
     ),
