@@ -58,14 +58,16 @@ class Encoder(nn.Module):
         """Compute the features of every pixel, which `forward` averages: (N, 3, H, W) -> (N, d, h, w).
 
         They are for training and `post_hoc`; every process computes all rows, without gradient. Raises LongtailError for a
-        network whose features are no mean over pixels.
+        network that has no such features, such as a ViT.
         """
         x = x.contiguous(memory_format=torch.channels_last)
         body: Any = self.body
         with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=self.half):
             found = body.maps(x) if hasattr(body, "maps") else body.forward_features(x)
         if found.dim() != 4:
-            raise LongtailError("the features of this network are no mean over pixels")
+            raise LongtailError(
+                "this network has no features for each pixel; take a convolutional --net such as resnet50"
+            )
         return found.float()
 
 

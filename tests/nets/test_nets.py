@@ -217,7 +217,7 @@ def test_features_are_the_mean_over_pixels_of_the_maps(name):
 
 
 def test_a_network_without_maps_says_so():
-    with pytest.raises(LongtailError, match="no mean over pixels"):
+    with pytest.raises(LongtailError, match="no features for each pixel; take"):
         nets.Net("test_vit").encoder().maps(torch.randn(1, 3, 160, 160))
 
 
