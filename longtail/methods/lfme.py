@@ -65,7 +65,7 @@ class LFME(Classifier):
         subset = torch.tensor([[g == group for g in groups] for group in GROUPS if group in groups])  # (S, C)
         self.teachers = Experts(net.encoder, len(subset))
         self.teacher_heads = Heads(len(subset), net.feature_dim, self.classes)
-        n = torch.tensor(counts, dtype=torch.float32).clamp_min(1)
+        n = torch.tensor(counts).clamp_min(1)
         sizes = (subset * n).sum(1) / subset.sum(1)  # mean class size of a group, the rarest last
         self.register_buffer("subset", subset.unsqueeze(1), persistent=False)
         self.register_buffer("floor", (subset.T * (sizes[-1] / sizes)).sum(1), persistent=False)  # (C,)
@@ -124,7 +124,7 @@ class LFME(Classifier):
 def compute_easiness(sure: Tensor, labels: Tensor, floor: Tensor) -> Tensor:
     """Scale confidences from each class's smallest and largest to its floor and 1: (N,), (N,), (C,) -> (N,)."""
     low, high = (
-        torch.zeros_like(floor).scatter_reduce(0, labels, sure, how, include_self=False) for how in ("amin", "amax")
+        sure.new_zeros(len(floor)).scatter_reduce(0, labels, sure, how, include_self=False) for how in ("amin", "amax")
     )
     span = (high - low).clamp_min(torch.finfo(sure.dtype).tiny)[labels]
     return floor[labels] + (1 - floor[labels]) * (sure - low[labels]) / span

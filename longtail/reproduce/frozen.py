@@ -3,7 +3,8 @@
 from longtail.methods import METHODS
 from longtail.reproduce.rows import TIMED_IN_SECONDS, Row, Setting, Table, ablation_row, cifar_setting
 
-FEATURE_METHODS = tuple(name for name in METHODS if name != "cmo")  # which pastes boxes of pixels
+PIXEL_METHODS = ("cmo", "cmo_ride", "cam", "m2m")  # they paste, move or translate pixels
+FEATURE_METHODS = tuple(name for name in METHODS if name not in PIXEL_METHODS)
 TAILS = {
     "frozen-caltech": ("Caltech-101, imbalance 100", {"data": "caltech101", "imbalance": 100.0}),
     "frozen-cifar": ("CIFAR-100-LT at 96 pixels, imbalance 100", cifar_setting(100, 100) | {"size": 96}),
