@@ -1,6 +1,7 @@
 """Foregrounds by class activation maps, and images whose foreground is moved (Zhang et al. 2021, CAM-based sampling)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 TURN, SCALE = 45.0, (0.8, 1.2)  # largest angle in degrees, and range of the scale (authors' code)
 
 
-def find_foreground(maps: Tensor, weight: Tensor, size: tuple[int, int], keep: float) -> Tensor:
+def find_foreground(maps: Tensor, weight: Tensor, size: Sequence[int], keep: float) -> Tensor:
     """Find pixels whose class activation is at least `keep` times its mean over the image (Zhang et al. 2021).
 
     Maps (N, d, h, w), the class vector of each image (N, d) -> (N, 1, H, W) bool. The activation is shifted and scaled to
@@ -18,7 +19,7 @@ def find_foreground(maps: Tensor, weight: Tensor, size: tuple[int, int], keep: f
     cam = torch.einsum("nd,ndhw->nhw", weight, maps).unsqueeze(1)
     cam = cam - cam.amin((2, 3), keepdim=True)
     cam = cam / cam.amax((2, 3), keepdim=True).clamp_min(1e-12)
-    cam = interpolate(cam, size, mode="bilinear")
+    cam = interpolate(cam, tuple(size), mode="bilinear")
     return cam >= keep * cam.mean((2, 3), keepdim=True)
 
 

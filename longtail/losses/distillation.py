@@ -89,10 +89,11 @@ def subset_kl(student: Tensor, teachers: Tensor, subset: Tensor, temperature: fl
     return (log_q.exp() * torch.where(subset, log_q - log_p, 0.0)).sum(-1)  # -inf - -inf is nan, hence the where
 
 
-def expert_weight(student: Tensor, expert: Tensor, enough: float) -> Tensor:
-    """Compute the weight of an expert whose student catches up, by their accuracies: (S,) x 2 -> (S,) (Xiang et al. 2020).
+def expert_weight(accuracy: Tensor, enough: float) -> Tensor:
+    """Compute the weight of an expert whose student catches up, by accuracies of both: (2, S) -> (S,) (Xiang et al. 2020).
 
     1 while the student has at most `enough` of the expert's accuracy, then in proportion to the rest, 0 where they are equal.
     """
+    student, expert = accuracy
     gap = (expert - student) / expert.clamp_min(torch.finfo(expert.dtype).tiny)
     return torch.where(student <= enough * expert, 1.0, (gap / (1 - enough)).clamp(0, 1))

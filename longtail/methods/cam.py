@@ -54,11 +54,11 @@ class CAM(Classifier):
         self.register_buffer("share_made", (most - n) / most, persistent=False)
 
     def stages(self) -> list[Stage]:
-        late = {"samplers": ("balanced",), "trains": ("encoders", "cls"), "lr_scale": self.late_lr}
+        trains = ("encoders", "cls")
         return [
-            Stage("mixup", 8 / 11, trains=("encoders", "cls")),
-            Stage("cam", 2 / 11, **late),
-            Stage("finetune", 1 / 11, **late),
+            Stage("mixup", 8 / 11, trains=trains),
+            Stage("cam", 2 / 11, ("balanced",), trains, lr_scale=self.late_lr),
+            Stage("finetune", 1 / 11, ("balanced",), trains, lr_scale=self.late_lr),
         ]
 
     def begin_stage(self, stage: Stage, split: Split) -> None:

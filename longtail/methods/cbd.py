@@ -40,7 +40,8 @@ class CBD(Classifier):
         super().__init__(counts, net, heads=heads)
         self.alpha, self.beta = alpha, beta
         self.teacher = Teacher(self.encoders)
-        self.build_student = partial(Experts, net.encoder, 1), partial(heads, 1, net.feature_dim, self.classes)
+        self.build_encoders = partial(Experts, net.encoder, 1)
+        self.build_head = partial(heads, 1, net.feature_dim, self.classes)
 
     def stages(self) -> list[Stage]:
         trains = ("encoders", "cls")
@@ -50,8 +51,8 @@ class CBD(Classifier):
         super().begin_stage(stage, split)
         if stage.name == "student":
             self.teacher.take(self.encoders)
-            for module, build in zip((self.encoders, self.cls), self.build_student, strict=True):
-                module.load_state_dict(build().state_dict())
+            self.encoders.load_state_dict(self.build_encoders().state_dict())
+            self.cls.load_state_dict(self.build_head().state_dict())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.views[0], batch.y

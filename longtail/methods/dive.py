@@ -40,7 +40,8 @@ class DiVE(Classifier):
         super().__init__(counts, net)
         self.alpha, self.temperature, self.power, self.teacher_share = alpha, temperature, power, teacher_share
         self.teacher = Teacher(self.encoders, self.cls)
-        self.build_student = partial(Experts, net.encoder, 1), partial(Heads, 1, net.feature_dim, self.classes)
+        self.build_encoders = partial(Experts, net.encoder, 1)
+        self.build_head = partial(Heads, 1, net.feature_dim, self.classes)
 
     def stages(self) -> list[Stage]:
         trains = ("encoders", "cls")
@@ -53,8 +54,8 @@ class DiVE(Classifier):
         super().begin_stage(stage, split)
         if stage.name == "student":
             self.teacher.take(self.encoders, self.cls)
-            for module, build in zip((self.encoders, self.cls), self.build_student, strict=True):
-                module.load_state_dict(build().state_dict())
+            self.encoders.load_state_dict(self.build_encoders().state_dict())
+            self.cls.load_state_dict(self.build_head().state_dict())
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         x, y = batch.views[0], batch.y

@@ -105,7 +105,7 @@ class LFME(Classifier):
             t = self.guide(x)
         z = self.logits(x)[0]
         v = rise_to_one(self.easy[batch.index], batch.progress / self.curriculum)
-        w = expert_weight(*self.measure_accuracy(z, t, y, inside), self.enough)
+        w = expert_weight(self.measure_accuracy(z, t, y, inside), self.enough)
         kl = subset_kl(z, t, self.subset, self.temperature).mean(-1)
         return {"ce": (v * cross_entropy(z, y)).mean(), "distil": (w * kl).sum()}
 

@@ -48,7 +48,8 @@ class SSD(Classifier):
         self.key = MomentumCopy(key_momentum, self.encoders, self.projector)
         self.queue = LabeledQueue(1, self.clip_queue_length(queue), projection)
         self.teacher = Teacher(self.encoders, self.cls, self.scale)
-        self.build_student = partial(Experts, net.encoder, 1), partial(Heads, 1, net.feature_dim, self.classes)
+        self.build_encoders = partial(Experts, net.encoder, 1)
+        self.build_head = partial(Heads, 1, net.feature_dim, self.classes)
 
     def stages(self) -> list[Stage]:
         return [
@@ -62,8 +63,8 @@ class SSD(Classifier):
         super().begin_stage(stage, split)
         if stage.name == "student":
             self.teacher.take(self.encoders, self.cls, self.scale)
-            for module, build in zip((self.encoders, self.cls), self.build_student, strict=True):
-                module.load_state_dict(build().state_dict())
+            self.encoders.load_state_dict(self.build_encoders().state_dict())
+            self.cls.load_state_dict(self.build_head().state_dict())
             nn.init.ones_(self.scale.factor)  # the teacher has the factors; the student's soft head needs none
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

@@ -65,9 +65,9 @@ def test_subset_kl_of_several_teachers_equals_a_loop_and_has_finite_gradients():
 
 def test_the_weight_of_an_expert_falls_from_1_to_0_as_the_student_catches_up():
     student = double(0.1, 0.18, 0.3, 0.45, 0.6, 0.7)
-    found = losses.expert_weight(student, torch.full_like(student, 0.6), 0.3)
+    found = losses.expert_weight(torch.stack([student, torch.full_like(student, 0.6)]), 0.3)
     assert torch.allclose(found, double(1, 1, 0.7142857142857143, 0.3571428571428571, 0, 0), rtol=1e-12, atol=1e-15)
 
 
 def test_an_expert_without_right_answers_teaches_only_a_student_without_any():
-    assert losses.expert_weight(double(0, 0.1), double(0, 0), 0.3).tolist() == [1, 0]
+    assert losses.expert_weight(torch.stack([double(0, 0.1), double(0, 0)]), 0.3).tolist() == [1, 0]
