@@ -73,6 +73,12 @@ def steps(method: Method, stage: Stage, own: list, recipe: Recipe, world: World)
     return {name: torch.tensor(value) for name, value in step.pop_sums()[0].items()}
 
 
+def translated(world: World) -> dict[str, torch.Tensor]:
+    """The state of M2m after steps in which the guide takes every image."""
+    with in_double():
+        return after_stages("m2m", world, beta=0.5, gamma=0.0)
+
+
 def through_batch_norm(world: World) -> dict[str, torch.Tensor]:
     """Outputs, gradients and running statistics of batch norm in float64, on this process's rows of a batch of six."""
     torch.manual_seed(1)
@@ -117,6 +123,7 @@ def main(folder: Path) -> None:
         methods = {name: after_stages(name, world) for name in METHODS}
     found = {
         "methods": methods,
+        "translated": translated(world),
         "half": after_stages("ecl", world, precision="bf16"),
         "parts": after_stages("bc", world, accumulate=2),
         "norm": through_batch_norm(world),

@@ -66,6 +66,13 @@ def test_two_processes_take_the_steps_of_one_on_the_joint_batch_in_every_stage(t
         assert close(first, ranks.after_stages(name, SINGLE_PROCESS), atol=1e-12)
 
 
+def test_two_processes_translate_images_as_one_does(two):
+    first, second = (found["translated"] for found in two)
+    assert not unequal(first, second) and close(first, ranks.translated(SINGLE_PROCESS), atol=1e-12)
+    layer = "encoders.experts.0.body.layers.0.weight"  # with images that were translated, unlike with the defaults
+    assert not torch.equal(first[layer], two[0]["methods"]["m2m"][layer])
+
+
 def test_two_processes_are_close_to_one_in_half_precision(two):
     assert close(two[0]["half"], ranks.after_stages("ecl", SINGLE_PROCESS, precision="bf16"), atol=2e-2)
 

@@ -15,7 +15,16 @@ from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
-DRAWING = ("cmo", "gcl", "mislas", "mixup", "prior_lt")  # methods whose step draws random numbers
+DRAWING = (
+    "cam",
+    "cmo",
+    "cmo_ride",
+    "gcl",
+    "m2m",
+    "mislas",
+    "mixup",
+    "prior_lt",
+)  # methods whose step draws random numbers
 
 
 def make(kind: type[Step], method: str) -> Step:

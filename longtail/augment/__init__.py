@@ -4,8 +4,9 @@ from longtail.augment.affine import RandomRotation
 from longtail.augment.autoaugment import AutoAugment
 from longtail.augment.blur import GaussianBlur
 from longtail.augment.crop import Cutout, HorizontalFlip, RandomCrop, hflip
+from longtail.augment.foreground import find_foreground, move_foreground
 from longtail.augment.jitter import ColorJitter, Grayscale
-from longtail.augment.mix import blend_images, cutmix, mixup, sample_beta
+from longtail.augment.mix import blend_images, cutmix, mixup, paste_patches, sample_beta
 from longtail.augment.photo import PhotoTransform
 from longtail.augment.resize import RandomResizedCrop
 from longtail.augment.transform import Compose, Transform
@@ -37,9 +38,12 @@ __all__ = [
     "blend_images",
     "change_size",
     "cutmix",
+    "find_foreground",
     "get_transform_set",
     "hflip",
     "is_resizable",
     "mixup",
+    "move_foreground",
+    "paste_patches",
     "sample_beta",
 ]

@@ -1,4 +1,4 @@
-"""Blends of two images, mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019).
+"""Blends of two images: mixup (Zhang et al. 2018), CutMix (Yun et al. 2019), patches of rare classes (Park et al. 2022).
 
 They take normalized batches, because they run after the transform set, and draw on the images' device.
 """
@@ -44,3 +44,17 @@ def cutmix(a: Tensor, b: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     # a mask, not a slice: a captured step has no shapes that depend on values
     hole = is_inside[0].unsqueeze(1) & is_inside[1]
     return torch.where(hole, b, a), 1 - hole.float().mean()
+
+
+def paste_patches(
+    x: Tensor, patches: Tensor, progress: Tensor, probability: float, pause: float
+) -> tuple[Tensor, Tensor]:
+    """Paste CutMix rectangles of one batch over another by chance, except at both ends of training (Park et al. 2022, CMO).
+
+    (N, 3, H, W) x 2, progress () -> images, the share of x (). The whole batch is mixed with the given probability while
+    progress lies between `pause` and 1 - `pause`.
+    """
+    # tensors instead of branches, so that a CUDA graph can hold the step
+    mixing = (progress >= pause) & (progress <= 1 - pause)
+    mixing = mixing & (torch.rand((), device=x.device) < probability)
+    return cutmix(x, patches, torch.where(mixing, sample_beta(1.0, (), x.device), 1.0))

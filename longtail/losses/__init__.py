@@ -1,8 +1,16 @@
 """Losses as pure functions of tensors; all take any leading axes, so K experts need no loop."""
 
 from longtail.losses.classification import adjust_logits, balanced_cross_entropy, cross_entropy, one_hot
-from longtail.losses.contrastive import balanced_contrastive, info_nce, parametric_contrastive
-from longtail.losses.distillation import divergence_from_mean, hard_categories, pairwise_kl, transfer_weight
+from longtail.losses.contrastive import balanced_contrastive, guided_nce, info_nce, parametric_contrastive
+from longtail.losses.distillation import (
+    divergence_from_mean,
+    expert_weight,
+    hard_categories,
+    pairwise_kl,
+    subset_kl,
+    tempered_kl,
+    transfer_weight,
+)
 from longtail.losses.margin import gaussian_cloud_size, ldam_margins, subtract_gaussian_cloud, subtract_margin
 from longtail.losses.reweight import (
     effective_number_weights,
@@ -20,8 +28,10 @@ __all__ = [
     "cross_entropy",
     "divergence_from_mean",
     "effective_number_weights",
+    "expert_weight",
     "focal_loss",
     "gaussian_cloud_size",
+    "guided_nce",
     "hard_categories",
     "info_nce",
     "inverse_frequency_weights",
@@ -31,8 +41,10 @@ __all__ = [
     "pairwise_kl",
     "parametric_contrastive",
     "smoothed_cross_entropy",
+    "subset_kl",
     "subtract_gaussian_cloud",
     "subtract_margin",
+    "tempered_kl",
     "transfer_weight",
     "weighted_mean",
 ]

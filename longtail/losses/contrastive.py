@@ -1,6 +1,6 @@
 """Contrastive losses: between instances (InfoNCE: He et al. 2020), and between classes.
 
-PaCo is by Cui et al. 2021, BCL by Zhu et al. 2022.
+PaCo is by Cui et al. 2021, BCL by Zhu et al. 2022, SSD by Li et al. 2021.
 """
 
 import torch
@@ -20,6 +20,18 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> T
     logits = torch.cat([positive, negative], -1) / temperature
     target = torch.zeros(logits.shape[:-1], dtype=torch.long, device=logits.device)  # the positive is column 0
     return cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none").view(target.shape)
+
+
+def guided_nce(
+    query: Tensor, key: Tensor, queue: Tensor, labels: Tensor, queue_labels: Tensor, temperature: float
+) -> Tensor:
+    """Compute InfoNCE without the queue keys of the query's own class, in nats (Li et al. 2021, SSD).
+
+    (K, N, d) x 2, (K, Q, d), (N,), (Q,) -> (K, N). L2-normalized inputs.
+    """
+    positive = (query * key).sum(-1, keepdim=True)
+    negative = (query @ queue.transpose(-1, -2)).masked_fill(labels.unsqueeze(1) == queue_labels, -torch.inf)
+    return -(torch.cat([positive, negative], -1) / temperature).log_softmax(-1)[..., 0]
 
 
 def parametric_contrastive(

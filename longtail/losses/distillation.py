@@ -1,4 +1,7 @@
-"""Collaborative distillation between K experts (ECL, Eq. 5-8; NCL: Li et al. 2022), and its opposite (RIDE: Wang et al. 2021)."""
+"""Distillation: between K experts (ECL, Eq. 5-8; NCL: Li et al. 2022), its opposite (RIDE: Wang et al. 2021), from a teacher.
+
+DiVE is by He et al. 2021, LFME by Xiang et al. 2020.
+"""
 
 import torch
 from torch import Tensor
@@ -63,3 +66,34 @@ def divergence_from_mean(logits: Tensor, temperature: Tensor) -> Tensor:
     expert = (logits / temperature).log_softmax(-1)
     ensemble = (logits.mean(0).detach() / temperature).log_softmax(-1)
     return temperature.mean() ** 2 * (ensemble.exp() * (ensemble - expert)).sum(-1)
+
+
+def tempered_kl(student: Tensor, teacher: Tensor, temperature: float, power: float = 1.0) -> Tensor:
+    """Compute T^2 KL(q || softmax(student / T)) of the teacher's q = softmax(power teacher / T), in nats (Hinton et al. 2015).
+
+    (..., N, C) x 2 -> (..., N). q is softmax(teacher / T) to the given power, normalized; below 1 it is flatter (He et al.
+    2021, DiVE).
+    """
+    log_q = (power * teacher / temperature).log_softmax(-1)
+    log_p = (student / temperature).log_softmax(-1)
+    return temperature**2 * (log_q.exp() * (log_q - log_p)).sum(-1)
+
+
+def subset_kl(student: Tensor, teachers: Tensor, subset: Tensor, temperature: float) -> Tensor:
+    """Compute KL(teacher || student) over the classes of each teacher, in nats (Xiang et al. 2020, LFME).
+
+    (N, C), (S, N, C), subset (S, 1, C) bool -> (S, N), at temperature T and without T^2. Logits outside of a subset have no
+    influence.
+    """
+    log_p, log_q = ((z / temperature).masked_fill(~subset, -torch.inf).log_softmax(-1) for z in (student, teachers))
+    return (log_q.exp() * torch.where(subset, log_q - log_p, 0.0)).sum(-1)  # -inf - -inf is nan, hence the where
+
+
+def expert_weight(accuracy: Tensor, enough: float) -> Tensor:
+    """Compute the weight of an expert whose student catches up, by accuracies of both: (2, S) -> (S,) (Xiang et al. 2020).
+
+    1 while the student has at most `enough` of the expert's accuracy, then in proportion to the rest, 0 where they are equal.
+    """
+    student, expert = accuracy
+    gap = (expert - student) / expert.clamp_min(torch.finfo(expert.dtype).tiny)
+    return torch.where(student <= enough * expert, 1.0, (gap / (1 - enough)).clamp(0, 1))

@@ -1,16 +1,12 @@
 """The table of methods, one entry and one file each; this module loads no torch."""
 
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lazy_loader
 
-from longtail.errors import LongtailError, unknown_name
-from longtail.methods.options import ExpertCount, HeadShare, Option, check_options, read_signature, read_source
+from longtail.methods.lookup import describe_package, find_plugins, get_method_class, get_options, name_method
+from longtail.methods.options import ExpertCount, HeadShare, Option, check_options, read_signature
 from longtail.validation import Range
 
 if TYPE_CHECKING:
@@ -19,7 +15,6 @@ if TYPE_CHECKING:
 __getattr__, _, _ = lazy_loader.attach(
     __name__, submod_attrs={"base": ["BranchedClassifier", "Classifier", "Method", "ParameterGroup", "Stage"]}
 )
-GROUP = "longtail.methods"  # entry points by which other packages declare methods
 
 
 @dataclass(frozen=True)
@@ -53,6 +48,22 @@ METHODS = {
     "disalign": Entry(
         "disalign:DisAlign", "Zhang et al., Distribution Alignment, CVPR", 2021, "decoupled", "1 network"
     ),
+    "dive": Entry(
+        "dive:DiVE", "He et al., Distilling Virtual Examples, ICCV", 2021, "distillation", "1 network, trained twice"
+    ),
+    "cbd": Entry(
+        "cbd:CBD", "Iscen et al., Class-Balanced Distillation, BMVC", 2021, "distillation", "1 network, trained twice"
+    ),
+    "ssd": Entry(
+        "ssd:SSD",
+        "Li et al., Self Supervision to Distillation, ICCV",
+        2021,
+        "distillation",
+        "1 network, trained twice, + 1 key network",
+    ),
+    "lfme": Entry(
+        "lfme:LFME", "Xiang et al., Learning From Multiple Experts, ECCV", 2020, "distillation", "3 networks, then 1"
+    ),
     "mixup": Entry("mixup:Mixup", "Zhang et al., mixup, ICLR", 2018, "augmentation", "1 network"),
     "prior_lt": Entry(
         "prior_lt:PriorLT", "Xu et al., UniMix + Bayias, NeurIPS", 2021, "augmentation", "1 network, 2 batches"
@@ -63,6 +74,23 @@ METHODS = {
         2022,
         "augmentation",
         "1 network, 2 batches",
+    ),
+    "cmo_ride": Entry(
+        "cmo_ride:CMORIDE",
+        "Park et al., CMO, CVPR, on RIDE's experts",
+        2022,
+        "augmentation",
+        "1 trunk, K slim branches, 2 batches",
+    ),
+    "cam": Entry(
+        "cam:CAM",
+        "Zhang et al., Bag of Tricks, CAM-based sampling, AAAI",
+        2021,
+        "augmentation",
+        "1 network + 1 frozen copy",
+    ),
+    "m2m": Entry(
+        "m2m:M2m", "Kim et al., Major-to-minor Translation, CVPR", 2020, "augmentation", "1 network + 1 guide"
     ),
     "causal_norm": Entry(
         "causal_norm:CausalNorm", "Tang et al., Causal Norm and TDE, NeurIPS", 2020, "causal", "1 network"
@@ -95,6 +123,13 @@ METHODS = {
         "multi-expert",
         "1 trunk, 2 last blocks, 2 batches",
     ),
+    "ace": Entry(
+        "ace:ACE",
+        "Cai et al., Ally Complementary Experts, ICCV",
+        2021,
+        "multi-expert",
+        "1 trunk, K last blocks",
+    ),
     "paco": Entry(
         "paco:PaCo",
         "Cui et al., Parametric Contrastive Learning, ICCV",
@@ -117,91 +152,6 @@ METHODS = {
         "K networks + K key networks",
     ),
 }
-
-
-_CLASSES: dict[str, type["Method"]] = {}  # classes that the caller passed to this process, by MODULE:CLASS
-
-
-def name_method(method: "str | type[Method]") -> str:
-    """Return the name of a method: a name as it is, or MODULE:CLASS for a class, which this process remembers.
-
-    Raises LongtailError for anything else.
-    """
-    if isinstance(method, str):
-        return method
-    from longtail.methods.base import Method
-
-    if not (isinstance(method, type) and issubclass(method, Method)):
-        raise LongtailError(f"method is {method!r}; it takes a name of `longtail methods` or a subclass of Method")
-    name = f"{method.__module__}:{method.__qualname__}"
-    _CLASSES[name] = method
-    return name
-
-
-def get_method_class(name: str) -> type["Method"]:
-    """Return the class of a method by its name: built-in, declared by another package, or MODULE:CLASS.
-
-    Raises LongtailError for an unknown name, and for a package or module that does not load.
-    """
-    if name in METHODS:
-        module, _, attribute = METHODS[name].path.partition(":")
-        return getattr(import_module(f"longtail.methods.{module}"), attribute)
-    if name in _CLASSES:
-        return _CLASSES[name]
-    if plugin := find_plugins().get(name):
-        return _load_class(name, plugin.value, f" of package {plugin.dist.name if plugin.dist else 'unknown'}")
-    if ":" in name:
-        return _load_class(name, name)
-    raise unknown_name("method", name, [*METHODS, *find_plugins()])
-
-
-def get_options(name: str) -> dict[str, Option]:
-    """Return the options of a method in the order of its signature; built-in methods load no torch.
-
-    Raises LongtailError for an unknown method, and for a class whose arguments are not annotated as options.
-    """
-    if not isinstance(name, str):
-        raise LongtailError(f"method is {name!r}; it takes str")
-    return _read_built_in(name) if name in METHODS else read_signature(get_method_class(name))
-
-
-@cache
-def _read_built_in(name: str) -> dict[str, Option]:
-    module, _, class_name = METHODS[name].path.partition(":")
-    return read_source(Path(__file__).with_name(f"{module}.py"), class_name)
-
-
-@cache
-def find_plugins() -> dict[str, EntryPoint]:
-    """Return the entry points of methods in other installed packages, by name; built-in names take precedence."""
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in METHODS}
-
-
-def describe_package(name: str) -> dict:
-    """Return the name and version of a plug-in method's package for `environment.json`, or {}."""
-    plugin = None if name in METHODS or name in _CLASSES else find_plugins().get(name)
-    if plugin is None or plugin.dist is None:
-        return {}
-    return {"method_package": {"name": plugin.dist.name, "version": plugin.dist.version}}
-
-
-def _load_class(name: str, path: str, source: str = "") -> type["Method"]:
-    from longtail.methods.base import Method
-
-    module, _, qualified_name = path.partition(":")
-    try:
-        loaded: object = import_module(module)
-        for attribute in qualified_name.split("."):
-            loaded = getattr(loaded, attribute)
-    except Exception as error:  # another package's code may raise anything
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise LongtailError(
-            f"method '{name}'{source} does not load ({why}); install its package, put its "
-            "module on PYTHONPATH, or in Python pass its class as method="
-        ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-        raise LongtailError(f"method '{name}'{source} is no subclass of longtail.methods.Method")
-    return loaded
 
 
 __all__ = [

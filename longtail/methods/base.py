@@ -188,7 +188,10 @@ class Classifier(Method):
 
 
 class BranchedClassifier(Classifier):
-    """K networks that share all but their last two stages, or their last block, each with a head: -> (K, N, C)."""
+    """K networks that share all but their last two stages, or their last block, each with a head: -> (K, N, C).
+
+    With `leader`, the shared layers learn from the first network only.
+    """
 
     def __init__(
         self,
@@ -198,8 +201,9 @@ class BranchedClassifier(Classifier):
         unshared: Unshared,
         slim: bool = False,
         heads: Callable[[int, int, int], nn.Module] = Heads,
+        leader: bool = False,
     ):
         Method.__init__(self, counts)
-        self.encoders = net.branched(experts, unshared, slim)
+        self.encoders = net.branched(experts, unshared, slim, leader)
         self.feature_dim = cast(Branched, self.encoders.body).feature_dim
         self.cls = heads(experts, self.feature_dim, self.classes)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import torch
 from torch import Tensor
 
-from longtail.augment import cutmix, sample_beta
+from longtail.augment import paste_patches
 from longtail.data import Batch
 from longtail.losses import balanced_cross_entropy
 from longtail.methods.base import Classifier, Stage
@@ -44,12 +43,8 @@ class CMO(Classifier):
         return [Stage("train", samplers=("instance", self.patches))]
 
     def forward(self, batch: Batch, patches: Batch) -> dict[str, Tensor]:
-        x, y, device = batch.views[0], batch.y, batch.y.device
-        # tensors instead of branches, so that a CUDA graph can hold the step
-        mixing = (batch.progress >= self.pause) & (batch.progress <= 1 - self.pause)
-        mixing = mixing & (torch.rand((), device=device) < self.probability)
-        share = torch.where(mixing, sample_beta(1.0, (), device), 1.0)
-        x, share = cutmix(x, patches.views[0], share)
+        pair = batch.views[0], patches.views[0]
+        x, share = paste_patches(*pair, batch.progress, self.probability, self.pause)
         z = self.logits(x)
-        base, pasted = (balanced_cross_entropy(z, labels, self.log_prior, self.tau) for labels in (y, patches.y))
+        base, pasted = (balanced_cross_entropy(z, y, self.log_prior, self.tau) for y in (batch.y, patches.y))
         return {"cutmix": (share * base + (1 - share) * pasted).mean()}

@@ -87,10 +87,17 @@ class RIDE(BranchedClassifier):
             return {"router": self.compute_router_loss(v, z, y)}
         # weights and temperatures begin together (Cao et al. 2019, DRW)
         early = batch.progress < self.defer
+        return {"ldam": self.compute_ldam(z, y, early), "diversity": self.compute_diversity(z, early)}
+
+    def compute_ldam(self, z: Tensor, y: Tensor, early: Tensor) -> Tensor:
+        """Compute LDAM of all experts, weighted by class unless it is early: (K, N, C), (N,), () -> ()."""
         w = torch.where(early, 1.0, self.weight[y])
-        ldam = (w * cross_entropy(subtract_margin(z, y, self.margin), y)).sum() / w.sum()
+        return (w * cross_entropy(subtract_margin(z, y, self.margin), y)).sum() / w.sum()
+
+    def compute_diversity(self, z: Tensor, early: Tensor) -> Tensor:
+        """Compute minus the weighted divergence of the experts from their mean: (K, N, C), () -> ()."""
         divergence = divergence_from_mean(z, torch.where(early, 1.0, self.temperature))
-        return {"ldam": ldam, "diversity": -self.diversity * divergence.mean(-1).sum()}
+        return -self.diversity * divergence.mean(-1).sum()
 
     def compute_router_loss(self, v: Tensor, z: Tensor, y: Tensor) -> Tensor:
         """Compute the router's loss, (K, N, d), (K, N, C), (N,) -> ().

@@ -5,7 +5,8 @@ from longtail.nets.experts import ClassScales, CosineHeads, Experts, Heads, Proj
 from longtail.nets.fold import fused_conv_bn
 from longtail.nets.frozen import FrozenEncoder, FrozenNet, Neck, VectorNet
 from longtail.nets.momentum import LabeledQueue, MomentumCopy, Queue
-from longtail.nets.sync import all_gather, convert_sync_batch_norm, shared_batch
+from longtail.nets.sync import all_gather, complete_rows, convert_sync_batch_norm, shared_batch
+from longtail.nets.teacher import Teacher
 from longtail.nets.timm_backbone import TIMM
 from longtail.nets.weights import PretrainedWeights, find_input_config, find_weights
 
@@ -26,9 +27,11 @@ __all__ = [
     "PretrainedWeights",
     "Projectors",
     "Queue",
+    "Teacher",
     "VectorNet",
     "all_gather",
     "build_mlp",
+    "complete_rows",
     "convert_sync_batch_norm",
     "find_input_config",
     "find_weights",

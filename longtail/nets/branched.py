@@ -13,18 +13,23 @@ Unshared = Literal["two stages", "last block"]
 
 
 class Branched(nn.Module):
-    """The trunk of the first body and the last blocks of every body as K branches: (N, 3, H, W) -> (K, N, d)."""
+    """The trunk of the first body and the last blocks of every body as K branches: (N, 3, H, W) -> (K, N, d).
 
-    def __init__(self, bodies: Sequence[Conv4 | ResNetCifar], unshared: Unshared):
+    With `leader`, the trunk learns from the first branch only; no gradient of the others reaches it.
+    """
+
+    def __init__(self, bodies: Sequence[Conv4 | ResNetCifar], unshared: Unshared, leader: bool = False):
         super().__init__()
         divided = [divide_blocks(body.list_blocks(), unshared) for body in bodies]
         self.feature_dim = bodies[0].feature_dim
-        self.trunk = divided[0][0]
+        self.trunk, self.leader = divided[0][0], leader
         self.branches = nn.ModuleList(branch for _, branch in divided)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.trunk(x)
-        return torch.stack([branch(x).mean((2, 3)) for branch in self.branches])
+        first, *others = self.branches
+        shared = x.detach() if self.leader else x
+        return torch.stack([first(x).mean((2, 3)), *(branch(shared).mean((2, 3)) for branch in others)])
 
     def forward_branch(self, branch: int, x: Tensor) -> Tensor:
         """Compute the features of one branch only: (N, 3, H, W) -> (N, d)."""

@@ -30,5 +30,9 @@ class Conv4(nn.Module):
         first, second, third, fourth = (self.layers[i : i + 3] for i in range(0, len(self.layers), 3))
         return [[first, second], [third], [fourth]]
 
+    def maps(self, x: Tensor) -> Tensor:
+        """Compute the features of every pixel: (N, 3, H, W) -> (N, d, H / 2, W / 2)."""
+        return self.layers(x)
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).mean((2, 3))
+        return self.maps(x).mean((2, 3))

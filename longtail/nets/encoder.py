@@ -54,6 +54,22 @@ class Encoder(nn.Module):
             v = self.body(x) if branch is None else cast(Branched, self.body).forward_branch(branch, x)
         return v.float()
 
+    def maps(self, x: Tensor) -> Tensor:
+        """Compute the features of every pixel, which `forward` averages: (N, 3, H, W) -> (N, d, h, w).
+
+        They are for training and `post_hoc`; every process computes all rows, without gradient. Raises LongtailError for a
+        network that has no such features, such as a ViT.
+        """
+        x = x.contiguous(memory_format=torch.channels_last)
+        body: Any = self.body
+        with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=self.half):
+            found = body.maps(x) if hasattr(body, "maps") else body.forward_features(x)
+        if found.dim() != 4:
+            raise LongtailError(
+                "this network has no features for each pixel; take a convolutional --net such as resnet50"
+            )
+        return found.float()
+
 
 @dataclass(frozen=True)
 class Net:
@@ -88,16 +104,17 @@ class Net:
         """Build a complete, separate network: (N, 3, H, W) -> (N, d)."""
         return Encoder(self._build_body(), self.half)
 
-    def branched(self, branches: int, unshared: Unshared, slim: bool = False) -> Encoder:
+    def branched(self, branches: int, unshared: Unshared, slim: bool = False, leader: bool = False) -> Encoder:
         """Build K networks that share all but their last two stages, or their last block: (N, 3, H, W) -> (K, N, d).
 
-        `slim` takes a quarter of the channels from the last two stages. Raises LongtailError for a network of timm.
+        `slim` takes a quarter of the channels from the last two stages. With `leader`, the shared layers learn from the
+        first network only. Raises LongtailError for a network of timm.
         """
         if self.name not in NETS:
             raise LongtailError(
                 f"net '{self.name}' cannot be divided into trunk and branches; take {' or '.join(NETS)}"
             )
-        return Encoder(Branched([self._build_body(slim) for _ in range(branches)], unshared), self.half)
+        return Encoder(Branched([self._build_body(slim) for _ in range(branches)], unshared, leader), self.half)
 
     def _build_body(self, slim: bool = False) -> Any:
         found = None if self.weights in (None, "none") else find_weights(self.name, self.weights)

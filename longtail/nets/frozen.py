@@ -77,10 +77,10 @@ class FrozenNet(Net):
         body = Neck(self.trunk_dim, self.neck) if self.neck else nn.BatchNorm1d(self.trunk_dim, affine=False)
         return Encoder(body, False)
 
-    def branched(self, branches: int, unshared: Unshared, slim: bool = False) -> Encoder:
+    def branched(self, branches: int, unshared: Unshared, slim: bool = False, leader: bool = False) -> Encoder:
         """Build K necks as the branches of the frozen network; `slim` takes a quarter of the features.
 
-        Raises LongtailError without necks.
+        `leader` changes nothing, as no shared layer learns. Raises LongtailError without necks.
         """
         if not self.neck:
             raise LongtailError(

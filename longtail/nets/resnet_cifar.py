@@ -50,5 +50,9 @@ class ResNetCifar(nn.Module):
         first, middle, last = (list(stage.children()) for stage in self.stages)
         return [[nn.Sequential(self.conv1, self.bn1, nn.ReLU()), *first], middle, last]
 
+    def maps(self, x: Tensor) -> Tensor:
+        """Compute the features of every pixel: (N, 3, H, W) -> (N, d, H / 4, W / 4)."""
+        return self.stages(relu(self.bn1(self.conv1(x)), inplace=True))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.stages(relu(self.bn1(self.conv1(x)), inplace=True)).mean((2, 3))
+        return self.maps(x).mean((2, 3))

@@ -74,6 +74,17 @@ def compute_shard(compute: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return torch.cat(AllGather.apply(local).unbind(), -2)
 
 
+def complete_rows(x: Tensor) -> Tensor:
+    """Put together rows that each process has right for its share of a shared batch only: (N, ...) -> (N, ...), no gradient.
+
+    A gradient with respect to images is such a tensor: each process computes its own rows of the network. On one
+    process, and without a shared batch, the rows are complete already.
+    """
+    if get_world_size() == 1 or not SHARED_BATCH.get():
+        return x
+    return all_gather(x.unflatten(0, (get_world_size(), -1))[distributed.get_rank()])
+
+
 class CpuSyncBatchNorm(nn.BatchNorm2d):
     """Batch norm over the rows of all processes in training, (N, d, H, W) -> (N, d, H, W); N must be equal in all.
 

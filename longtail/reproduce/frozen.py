@@ -3,7 +3,8 @@
 from longtail.methods import METHODS
 from longtail.reproduce.rows import TIMED_IN_SECONDS, Row, Setting, Table, ablation_row, cifar_setting
 
-FEATURE_METHODS = tuple(name for name in METHODS if name != "cmo")  # which pastes boxes of pixels
+PIXEL_METHODS = ("cmo", "cmo_ride", "cam", "m2m")  # they paste, move or translate pixels
+FEATURE_METHODS = tuple(name for name in METHODS if name not in PIXEL_METHODS)
 CANDIDATES = ("bc", "logit_adjustment", "gcl", "prior_lt", "ecl")  # for the default method of the recipe `frozen`
 TAILS = {
     "frozen-caltech": ("Caltech-101, imbalance 100", {"data": "caltech101", "imbalance": 100.0}),

@@ -135,6 +135,7 @@ ASSUMED = [
     ("class_balanced", {"beta": 1.0}, "uniform"),
     ("logit_adjustment", {}, "uniform"),
     ("logit_adjustment", {"tau": 0.0}, "train"),
+    *((name, {}, "uniform") for name in ("dive", "cbd", "ssd", "lfme", "cam", "m2m")),
 ]
 
 

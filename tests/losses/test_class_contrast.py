@@ -1,10 +1,12 @@
-"""The contrastive losses of PaCo and BCL against loops over every pair."""
+"""The contrastive losses of PaCo, BCL and SSD against loops over every pair."""
 
 import math
 
+import pytest
 import torch
 from torch.nn.functional import normalize
 
+from longtail import losses
 from longtail.losses import balanced_contrastive, parametric_contrastive
 
 
@@ -64,3 +66,17 @@ def test_gradients_are_finite_if_each_class_has_one_sample():
     y, key_labels = torch.tensor([0, 1]), torch.tensor([-1])
     parametric_contrastive(query, random_unit(1, 4), y, key_labels, torch.zeros(2, 2), 0.02, 0.05).sum().backward()
     assert query.grad.isfinite().all()
+
+
+def test_guided_contrast_leaves_keys_of_the_own_class_out():
+    q, k = (torch.tensor([[row]], dtype=torch.float64) for row in ([1.0, 0.0], [0.6, 0.8]))
+    queue = torch.tensor([[[0.0, 1.0], [0.8, 0.6], [-1.0, 0.0]]], dtype=torch.float64)
+    found = losses.guided_nce(q, k, queue, torch.tensor([0]), torch.tensor([1, 0, 2]), 0.2)
+    assert found.shape == (1, 1) and found.item() == pytest.approx(0.04890685354740576, rel=1e-12)
+
+
+def test_guided_contrast_without_equal_labels_is_info_nce_and_with_no_other_key_is_zero():
+    q, k, queue = random_unit(2, 3, 4), random_unit(2, 3, 4), random_unit(2, 5, 4)
+    y, none, same = torch.zeros(3, dtype=torch.long), torch.full((5,), -1), torch.zeros(5, dtype=torch.long)
+    assert torch.allclose(losses.guided_nce(q, k, queue, y, none, 0.2), losses.info_nce(q, k, queue, 0.2), atol=1e-6)
+    assert not losses.guided_nce(q, k, queue, y, same, 0.2).any()

@@ -150,7 +150,7 @@ def test_a_class_is_trained_and_loaded_again_by_name_or_by_class(tmp_path, monke
     x = make_split().test.images
     assert model.recipe.method.endswith("<locals>.Local") and model.logits(x).shape == (1, len(x), 10)
     assert torch.equal(longtail.load(tmp_path / "run").logits(x), model.logits(x))
-    monkeypatch.setattr(methods, "_CLASSES", {})  # as in another process
+    monkeypatch.setattr(methods.lookup, "_CLASSES", {})  # as in another process
     with pytest.raises(LongtailError, match=r"does not load .*pass its class as method="):
         longtail.load(tmp_path / "run")
     assert torch.equal(longtail.load(tmp_path / "run", method=Local).logits(x), model.logits(x))

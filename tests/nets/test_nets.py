@@ -205,3 +205,35 @@ def test_a_labeled_queue_keeps_the_label_of_every_key(batch):
         queue.push(labels[None, :, None].expand(1, batch, 3), labels)
     assert torch.equal(queue.keys[0, :, 0], queue.labels.float())
     assert sorted(queue.labels.tolist()) == list(range(6 * batch))[-5:]
+
+
+@pytest.mark.parametrize("name", ["conv4", "resnet8", "tf_efficientnet_lite0"])
+def test_features_are_the_mean_over_pixels_of_the_maps(name):
+    torch.manual_seed(0)
+    encoder, x = nets.Net(name, size=32).encoder().eval(), torch.randn(2, 3, 32, 32)
+    maps = encoder.maps(x)
+    assert maps.dim() == 4 and maps.shape[:2] == (2, nets.Net(name, size=32).feature_dim) and not maps.requires_grad
+    assert torch.allclose(maps.mean((2, 3)), encoder(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_without_maps_says_so():
+    with pytest.raises(LongtailError, match="no features for each pixel; take"):
+        nets.Net("test_vit").encoder().maps(torch.randn(1, 3, 160, 160))
+
+
+@pytest.mark.parametrize("leader", [False, True])
+def test_with_a_leader_the_trunk_learns_from_the_first_branch_only_and_computes_the_same(leader):
+    torch.manual_seed(0)
+    encoder, x = nets.Net("conv4").branched(3, "last block", leader=leader), torch.randn(4, 3, 8, 8)
+    v = encoder(x)
+    trunk = encoder.body.trunk(x)
+    assert torch.allclose(v, torch.stack([b(trunk).mean((2, 3)) for b in encoder.body.branches]), atol=1e-5)
+    weight = encoder.body.trunk[0][0].weight
+    for k in range(3):
+        (gradient,) = torch.autograd.grad(v[k].square().sum(), weight, retain_graph=True)
+        assert bool(gradient.any()) == (k == 0 or not leader)
+
+
+def test_rows_of_one_process_are_complete_already():
+    x = torch.randn(4, 2)
+    assert nets.complete_rows(x) is x
