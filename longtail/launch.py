@@ -88,7 +88,7 @@ def build_trainer(
             min_side = build_eval_transform(recipe.transform_set).min_side
             world.on_main(lambda: check_tested_images(split, min_side))
         split = unpack_training_images(split, cache_root(cache), report, world)
-    recipe = recipe.fit_batch_size(split)
+    recipe = recipe.change(group=split.grouping).fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
     method = recipe.build_method(split.classes.counts).to(world.device)
     check_selection(recipe, split, method)

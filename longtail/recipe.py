@@ -13,7 +13,7 @@ from longtail.data.catalog import SOURCES
 from longtail.errors import LongtailError, unknown_name
 from longtail.methods import METHODS, check_options, get_method_class, get_options
 from longtail.metrics.names import METRICS
-from longtail.validation import Range, check_value
+from longtail.validation import Range, check_pattern, check_value
 
 if TYPE_CHECKING:
     from longtail.augment import TransformSet
@@ -66,6 +66,11 @@ class Recipe:
     test: Annotated[str | None, "list, table or folder of test images, where DATA has none"] = None
     val_share: Annotated[float, "share of every class of the training images held out to validate on", SHARE] = 0.0
     test_share: Annotated[float, "share of every class held out to test on, where DATA has no test split", SHARE] = 0.0
+    group: Annotated[
+        str | None,
+        "regex over image paths that names tracks, sites or surveys, which no split divides; column: the column group of a "
+        "table; none: no groups",
+    ] = None
     skip_bad: Annotated[bool, "leave unreadable images out, rather than stop before training"] = False
     select: Annotated[str | None, "also keep the epoch best in this metric on the validation images"] = None
     accumulate: Annotated[
@@ -85,8 +90,9 @@ class Recipe:
             object.__setattr__(self, "milestones", tuple(self.milestones))
         if isinstance(self.views, str) and self.views.startswith("own-"):  # as version 0.1 named them
             object.__setattr__(self, "views", self.views.replace("own-", "custom-", 1))
-        if self.weights == "none":
-            object.__setattr__(self, "weights", None)
+        for name in ("weights", "group"):
+            if getattr(self, name) == "none":
+                object.__setattr__(self, name, None)
         check_fields({entry.name: getattr(self, entry.name) for entry in fields(self)})
         if self.data not in SOURCES and not os.path.isabs(self.data):
             raise unknown_name("data", self.data, SOURCES)
@@ -170,7 +176,7 @@ class Recipe:
         # views that are cut from whole photographs need the files
         size = None if found.eval_transform or self.frozen else found.size
         options = ReadOptions(
-            size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers, verify
+            size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers, verify, self.group
         )
         split = load_split(self.data, self.imbalance, root, options)
         split = leave_in_files(split, workers) if self.frozen else split
@@ -216,6 +222,8 @@ def check_fields(values: dict[str, Any]) -> None:
     for name, (kind, _, *limits) in describe_fields().items():
         if name in values:
             check_value(name, values[name], kind, *limits)
+    if values.get("group"):
+        check_pattern("group", values["group"])
     if values.get("select") not in (None, *METRICS):
         raise unknown_name("metric to select by", values["select"], METRICS)
 

@@ -1,5 +1,6 @@
-"""One validator for the fields of a recipe and the options of a method: type, choices and range of a value."""
+"""One validator for the fields of a recipe and the options of a method: type, choices and range of a value, expressions."""
 
+import re
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
@@ -57,3 +58,11 @@ def check_value(label: str, value: object, kind: Any, limits: Range | None = Non
             raise LongtailError(f"{label} is {value}; it must be finite")
         if limits and (bound := limits.explain(value)):
             raise LongtailError(f"{label} is {value}; it must be {bound}")
+
+
+def check_pattern(label: str, pattern: str) -> None:
+    """Raise LongtailError, which begins with the label, if a text is no regular expression."""
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise LongtailError(f"{label} is '{pattern}', which is no regular expression: {error}") from None

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from longtail.data.catalog import format_data_name
+from longtail.data.catalog import format_data_name, is_path
 from longtail.errors import LongtailError, check_parent_folder, expand_path
 from longtail.recipes import DEFAULT, recipe_for
 
@@ -29,6 +29,12 @@ def inspect(
         str | None, Parameter(help="list, table or folder of validation images, where DATA has none")
     ] = None,
     test: Annotated[str | None, Parameter(help="list, table or folder of test images, where DATA has none")] = None,
+    group: Annotated[
+        str | None,
+        Parameter(
+            help="regex over image paths that names tracks, sites or surveys; by default the column group of a table"
+        ),
+    ] = None,
     imbalance: Annotated[
         float | None, Parameter(help="imbalance of a known long-tailed set; by default that of its recipe")
     ] = None,
@@ -45,7 +51,7 @@ def inspect(
 
     console, target = Console(), resolve_page_path(out, data)
     with break_silence("reading the images"):
-        facts = inspect_data(data, root, val, test, imbalance, every)
+        facts = inspect_data(data, root, val, test, imbalance, every, group)
     lines = give_advice(facts)
     console.print(f"[bold]{escape(facts.name)}[/]  [dim]{escape(facts.data)}[/]", highlight=False, soft_wrap=True)
     width = max(len(name) for name, _ in build_overview(facts))
@@ -60,7 +66,7 @@ def inspect(
     suggestions = []
     if data not in DEFAULT:
         with console.status("measuring what training costs"):
-            needed = suggest_commands(facts, {"root": root, "val": val, "test": test})
+            needed = suggest_commands(facts, {"root": root, "val": val, "test": test, "group": group})
             suggestions = measure_suggestions(needed, facts)
         console.print("[bold]Commands[/], with what they cost on this machine, about", highlight=False)
     for row in suggestions:
@@ -73,18 +79,25 @@ def inspect(
 
 
 def inspect_data(
-    data: str, root: str | None, val: str | None, test: str | None, imbalance: float | None, every: bool
+    data: str,
+    root: str | None,
+    val: str | None,
+    test: str | None,
+    imbalance: float | None,
+    every: bool,
+    group: str | None = None,
 ) -> "Facts":
     """Collect the facts of a known data set, or of custom data at a path.
 
     Raises LongtailError for data that cannot be listed.
     """
     from longtail.data import LONG_TAILED, ReadOptions, list_data
+    from longtail.data.groups import AUTO
     from longtail.data.sources import refuse_custom_subsets
     from longtail.inspection.facts import collect_facts
 
     if data in LONG_TAILED:
-        refuse_custom_subsets(data, ReadOptions(val=val, test=test))
+        refuse_custom_subsets(data, ReadOptions(val=val, test=test, group=group))
         changes: dict[str, Any] = {} if imbalance is None else {"imbalance": imbalance}
         split = recipe_for(data, **changes).load_split(root)
         return collect_facts(split.name, data, list(split.classes.names), split.image_subsets, split.notes, every)
@@ -93,8 +106,11 @@ def inspect_data(
         raise LongtailError(
             f"imbalance is of the sets that longtail cuts ({known}); {data} is inspected as it is: leave --imbalance out"
         )
-    found = list_data(os.path.abspath(data) if os.path.exists(data) else data, root, ReadOptions(val=val, test=test))
-    return collect_facts(format_data_name(data), data, found.names, dict(found.subsets), found.notes, every)
+    group = None if group == "none" else group or (AUTO if is_path(data) else None)
+    reading = ReadOptions(val=val, test=test, group=group)
+    found = list_data(os.path.abspath(data) if os.path.exists(data) else data, root, reading)
+    name = format_data_name(data)
+    return collect_facts(name, data, found.names, dict(found.subsets), found.notes, every, found.grouping)
 
 
 def resolve_page_path(out: str | None, data: str) -> Path:

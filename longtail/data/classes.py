@@ -5,7 +5,7 @@ import re
 import unicodedata
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -20,15 +20,29 @@ MISSING_LABELS = {"nan", "na", "n/a", "<na>", "none", "null", "nat", "nil", "#n/
 
 
 @dataclass(frozen=True)
+class RawGroups:
+    """The group of each of N images as a code (N,), -1 for none, and the name of each code."""
+
+    codes: np.ndarray
+    names: list[str]
+
+
+@dataclass(frozen=True)
 class RawSplit:
     """One subset before its classes are aligned: N images, a code for each (N,), and the class name of each code.
 
-    A class without images has a name too.
+    A class without images has a name too. `groups` is the column `group`, if there is one.
     """
 
     index: ImageIndex
     codes: np.ndarray
     names: list[str]
+    groups: RawGroups | None = None
+
+    def take(self, rows: np.ndarray) -> "RawSplit":
+        """Return some of the images, in the order of `rows`."""
+        groups = self.groups and replace(self.groups, codes=self.groups.codes[rows])
+        return replace(self, index=self.index.take(rows), codes=self.codes[rows], groups=groups)
 
 
 class RawSplitBuilder:
@@ -40,12 +54,16 @@ class RawSplitBuilder:
     def __init__(self, names: Iterable[str] = ()):
         self.letters, self.ends, self.codes = bytearray(), array("q", [0]), array("q")
         self.names = {name: code for code, name in enumerate(names)}
+        self.group_codes, self.group_names = array("q"), dict[str, int]()
 
-    def add(self, path: str, name: str) -> None:
-        """Add an image of the named class."""
+    def add(self, path: str, name: str, group: str | None = None) -> None:
+        """Add an image of the named class and, in a table with a column `group`, of a group; "" is none."""
         self.letters += os.fsencode(path)
         self.ends.append(len(self.letters))
         self.codes.append(self.names.setdefault(name, len(self.names)))
+        if group is not None:
+            code = self.group_names.setdefault(group, len(self.group_names)) if group else -1
+            self.group_codes.append(code)
 
     def build(self, folder: str | Path) -> RawSplit:
         """Build the subset; paths are below `folder` unless they are absolute."""
@@ -53,7 +71,9 @@ class RawSplitBuilder:
 
         buffers = [None, pa.py_buffer(self.ends), pa.py_buffer(self.letters)]
         paths = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.codes), buffers)
-        return RawSplit(PathIndex(str(folder), paths), np.array(self.codes, dtype=np.int64), list(self.names))
+        index, codes = PathIndex(str(folder), paths), np.array(self.codes, dtype=np.int64)
+        groups = RawGroups(np.array(self.group_codes, dtype=np.int64), list(self.group_names))
+        return RawSplit(index, codes, list(self.names), groups if self.group_codes else None)
 
 
 def natural_key(name: str) -> tuple:

@@ -1,13 +1,16 @@
 """Custom data: a folder, a table, a list or parquet files become a split of `LazyImages`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import Tensor
 
 from longtail.data.catalog import LISTS, SUFFIXES, TABLES
 from longtail.data.classes import RawSplit, align_classes
 from longtail.data.folder import SUBSET_FOLDERS, read_class_folders, read_folder
-from longtail.data.holdout import cut_long_tail, stratified_holdout
+from longtail.data.groups import find_groups
+from longtail.data.holdout import cut_long_tail, grouped_holdout, stratified_holdout
 from longtail.data.lazy import LazyImages
 from longtail.data.shards import find_shards, read_shards
 from longtail.data.split import ClassTable, Split
@@ -23,7 +26,8 @@ class ReadOptions:
 
     `size` is the side in pixels of images in memory (None: images stay in files). `val` and `test` are paths of further
     subsets; `val_share` and `test_share` are the shares of each class to hold out instead. `workers` is the number of
-    processes that decode images in files (None: one for each core). Without `verify` no image of files is read.
+    processes that decode images in files (None: one for each core). Without `verify` no image of files is read. `group` is
+    "auto", "column" or a regular expression that names the group of an image, as for `groups.find_groups`; None: no groups.
     """
 
     size: int | None = None
@@ -34,15 +38,20 @@ class ReadOptions:
     skip_bad: bool = False
     workers: int | None = None
     verify: bool = True
+    group: str | None = None
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A data set before any image is read: class names in label order, subsets by name, notes for the user."""
+    """A data set before any image is read: class names in label order, subsets by name, notes for the user.
+
+    `grouping` is "column" or the regular expression that names the groups of images; None: there are no groups.
+    """
 
     names: list[str]
     subsets: dict[str, LazyImages]
     notes: list[str]
+    grouping: str | None = None
 
 
 def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = ReadOptions()) -> Listing:
@@ -51,26 +60,56 @@ def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = 
     if "train" not in raw_splits:
         raise LongtailError(f"{data} has no train subset, only {' and '.join(raw_splits)}")
     names, subsets, more = align_classes(raw_splits)
-    hold_out(subsets, "test", reading.test_share, data)
+    if grouping := find_groups(raw_splits, reading.group):
+        subsets = {name: replace(images, groups=grouping.numbers[name]) for name, images in subsets.items()}
+        more.append(grouping.describe())
+    more += hold_out(subsets, "test", reading.test_share, data, names)
     # many public sets label no test images; testing on val forbids selecting an epoch by val as well
     if "test" not in subsets and "val" in subsets:
         subsets["test"] = subsets.pop("val")
         more.append("no test subset: the val subset is used for testing, and selects nothing")
-    hold_out(subsets, "val", reading.val_share, data)
+    more += hold_out(subsets, "val", reading.val_share, data, names)
     ordered: dict[str, LazyImages] = {
         subset: subsets[subset] for subset in ("train", "val", "test") if subset in subsets
     }
-    return Listing(names, ordered, notes + more)
+    more += grouping.note_shared(ordered) if grouping else []
+    return Listing(names, ordered, notes + more, grouping.source if grouping else None)
 
 
-def hold_out(subsets: dict[str, LazyImages], subset: str, share: float, data: str) -> None:
-    """Move a share of every class from training to a new subset; raises LongtailError if there is one of that name."""
+def hold_out(subsets: dict[str, LazyImages], subset: str, share: float, data: str, names: list[str]) -> list[str]:
+    """Move a share of every class from training to a new subset, with notes; groups of images are moved whole.
+
+    Raises LongtailError if there is a subset of that name, and if no group can be moved.
+    """
     if share and subset in subsets:
         raise LongtailError(f"{data} has a {subset} subset already; leave --{subset}-share out")
-    if share:
-        train = subsets["train"]
+    if not share:
+        return []
+    train = subsets["train"]
+    if train.groups is None:
         kept, held = stratified_holdout(train.labels, share)
-        subsets["train"], subsets[subset] = train.take(kept), train.take(held)
+    else:
+        kept, held = grouped_holdout(train.labels, train.groups, share)
+    subsets["train"], subsets[subset] = train.take(kept), train.take(held)
+    return [] if train.groups is None else note_undivided(subset, train.labels, subsets[subset].labels, names)
+
+
+def note_undivided(subset: str, labels: Tensor, held: Tensor, names: list[str]) -> list[str]:
+    """Return a note on the classes that a held-out subset lacks because groups stay whole.
+
+    Raises LongtailError if all classes are lacking.
+    """
+    if not len(held):
+        raise LongtailError(
+            f"no group can be held out for a {subset} subset: each holds all images of a class; change --group, "
+            "or leave it out (--group none ignores a column group)"
+        )
+    missing = sorted(set(labels.tolist()) - set(held.tolist()))
+    if not missing:
+        return []
+    shown = ", ".join(names[label] for label in missing[:10])
+    number = "1 class has" if len(missing) == 1 else f"{len(missing):,} classes have"
+    return [f"{number} no {subset} images, as groups are not divided: {shown}"]
 
 
 def build_split(name: str, listing: Listing, imbalance: float | None) -> Split:
@@ -86,7 +125,7 @@ def build_split(name: str, listing: Listing, imbalance: float | None) -> Split:
     if imbalance is not None:
         train = train.take(sorted(cut_long_tail(train.labels, listing.names, imbalance)))
     table = ClassTable.from_labels(listing.names, train.labels)
-    return Split(name, table, train, subsets["test"], listing.notes, subsets.get("val"))
+    return Split(name, table, train, subsets["test"], listing.notes, subsets.get("val"), listing.grouping)
 
 
 def find_raw_splits(data: Path, reading: ReadOptions, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:

@@ -107,11 +107,15 @@ class PixelIndex:
 
 @dataclass(frozen=True)
 class LazyImages:
-    """The index of N images, their labels (N,) int64, and the number of processes that decode (None: one for each core)."""
+    """The index of N images, their labels (N,) int64, and the number of processes that decode (None: one for each core).
+
+    `groups` numbers the group of each image (N,), such as its track, where the data set has groups.
+    """
 
     index: ImageIndex
     labels: Tensor
     workers: int | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -131,7 +135,8 @@ class LazyImages:
     def take(self, rows: Sequence[int] | np.ndarray) -> "LazyImages":
         """Return some of the images, in the order of `rows`."""
         rows = np.asarray(rows, dtype=np.int64)
-        return replace(self, index=self.index.take(rows), labels=self.labels[torch.from_numpy(rows)])
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(self, index=self.index.take(rows), labels=self.labels[torch.from_numpy(rows)], groups=groups)
 
     def reading_order(self) -> np.ndarray:
         """Return positions (N,) in the order in which the files are read fastest."""

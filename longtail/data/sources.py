@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d
 from longtail.data.catalog import FOLDER_SETS, format_data_name, is_path, unknown_data_error
 from longtail.data.cifar import load_cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take_first
-from longtail.data.custom import Listing, ReadOptions, build_split, list_custom_data
+from longtail.data.custom import Listing, ReadOptions, build_split, hold_out, list_custom_data
 from longtail.data.holdout import stratified_holdout
 from longtail.data.memory import fits_in_memory, keep_in_files, load_into_memory
 from longtail.data.published import LISTS, list_published_data
@@ -84,14 +84,16 @@ def list_data(data: str, root: str | None, reading: ReadOptions) -> Listing:
     """List custom data or published lists before any image is read; raises LongtailError for an unknown name."""
     if data in LISTS:
         refuse_custom_subsets(data, reading)
-        return list_published_data(data, root and find_data_root(root, data))
+        listing = list_published_data(data, root and find_data_root(root, data))
+        hold_out(listing.subsets, "val", reading.val_share, data, listing.names)
+        return listing
     if data in FOLDER_SETS:
         refuse_custom_subsets(data, reading)
         if root is None:
             raise LongtailError(
                 f"{data} needs --root: a folder with train/ and test/, each with a folder for each class"
             )
-        return list_custom_data(find_data_root(root, data))
+        return list_custom_data(find_data_root(root, data), None, reading)
     if not is_path(data):
         raise unknown_data_error(data)
     return list_custom_data(data, root, reading)
@@ -102,6 +104,8 @@ def refuse_custom_subsets(data: str, reading: ReadOptions) -> None:
     for flag in ("val", "test", "test_share"):
         if getattr(reading, flag):
             raise LongtailError(f"{data} has a test subset already; leave --{flag.replace('_', '-')} out")
+    if reading.group and data not in FOLDER_SETS:
+        raise LongtailError(f"group is of images with paths, and those of {data} tell no group; leave --group out")
 
 
 def load_digits_lt(imbalance: float, root: str | None = None) -> Split:

@@ -70,7 +70,10 @@ Subset = TensorImages | LazyImages | FeatureSet
 
 @dataclass(frozen=True)
 class Split:
-    """Training, test and perhaps validation images with the class table of training; a run shows its user the notes."""
+    """Training, test and perhaps validation images with the class table of training; a run shows its user the notes.
+
+    `grouping` says what named the groups of images that no split divides, as in a `Listing`.
+    """
 
     name: str
     classes: ClassTable
@@ -78,6 +81,7 @@ class Split:
     test: Subset
     notes: list[str] = field(default_factory=list)
     val: Subset | None = None
+    grouping: str | None = None
 
     @property
     def subsets(self) -> dict[str, Subset]:

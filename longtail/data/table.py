@@ -1,4 +1,4 @@
-"""Tables and lists of paths: CSV and TSV with a header `path,label[,split]`, and lists of `path label` lines."""
+"""Tables and lists of paths: CSV and TSV with a header `path,label[,split][,group]`, and lists of `path label` lines."""
 
 import csv
 import os
@@ -60,8 +60,8 @@ def read_table(file: Path, subset: str, root: Path | None = None) -> tuple[dict[
     paths = PathReader(root or file.parent)
     rows = read_list_rows(file) if file.suffix.lower() in LISTS else read_table_rows(file)
     try:
-        for path, label, named in rows:
-            builders.setdefault(named or subset, RawSplitBuilder()).add(paths.read(path), label)
+        for path, label, named, group in rows:
+            builders.setdefault(named or subset, RawSplitBuilder()).add(paths.read(path), label, group)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LongtailError(f"{file} cannot be read as a text file in UTF-8: {error}") from error
     if not builders:
@@ -92,7 +92,7 @@ def read_lines(file: Path) -> Iterator[str]:
             yield line
 
 
-def read_list_rows(file: Path) -> Iterator[tuple[str, str, None]]:
+def read_list_rows(file: Path) -> Iterator[tuple[str, str, None, None]]:
     """Yield path and label of each line; the label follows the last blank, so paths may have blanks."""
     for number, line in enumerate(read_lines(file), 1):
         if not line.strip():
@@ -100,14 +100,17 @@ def read_list_rows(file: Path) -> Iterator[tuple[str, str, None]]:
         path, *label = line.rstrip().rsplit(maxsplit=1)
         if not label:
             raise LongtailError(f"{file}, line {number}: expected 'path label', found '{line.strip()[:80]}'")
-        yield path, label[0], None
+        yield path, label[0], None, None
 
 
-def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
-    """Yield path, label and subset of each line below the header; the subset is None without a column `split`."""
+def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None, str | None]]:
+    """Yield path, label, subset and group of each line below the header.
+
+    The subset is None without a column `split`, and the group without a column `group`.
+    """
     reader = csv.reader(read_lines(file), delimiter=detect_delimiter(file))
     header = [name.strip().lower() for name in next(reader, [])]
-    path, label, split = find_columns(file, header)
+    path, label, split, group = find_columns(file, header)
     # words in each other column that so far holds nothing but names of subsets
     words = {i: set[str]() for i in range(len(header)) if i not in (path, label) and split is None}
     for row in reader:
@@ -123,14 +126,15 @@ def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
                 words[i].add(word)
             else:
                 del words[i]
-        yield row[path], row[label], None if split is None else parse_subset_name(row[split], where)
+        subset = None if split is None else parse_subset_name(row[split], where)
+        yield row[path], row[label], subset, None if group is None else row[group].strip()
     for i, found in words.items():
         if len({SUBSET_BY_WORD[word] for word in found}) > 1:
             raise misnamed_split_error(str(file), header[i], found)
 
 
-def find_columns(file: Path, header: list[str]) -> tuple[int, int, int | None]:
-    """Return the positions of the columns path, label and, if there is one, split.
+def find_columns(file: Path, header: list[str]) -> tuple[int, int, int | None, int | None]:
+    """Return the positions of the columns path, label and, where they are there, split and group.
 
     Raises LongtailError for a column that is missing or stands twice, and UnlabeledTable if only the label is missing.
     """
@@ -138,13 +142,14 @@ def find_columns(file: Path, header: list[str]) -> tuple[int, int, int | None]:
         kind = UnlabeledTable if missing == ["label"] else LongtailError
         raise kind(
             f"{file} has no column {' and no column '.join(missing)}; its first line must name the columns "
-            f"path,label and may name split, but names {','.join(header) or 'nothing'}"
+            f"path,label and may name split and group, but names {','.join(header) or 'nothing'}"
         )
-    if twice := [name for name in ("path", "label", "split") if header.count(name) > 1]:
+    if twice := [name for name in ("path", "label", "split", "group") if header.count(name) > 1]:
         raise LongtailError(
             f"{file} names the column {' and the column '.join(twice)} twice in its first line; leave one"
         )
-    return header.index("path"), header.index("label"), header.index("split") if "split" in header else None
+    split, group = (header.index(name) if name in header else None for name in ("split", "group"))
+    return header.index("path"), header.index("label"), split, group
 
 
 def detect_delimiter(file: Path) -> str:

@@ -1,6 +1,7 @@
 """Advice on a data set: faults to repair, flags for training, and the precision of test accuracies."""
 
 import math
+import shlex
 
 import numpy as np
 
@@ -32,9 +33,25 @@ def advise_on_faults(facts: Facts) -> list[str]:
     if conflicts := len(np.unique(duplicates.content[duplicates.find_conflicts()])):
         images = format_count(conflicts, "image has", "images have")
         advice.append(f"{images} several classes, so no model can be right on all copies; correct the labels.")
+    advice += advise_on_tracks(facts)
     if "test" not in facts.counts:
         advice.append("There is no test subset; train with --test-share 0.2 to hold out a fifth of every class.")
     return advice
+
+
+def advise_on_tracks(facts: Facts) -> list[str]:
+    """Return advice on file names that look like frames of tracks."""
+    found = facts.tracks
+    if found is None:
+        return []
+    shared = [
+        f"{format_count(n, 'track is', 'tracks are')} in both {subset} and train" for subset, n in found.shared.items()
+    ]
+    return [
+        f"{found.share:.0%} of the images have names like frames of {found.tracks:,} tracks, such as {found.example}"
+        f"{''.join(f'; {line}' for line in shared)}. Frames of a track on both sides of a split inflate accuracy: keep "
+        f"each track together by `--group {shlex.quote(found.pattern)}`."
+    ]
 
 
 def advise_on_training(facts: Facts) -> list[str]:

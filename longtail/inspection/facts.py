@@ -10,6 +10,7 @@ from longtail.data import ClassTable, LazyImages, TensorImages
 from longtail.data.decode import ImageHeader
 from longtail.data.memory import ReadErrors, try_each
 from longtail.inspection.duplicates import Duplicates, find_duplicates
+from longtail.inspection.tracks import Tracks, find_tracks
 
 DECODE_BYTES = 1 << 28  # sets up to this size are decoded to the end; larger sets only with --every
 
@@ -36,6 +37,7 @@ class Facts:
     headers: Headers
     duplicates: Duplicates
     notes: list[str]
+    tracks: Tracks | None = None  # None also where the groups of images are known
 
     @property
     def imbalance(self) -> float | None:
@@ -74,12 +76,17 @@ def collect_facts(
     subsets: Mapping[str, LazyImages | TensorImages],
     notes: list[str],
     every: bool,
+    grouping: str | None = None,
 ) -> Facts:
-    """Collect all facts; reads the header of each file, or decodes the file if the set is small or `every` is true."""
+    """Collect all facts; reads the header of each file, or decodes the file if the set is small or `every` is true.
+
+    `grouping` says what names the groups of images, as in a `Listing`; without it, file names may suggest groups.
+    """
     classes = ClassTable.from_labels(names, subsets["train"].labels)
     counts = {subset: list(ClassTable.from_labels(names, images.labels).counts) for subset, images in subsets.items()}
     headers, duplicates = read_headers(subsets, every), find_duplicates(dict(subsets))
-    return Facts(name, data, classes, counts, dict(subsets), headers, duplicates, notes)
+    tracks = None if grouping else find_tracks(subsets)
+    return Facts(name, data, classes, counts, dict(subsets), headers, duplicates, notes, tracks)
 
 
 def read_headers(subsets: Mapping[str, LazyImages | TensorImages], every: bool) -> Headers:

@@ -54,6 +54,7 @@ def suggest_commands(facts: Facts, given: Mapping[str, str | None]) -> list[Sugg
     """Return the commands for custom data; `given` are flags of the inspection that training needs too: root, val, test."""
     needed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     needed |= {} if has_test(facts) else {"test_share": TEST_SHARE}
+    needed |= {"group": facts.tracks.pattern} if facts.tracks and not has_test(facts) else {}
     needed |= {"skip_bad": True} if facts.headers.bad else {}
     queue = choose_queue(facts)
     return [

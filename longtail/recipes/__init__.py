@@ -83,6 +83,8 @@ def recipe_for(
     fields = recipe_fields(name, method)
     if fields["imbalance"] is None and data in DEFAULT:  # a known set has its own tail under every recipe
         fields["imbalance"] = RECIPES[DEFAULT[data]].RECIPE["imbalance"]
+    if is_path(data):
+        fields["group"] = "auto"  # becomes "column" or None once the data are read: a run of before keeps its split
     fields |= changes
     options = {key: fields.pop(key) for key in get_options(method).keys() & fields.keys()}
     options |= fields.pop("options", {})
