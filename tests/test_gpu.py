@@ -15,7 +15,7 @@ from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
-DRAWING = ("cmo", "gcl", "mislas", "mixup", "prior_lt")  # methods whose step draws random numbers
+DRAWING = ("balpoe", "cmo", "gcl", "mislas", "mixup", "prior_lt", "tsc")  # methods whose step draws random numbers
 
 
 def make(kind: type[Step], method: str) -> Step:

@@ -1,11 +1,12 @@
-"""The contrastive losses of PaCo and BCL against loops over every pair."""
+"""The contrastive losses of PaCo, BCL and SupCon against loops over every pair."""
 
 import math
 
+import pytest
 import torch
 from torch.nn.functional import normalize
 
-from longtail.losses import balanced_contrastive, parametric_contrastive
+from longtail.losses import balanced_contrastive, parametric_contrastive, supervised_contrastive
 
 
 def random_unit(*shape: int) -> torch.Tensor:
@@ -64,3 +65,13 @@ def test_gradients_are_finite_if_each_class_has_one_sample():
     y, key_labels = torch.tensor([0, 1]), torch.tensor([-1])
     parametric_contrastive(query, random_unit(1, 4), y, key_labels, torch.zeros(2, 2), 0.02, 0.05).sum().backward()
     assert query.grad.isfinite().all()
+
+
+def test_supervised_contrast_is_the_mean_over_the_other_points_of_the_class():
+    points = torch.tensor([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=torch.float64)
+    found = supervised_contrastive(points, torch.tensor([0, 0, 1, 1]), 0.5)
+    expected = [0.2941285610404085, 0.9487744372405003, 1.939177884473635, 0.36223013187438935]
+    assert found.tolist() == pytest.approx(expected, abs=1e-12)
+    found = supervised_contrastive(points, torch.tensor([0, 0, 0, 1]), 0.5)
+    s = [math.exp(2 * x) for x in (0.6, 0.0, -1.0)]  # of the first point with the others; two are of its class
+    assert math.isclose(found[0].item(), -sum(math.log(x / sum(s)) for x in s[:2]) / 2) and found[3] == 0
