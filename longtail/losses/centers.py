@@ -17,8 +17,9 @@ def sample_positives(labels: Tensor, key_labels: Tensor, number: int) -> tuple[T
     most Q. All subsets are equally likely. Draws from torch's global generator.
     """
     draw = torch.rand(len(labels), len(key_labels), device=labels.device)
-    draw = draw.masked_fill(key_labels != labels.unsqueeze(1), -1).topk(min(number, len(key_labels)))
-    return draw.indices, draw.values >= 0
+    draw = draw.masked_fill(key_labels != labels.unsqueeze(1), -1)
+    largest, index = draw.topk(min(number, len(key_labels)))
+    return index, largest >= 0
 
 
 def targeted_contrastive(

@@ -183,12 +183,11 @@ class Classifier(Method):
 
     def compute_class_means(self, batches: Iterator[Batch]) -> Tensor:
         """Compute the mean feature of each class over the batches, (K, C, d); 0 for a class without images."""
-        total: Tensor | int = 0
-        n: Tensor | int = 0
+        total = n = torch.zeros(())
         for batch in batches:
-            own = one_hot(batch.y, self.classes)
-            total, n = total + own.T.float() @ self.features(batch.views[0]), n + own.sum(0).unsqueeze(1)
-        return torch.as_tensor(total) / torch.as_tensor(n).clamp_min(1)
+            own = one_hot(batch.y, self.classes).T.float()
+            total, n = total + own @ self.features(batch.views[0]), n + own.sum(1, keepdim=True)
+        return total / n.clamp_min(1)
 
     def features(self, x: Tensor) -> Tensor:
         return self.encoders(x)

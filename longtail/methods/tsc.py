@@ -91,7 +91,7 @@ class TSC(Classifier):
     def begin_stage(self, stage: Stage, split: Split) -> None:
         super().begin_stage(stage, split)
         if stage.name == "targets":
-            self.targets.copy_(spread_targets(*self.targets.shape, self.targets.device))
+            self.targets.copy_(spread_targets(self.classes, self.targets.shape[1], self.targets.device))
 
     def begin_epoch(self, batches: Iterator[Batch]) -> None:
         if self.stage == "targets":
