@@ -82,11 +82,12 @@ class TSC(Classifier):
 
     def stages(self) -> list[Stage]:
         sampler = "instance" if self.classifier == "ldam" else "balanced"
-        return [
-            Stage("kcl", 5 / 12, trains=("encoders", "projector")),
-            Stage("targets", 5 / 12, trains=("encoders", "projector")),
-            Stage("classifier", 1 / 6, (sampler,), ("cls",)),
-        ]
+        # keys are normalized by the statistics of their batch, as queries are
+        kcl, targets = (
+            Stage(name, 5 / 12, trains=("encoders", "projector"), updates_batch_norm=("key",))
+            for name in ("kcl", "targets")
+        )
+        return [kcl, targets, Stage("classifier", 1 / 6, (sampler,), ("cls",))]
 
     def begin_stage(self, stage: Stage, split: Split) -> None:
         super().begin_stage(stage, split)

@@ -79,6 +79,16 @@ def test_a_step_contrasts_projections_with_own_keys_the_queue_and_in_the_second_
     assert is_positive.any() and (method.queue.labels >= 0).all()
 
 
+def test_key_network_and_network_normalize_by_the_statistics_of_their_batches_until_the_head_learns():
+    method = build_method("tsc")
+    modes = []
+    for stage in method.stages():
+        enter_stage(method, stage)
+        norms = [m for m in method.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        modes.append({m.training for m in norms})
+    assert modes == [{True}, {True}, {False}] and len(norms) == 8
+
+
 def test_the_head_learns_alone_by_margins_and_class_weights_or_on_balanced_batches():
     method = build_method("tsc")
     *_, last = method.stages()
