@@ -15,16 +15,8 @@ from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
-DRAWING = (
-    "cam",
-    "cmo",
-    "cmo_ride",
-    "gcl",
-    "m2m",
-    "mislas",
-    "mixup",
-    "prior_lt",
-)  # methods whose step draws random numbers
+# methods whose step draws random numbers
+DRAWING = ("balpoe", "cam", "cmo", "cmo_ride", "gcl", "m2m", "mislas", "mixup", "prior_lt", "tsc")
 
 
 def make(kind: type[Step], method: str) -> Step:

@@ -1,6 +1,6 @@
 """Contrastive losses: between instances (InfoNCE: He et al. 2020), and between classes.
 
-PaCo is by Cui et al. 2021, BCL by Zhu et al. 2022, SSD by Li et al. 2021.
+PaCo is by Cui et al. 2021, BCL by Zhu et al. 2022, SSD by Li et al. 2021, supervised contrast by Khosla et al. 2020.
 """
 
 import torch
@@ -76,3 +76,17 @@ def balanced_contrastive(features: Tensor, labels: Tensor, prototypes: Tensor, t
     denominator = (similarity - class_size.log()).masked_fill(is_self, -torch.inf).logsumexp(-1, keepdim=True)
     is_positive = is_same_class & ~is_self
     return ((denominator - similarity) * is_positive).sum(-1) / is_positive.sum(-1)
+
+
+def supervised_contrastive(features: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Compute the supervised contrastive loss of each point against all others, in nats (Khosla et al. 2020).
+
+    (..., M, d), (M,) -> (..., M), the mean over the other points of the same class; 0 for a point that has none.
+    L2-normalized features.
+    """
+    is_self = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    similarity = features @ features.transpose(-1, -2) / temperature
+    log_p = similarity.masked_fill(is_self, -torch.inf).log_softmax(-1)
+    is_positive = (labels.unsqueeze(1) == labels) & ~is_self
+    # 0 * -inf of a point with itself is nan, hence the fill
+    return -log_p.masked_fill(~is_positive, 0.0).sum(-1) / is_positive.sum(-1).clamp_min(1)

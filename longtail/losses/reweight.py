@@ -71,3 +71,15 @@ def lade_regularizer(logits: Tensor, labels: Tensor, log_prior: Tensor, penalty:
     log_weight = -log_prior[labels].unsqueeze(-1) - math.log(classes * n)
     r = (logits + log_weight).logsumexp(-2)
     return (log_prior.exp() * (r + penalty * r**2 - class_mean)).sum(-1)
+
+
+def prediction_change(before: Tensor, after: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute how far predictions moved away from the labels and towards them (Yu et al. 2022, Eq. 6-7).
+
+    Probabilities (N, C) x 2, (N,) -> unlearned (N,), learned (N,), in nats, both at least 0. The size of a move is
+    (p - q) log(p / q), summed over classes. A class counts as unlearned if the label's probability fell or another
+    class's rose.
+    """
+    gap = after - before
+    size, is_worse = gap * (after / before).log(), (gap > 0) != one_hot(labels, before.shape[-1])
+    return (size * is_worse).sum(-1), (size * ~is_worse).sum(-1)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from longtail.data import Batch, Split
 from longtail.data.samplers import Sampler
+from longtail.losses import one_hot
 from longtail.nets import Encoder, Experts, Heads, Net
 from longtail.nets.branched import Branched, Unshared
 
@@ -179,6 +180,14 @@ class Classifier(Method):
         super().__init__(counts)
         self.encoders = Experts(net.encoder, experts)
         self.cls = heads(experts, net.feature_dim, self.classes)
+
+    def compute_class_means(self, batches: Iterator[Batch]) -> Tensor:
+        """Compute the mean feature of each class over the batches, (K, C, d); 0 for a class without images."""
+        total = n = torch.zeros(())
+        for batch in batches:
+            own = one_hot(batch.y, self.classes).T.float()
+            total, n = total + own @ self.features(batch.views[0]), n + own.sum(1, keepdim=True)
+        return total / n.clamp_min(1)
 
     def features(self, x: Tensor) -> Tensor:
         return self.encoders(x)

@@ -27,6 +27,7 @@ NECK: dict[str, Any] = {"neck": 512, "frozen_views": 2, "lr": 0.02, "weight_deca
 OPTIONS = {
     **dict.fromkeys(("ncl", "paco", "bcl", "ride", "sade", "bbn"), NECK),
     **dict.fromkeys(("ace", "cbd", "ssd"), NECK),
+    **dict.fromkeys(("proco", "balpoe", "tsc", "hybrid_sc", "dro_lt"), NECK),
     # Eq. 10 averages over three experts, which gives each a third of the gradient
     "ecl": NECK | {"lr": 0.06, "weight_decay": 5e-4 / 3},
 }

@@ -1,4 +1,4 @@
-"""The contrastive losses of PaCo, BCL and SSD against loops over every pair."""
+"""The contrastive losses of PaCo, BCL, SSD and SupCon against loops over every pair."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from longtail import losses
-from longtail.losses import balanced_contrastive, parametric_contrastive
+from longtail.losses import balanced_contrastive, parametric_contrastive, supervised_contrastive
 
 
 def random_unit(*shape: int) -> torch.Tensor:
@@ -80,3 +80,13 @@ def test_guided_contrast_without_equal_labels_is_info_nce_and_with_no_other_key_
     y, none, same = torch.zeros(3, dtype=torch.long), torch.full((5,), -1), torch.zeros(5, dtype=torch.long)
     assert torch.allclose(losses.guided_nce(q, k, queue, y, none, 0.2), losses.info_nce(q, k, queue, 0.2), atol=1e-6)
     assert not losses.guided_nce(q, k, queue, y, same, 0.2).any()
+
+
+def test_supervised_contrast_is_the_mean_over_the_other_points_of_the_class():
+    points = torch.tensor([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=torch.float64)
+    found = supervised_contrastive(points, torch.tensor([0, 0, 1, 1]), 0.5)
+    expected = [0.2941285610404085, 0.9487744372405003, 1.939177884473635, 0.36223013187438935]
+    assert found.tolist() == pytest.approx(expected, abs=1e-12)
+    found = supervised_contrastive(points, torch.tensor([0, 0, 0, 1]), 0.5)
+    s = [math.exp(2 * x) for x in (0.6, 0.0, -1.0)]  # of the first point with the others; two are of its class
+    assert math.isclose(found[0].item(), -sum(math.log(x / sum(s)) for x in s[:2]) / 2) and found[3] == 0

@@ -110,3 +110,18 @@ def test_the_lade_regularizer_is_minimal_at_the_log_ratio():
 
     optimizer.step(loss)
     assert torch.allclose(f.detach(), (p_x_given_c / p_x_given_c.mean(0)).log().T, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "label, unlearned, learned, difficulty",
+    [
+        (0, 0.0, 0.20149030205422644, 0.8322996850580217),
+        (1, 0.16094379124341002, 0.04054651081081642, 1.1157058134179676),
+        (2, 0.17917594692280547, 0.022314355131420965, 1.1534377278417651),
+    ],
+)
+def test_a_prediction_that_moves_to_another_class_counts_as_unlearned(label, unlearned, learned, difficulty):
+    before, after = (torch.tensor([p], dtype=torch.float64) for p in ([0.2, 0.5, 0.3], [0.4, 0.4, 0.2]))
+    back, ahead = losses.prediction_change(before, after, torch.tensor([label]))
+    assert (back.item(), ahead.item()) == pytest.approx((unlearned, learned), abs=1e-12)
+    assert ((1 + back) / (1 + ahead)).item() == pytest.approx(difficulty, abs=1e-12)
