@@ -42,6 +42,17 @@ def format_data_name(data: str) -> str:
     return "-".join(make_printable(path.stem if path.suffix.lower() in SUFFIXES else path.name).split())
 
 
+def shorten_path(path: str, folder: str = "") -> str:
+    """Return a path for display that does not tell where a folder lies: a relative path as it is, an absolute one cut.
+
+    An absolute path starts below `folder` or, outside, at the folder that holds the file.
+    """
+    if os.path.isabs(path):
+        inside = os.path.relpath(path, os.path.abspath(folder)) if folder else os.pardir
+        path = os.path.join(*Path(path).parts[-2:]).lstrip(os.sep) if inside.startswith(os.pardir) else inside
+    return make_printable(path)
+
+
 def make_printable(name: str) -> str:
     """Return a name that can be written as UTF-8; other bytes of the file system are escaped."""
     return name.encode("utf-8", "backslashreplace").decode()

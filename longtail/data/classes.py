@@ -47,13 +47,13 @@ class RawSplitBuilder:
         self.ends.append(len(self.letters))
         self.codes.append(self.names.setdefault(name, len(self.names)))
 
-    def build(self, folder: str | Path) -> RawSplit:
-        """Build the subset; paths are below `folder` unless they are absolute."""
+    def build(self, folder: str | Path, prefix: str = "") -> RawSplit:
+        """Build the subset; paths are below `folder` unless they are absolute, and names begin with `prefix`."""
         import pyarrow as pa
 
         buffers = [None, pa.py_buffer(self.ends), pa.py_buffer(self.letters)]
         paths = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.codes), buffers)
-        return RawSplit(PathIndex(str(folder), paths), np.array(self.codes, dtype=np.int64), list(self.names))
+        return RawSplit(PathIndex(str(folder), paths, prefix), np.array(self.codes, dtype=np.int64), list(self.names))
 
 
 def natural_key(name: str) -> tuple:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from longtail.data.catalog import shorten_path
 from longtail.data.classes import RawSplit
 from longtail.data.parquet_claims import check_claims
+from longtail.data.parquet_columns import check_image_type, is_binary, is_text, read_row_names
 from longtail.errors import LongtailError
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class ParquetIndex:
 
     def name(self, i: int) -> str:
         return "{}, row {}".format(*self.locate(i))
+
+    def short_name(self, i: int) -> str:
+        path, row = self.locate(i)
+        names = read_row_names(path, open_shard(path).image)
+        return f"{os.path.basename(path)}, row {row}" if names is None else shorten_path(names[row].as_py())
 
     def source(self, i: int) -> bytes | str:
         path, row = self.locate(i)
@@ -115,33 +122,6 @@ def open_shard(path: str) -> Shard:
     return Shard(reader, image, label, splits[0] if splits else None, tuple(accumulate(sizes)))
 
 
-def check_image_type(path: str, field: "pa.Field") -> None:
-    """Raise LongtailError unless a column is binary, or a struct of bytes and perhaps a path in text."""
-    import pyarrow as pa
-
-    kinds = (
-        {inner.name: inner.type for inner in field.type} if pa.types.is_struct(field.type) else {"bytes": field.type}
-    )
-    if "bytes" not in kinds or not (is_binary(kinds["bytes"]) or pa.types.is_null(kinds["bytes"])):
-        raise LongtailError(f"{path}: column {field.name} is {field.type}; it must be a struct with bytes, or binary")
-    if "path" in kinds and not (is_text(kinds["path"]) or pa.types.is_null(kinds["path"])):
-        raise LongtailError(f"{path}: the paths in column {field.name} are {kinds['path']}; they must be text")
-
-
-def is_text(kind: "pa.DataType") -> bool:
-    """Return whether a pyarrow type is text."""
-    import pyarrow as pa
-
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def is_binary(kind: "pa.DataType") -> bool:
-    """Return whether a pyarrow type is bytes."""
-    import pyarrow as pa
-
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
 @lru_cache(maxsize=4)
 def read_image_group(path: str, group: int) -> tuple["pa.Array", "pa.Array | None"]:
     """Read the bytes of the images in a group of rows, and their paths if the file has any."""
@@ -167,6 +147,7 @@ def read_column(path: str, name: str, group: int | None = None) -> "pa.Array":
 def clear_caches() -> None:
     """Close all open parquet files and drop the groups of rows that are kept."""
     read_image_group.cache_clear()
+    read_row_names.cache_clear()
     open_shard.cache_clear()
 
 

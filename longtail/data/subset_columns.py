@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from longtail.data.classes import RawSplit
-from longtail.data.parquet import is_text, open_shard, read_column, read_raw_split
+from longtail.data.parquet import open_shard, read_column, read_raw_split
+from longtail.data.parquet_columns import is_text
 from longtail.data.subset_names import SUBSET_BY_WORD, misnamed_split_error, parse_subset_name
 from longtail.errors import LongtailError
 

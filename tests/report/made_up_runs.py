@@ -42,7 +42,7 @@ def made_up(
     rows = [{"epoch": e, "stage": "train", "seconds": 1.5, "loss": 2 / e, "bc": 2 / e} for e in (1, 2)]
     run.write_csv("metrics.csv", [row | {"peak_memory_mb": 100.0} for row in rows])
     run.write_csv("per_class.csv", build_per_class_rows(predictions, split))
-    write_predictions(run, predictions)
+    write_predictions(run, predictions, split)
     head = {"method": method, "data": "digits-lt", "seed": seed, "epochs": 2}
     run.write_json("results.json", head | predictions.results(counts))
     return run
