@@ -76,7 +76,10 @@ def list_names(images: Subset) -> list[str]:
 
 @dataclass(frozen=True)
 class Split:
-    """Training, test and perhaps validation images with the class table of training; a run shows its user the notes."""
+    """Training, test and perhaps validation images with the class table of training; a run shows its user the notes.
+
+    `test_share` is the share of each class that was held out to test on.
+    """
 
     name: str
     classes: ClassTable
@@ -84,6 +87,7 @@ class Split:
     test: Subset
     notes: list[str] = field(default_factory=list)
     val: Subset | None = None
+    test_share: float = 0.0
 
     @property
     def subsets(self) -> dict[str, Subset]:

@@ -23,7 +23,7 @@ TEST = [f"{name}/{i}.png" for name, n in CLASSES.items() for i in range(n)]
 @pytest.fixture
 def folder(tmp_path):
     """Write a folder of photographs with a test part."""
-    class_folders(tmp_path / "fish" / "train", {name: 12 for name in CLASSES})
+    class_folders(tmp_path / "fish" / "train", dict.fromkeys(CLASSES, 12))
     class_folders(tmp_path / "fish" / "test", CLASSES, first=100)
     return tmp_path / "fish"
 
