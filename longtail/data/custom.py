@@ -1,13 +1,13 @@
 """Custom data: a folder, a table, a list or parquet files become a split of `LazyImages`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from longtail.data.catalog import LISTS, SUFFIXES, TABLES
 from longtail.data.classes import RawSplit, align_classes
 from longtail.data.folder import SUBSET_FOLDERS, read_class_folders, read_folder
-from longtail.data.holdout import cut_long_tail, stratified_holdout
+from longtail.data.holdout import DEFAULT_TEST_SHARE, cut_long_tail, stratified_holdout
 from longtail.data.lazy import LazyImages
 from longtail.data.shards import find_shards, read_shards
 from longtail.data.split import ClassTable, Split
@@ -22,7 +22,8 @@ class ReadOptions:
     """Options for reading custom data.
 
     `size` is the side in pixels of images in memory (None: images stay in files). `val` and `test` are paths of further
-    subsets; `val_share` and `test_share` are the shares of each class to hold out instead. `workers` is the number of
+    subsets; `val_share` and `test_share` are the shares of each class to hold out instead, and `default_test_share` that of
+    a data set without test images, where `test_share` is 0. `workers` is the number of
     processes that decode images in files (None: one for each core). Without `verify` no image of files is read.
     """
 
@@ -34,15 +35,20 @@ class ReadOptions:
     skip_bad: bool = False
     workers: int | None = None
     verify: bool = True
+    default_test_share: float = DEFAULT_TEST_SHARE
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A data set before any image is read: class names in label order, subsets by name, notes for the user."""
+    """A data set before any image is read: class names in label order, subsets by name, notes for the user.
+
+    `test_share` is the share of each class that is held out to test on.
+    """
 
     names: list[str]
     subsets: dict[str, LazyImages]
     notes: list[str]
+    test_share: float = 0.0
 
 
 def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = ReadOptions()) -> Listing:
@@ -51,6 +57,8 @@ def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = 
     if "train" not in raw_splits:
         raise LongtailError(f"{data} has no train subset, only {' and '.join(raw_splits)}")
     names, subsets, more = align_classes(raw_splits)
+    if not reading.test_share and not subsets.keys() & {"test", "val"}:
+        reading = replace(reading, test_share=reading.default_test_share)
     hold_out(subsets, "test", reading.test_share, data)
     # many public sets label no test images; testing on val forbids selecting an epoch by val as well
     if "test" not in subsets and "val" in subsets:
@@ -60,7 +68,7 @@ def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = 
     ordered: dict[str, LazyImages] = {
         subset: subsets[subset] for subset in ("train", "val", "test") if subset in subsets
     }
-    return Listing(names, ordered, notes + more)
+    return Listing(names, ordered, notes + more, test_share=reading.test_share)
 
 
 def hold_out(subsets: dict[str, LazyImages], subset: str, share: float, data: str) -> None:
@@ -86,7 +94,7 @@ def build_split(name: str, listing: Listing, imbalance: float | None) -> Split:
     if imbalance is not None:
         train = train.take(sorted(cut_long_tail(train.labels, listing.names, imbalance)))
     table = ClassTable.from_labels(listing.names, train.labels)
-    return Split(name, table, train, subsets["test"], listing.notes, subsets.get("val"))
+    return Split(name, table, train, subsets["test"], listing.notes, subsets.get("val"), test_share=listing.test_share)
 
 
 def find_raw_splits(data: Path, reading: ReadOptions, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:

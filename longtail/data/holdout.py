@@ -6,6 +6,8 @@ from torch import Tensor
 from longtail.data.counts import exponential_counts, long_tailed_indices
 from longtail.errors import LongtailError
 
+DEFAULT_TEST_SHARE = 0.2  # of every class, where a data set has no test images
+
 
 def stratified_holdout(labels: Tensor, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draw a share of every class: (N,) labels -> (N - M,) positions kept and (M,) positions held out, both ascending.

@@ -111,7 +111,8 @@ def drop_unreadable(
     number = "1 unreadable image" if len(bad) == 1 else f"{len(bad):,} unreadable images"
     notes = split.notes + ([f"{number} left out, the first {bad.first[0]}"] if bad else [])
     table = ClassTable.from_labels(list(split.classes.names), subsets["train"].labels)
-    return Split(split.name, table, subsets["train"], subsets["test"], notes, subsets.get("val"))
+    train, test, val = subsets["train"], subsets["test"], subsets.get("val")
+    return replace(split, classes=table, train=train, test=test, notes=notes, val=val)
 
 
 def decode_all(images: LazyImages, size: int) -> tuple[TensorImages, ReadErrors]:
