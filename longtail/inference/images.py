@@ -152,7 +152,7 @@ def list_images(images: Any) -> list | None:
 
 def refuse_url(path: str | os.PathLike) -> None:
     """Raise LongtailError for a URL in place of a path."""
-    if URL.match(os.fspath(path)):
+    if URL.match(os.fspath(path)) and not os.path.exists(path):
         raise LongtailError(
             f"{path} is a URL, and images are read from files only; download the images, and name their paths"
         )

@@ -56,7 +56,7 @@ def link(source: str, target: Path) -> None:
 
 def check_sort_folder(folder: Path, images: Iterable[str]) -> None:
     """Raise LongtailError for a folder that holds anything, cannot be made, or lies in a folder of the images."""
-    check_parent_folder(folder)
+    check_parent_folder(folder, "--sort-into")
     if os.path.lexists(folder) and not folder.is_dir():
         raise LongtailError(f"{folder} is no folder and is left as it is; choose another --sort-into")
     if folder.is_dir() and any(folder.iterdir()):

@@ -19,7 +19,7 @@ TRIES = 12  # images of a class that are tried, as some may be unreadable
 
 
 @dataclass(frozen=True)
-class Kind:
+class PicturedClass:
     """A class with its number of training images and some of these."""
 
     name: str
@@ -27,21 +27,21 @@ class Kind:
     photographs: list[Photograph]
 
 
-def pick_photographs(facts: Facts, classes: Sequence[int]) -> list[Kind]:
+def pick_photographs(facts: Facts, classes: Sequence[int]) -> list[PicturedClass]:
     """Read up to three training images of each of the classes, in the order given; unreadable images are passed over."""
     labels = facts.subsets["train"].labels.numpy()
     order = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[order], np.arange(len(facts.classes) + 1))
     largest = LARGEST if len(classes) <= FULL_SIZED else SMALL
 
-    def read(c: int) -> Kind:
+    def read(c: int) -> PicturedClass:
         members, photographs = order[starts[c] : starts[c + 1]], []
         for i in spread(members):
             if photograph := read_photograph(facts, int(i), largest):
                 photographs.append(photograph)
             if len(photographs) == PHOTOGRAPHS:
                 break
-        return Kind(facts.classes.names[c], len(members), photographs)
+        return PicturedClass(facts.classes.names[c], len(members), photographs)
 
     with suppress_pillow_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(read, classes))

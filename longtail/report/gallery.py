@@ -40,7 +40,7 @@ def check_gallery_path(path: Path) -> None:
         raise LongtailError(f"{path} must end in .html")
     if os.path.lexists(path):
         raise LongtailError(f"{path} exists already and is left as it is; choose another --gallery")
-    check_parent_folder(path)
+    check_parent_folder(path, "--gallery")
 
 
 def write_gallery(

@@ -103,7 +103,7 @@ def test_a_folder_that_holds_anything_or_is_none_is_refused(photos, tmp_path):
         "photos/a/1.jpg": "is no folder and is left as it is",
         "broken": "is no folder and is left as it is",
         "photos/new": "so its links would be images to predict",
-        "no/where": "is not a folder; make it",
+        "no/where": "is not a folder; make it, or choose another --sort-into",
     }
     for name, message in cases.items():
         with pytest.raises(LongtailError, match=message):

@@ -75,7 +75,7 @@ def test_nothing_is_overwritten(tmp_path):
     cases = {
         "mine.html": "exists already and is left as it is",
         "page.txt": "must end in .html",
-        "no/x.html": "is not a folder",
+        "no/x.html": "is not a folder; make it, or choose another --gallery",
     }
     for name, message in cases.items():
         with pytest.raises(LongtailError, match=message):
