@@ -14,7 +14,7 @@ from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
 from longtail.evaluate import compute_logits, predict_subset
 from longtail.inference.export import export
-from longtail.inference.images import to_image_tensor
+from longtail.inference.images import list_images, to_image_tensor
 from longtail.inference.predict import Prediction, build_predictions
 from longtail.inference.prior import move_to_prior, parse_target_prior
 from longtail.launch import train as launch
@@ -153,14 +153,17 @@ class Model:
     ) -> Prediction | list[Prediction]:
         """Return the most probable classes of an image, or of each of several, of any size.
 
-        An image is a path, a PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); several are a list, or one array
-        or tensor with a further axis in front. `target_prior` is uniform, train or a file, as for `parse_target_prior`.
+        An image is a path, a PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); several are a list, a generator, a
+        column of a table, or one array or tensor with a further axis in front.
+
+        `target_prior` is uniform, train or a file, as for `parse_target_prior`.
         Raises LongtailError for bad input.
         """
+        several = list_images(images)
+        images = images if several is None else several
         logits = self.adjusted_logits(to_image_tensor(images, self.transform_set), target_prior)
         found = build_predictions(logits, self.classes, top)
-        is_several = isinstance(images, list | tuple) or len(getattr(images, "shape", ())) == 4
-        return found if is_several else found[0]
+        return found if several is not None or len(getattr(images, "shape", ())) == 4 else found[0]
 
     def adjusted_logits(self, images: Tensor, target_prior: str | Path | None = None) -> Tensor:
         """Compute logits under a class prior other than that of training (ECL, Eq. 4); None leaves them as trained."""

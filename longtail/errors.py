@@ -53,28 +53,28 @@ def is_special_file(path: str | os.PathLike) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def check_utf8_path(path: Path) -> None:
+def check_utf8_path(path: Path, flag: str = "--out") -> None:
     """Raise LongtailError for a path that is not UTF-8; neither pyarrow nor safetensors can write to it."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise LongtailError(
-            f"{path} is not UTF-8, as the names of written files must be; choose another --out"
+            f"{path} is not UTF-8, as the names of written files must be; choose another {flag}"
         ) from error
 
 
-def check_parent_folder(path: Path) -> None:
+def check_parent_folder(path: Path, flag: str = "--out") -> None:
     """Raise LongtailError unless a new file has a name in UTF-8 and a folder that exists and can be written in.
 
-    A pipe, socket or device of this name is refused, before anyone opens it.
+    A pipe, socket or device of this name is refused, before anyone opens it. The message names the user's flag.
     """
-    check_utf8_path(path)
+    check_utf8_path(path, flag)
     if is_special_file(path):
-        raise LongtailError(f"{path} is a pipe, socket or device and is left as it is; choose another --out")
+        raise LongtailError(f"{path} is a pipe, socket or device and is left as it is; choose another {flag}")
     if not path.parent.is_dir():
-        raise LongtailError(f"{path.parent} is not a folder; make it, or choose another --out")
+        raise LongtailError(f"{path.parent} is not a folder; make it, or choose another {flag}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise LongtailError(f"nothing can be written in {path.parent}; choose another --out")
+        raise LongtailError(f"nothing can be written in {path.parent}; choose another {flag}")
 
 
 def announce_stop(why: str, code: int) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from longtail.data import Split
 from longtail.data.eval_transform import build_eval_transform
 from longtail.data.memory import check_tested_images
 from longtail.data.seeding import derive_seed
@@ -88,7 +89,7 @@ def build_trainer(
             min_side = build_eval_transform(recipe.transform_set).min_side
             world.on_main(lambda: check_tested_images(split, min_side))
         split = unpack_training_images(split, cache_root(cache), report, world)
-    recipe = recipe.change(group=split.grouping).fit_batch_size(split)
+    recipe = keep_test_share(recipe, split).change(group=split.grouping).fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
     method = recipe.build_method(split.classes.counts).to(world.device)
     check_selection(recipe, split, method)
@@ -109,6 +110,17 @@ def build_trainer(
         return run
 
     return Trainer(recipe, method, split, plans, loader, world.on_main(claim), report, world, should_stop)
+
+
+def keep_test_share(recipe: Recipe, split: Split) -> Recipe:
+    """Return the recipe with the share of the test images that are held out because the data have none."""
+    if not split.test_share or recipe.test_share:
+        return recipe
+    split.notes.append(
+        f"no test images: {split.test_share:g} of every class is held out to test on, always the same images; "
+        "--test-share sets another share, --test names test images"
+    )
+    return recipe.change(test_share=split.test_share)
 
 
 def check_weights_of_run(run: RunFolder, sha256: str) -> None:

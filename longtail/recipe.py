@@ -82,7 +82,7 @@ class Recipe:
     frozen_views: Annotated[
         int, "looks at a training image: 1 plain, 2 with its mirror image, more with random crops", Range(1, 64)
     ] = 2
-    neck: Annotated[int, "features of each expert's trainable layer on frozen features; 0: none", Range(0, 16384)] = 0
+    neck: Annotated[int, "width of each network's trainable layer on frozen features; 0: none", Range(0, 16384)] = 0
     options: Annotated[dict, "of the method; those not given are filled in"] = field(default_factory=dict)
 
     def __post_init__(self):

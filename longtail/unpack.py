@@ -43,6 +43,9 @@ class UnpackedIndex:
     def name(self, i: int) -> str:
         return self.parquet.name(i)
 
+    def short_name(self, i: int) -> str:
+        return self.parquet.short_name(i)
+
     def source(self, i: int) -> Source:
         content, path = (column[int(self.places[i])].as_py() for column in open_copy(self.copy))
         return choose_source(self.parquet.locate(i)[0], content, path)

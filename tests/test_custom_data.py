@@ -72,6 +72,23 @@ def test_a_run_on_a_folder_names_its_classes_and_leaves_cells_of_untested_classe
     assert recipe["imbalance"] is None and recipe["batch_size"] == 16 and recipe["views"] == "custom-8"
 
 
+def test_a_folder_without_test_images_trains_with_a_fifth_held_out_and_says_so_in_one_line(folder, tmp_path, capsys):
+    words = ["train", folder / "train", *FAST[:-4], "--epochs", "1", "--out"]
+    assert run(*words, tmp_path / "run") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "no test images: 0.2 of every class is held out to test on, always the same images; --test-share" in text
+    assert "0.2 of every class held out to test," in text or "0.2 of every class held out to test" in text
+    split, recipe = (RunFolder(tmp_path / "run").read_json(name) for name in ("split.json", "recipe.json"))
+    assert split["test_images"] == 29 and recipe["test_share"] == 0.2
+    for name in ("results.json", "manifest.json"):
+        (tmp_path / "run" / name).unlink()
+    assert run(*words, tmp_path / "run", "--resume") == 0, "a resumed run holds the same images out"
+    assert run("evaluate", tmp_path / "run") == 0
+    assert run(*words, tmp_path / "own", "--test-share", "0.1") == 0
+    assert "no test images" not in capsys.readouterr().out.partition("single")[2]
+    assert RunFolder(tmp_path / "own").read_json("recipe.json")["test_share"] == 0.1
+
+
 def test_the_selected_epoch_is_the_best_on_validation_and_reported_beside_the_last(finished):
     out, _ = finished
     results, rows = json.loads((out / "results.json").read_text()), list(csv.DictReader((out / "metrics.csv").open()))

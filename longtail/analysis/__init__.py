@@ -15,7 +15,11 @@ from longtail.errors import LongtailError, expand_path, unknown_name
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its module, title, number in the paper (or ""), caption, cost (fast or slow), and runs (one or many)."""
+    """A figure: its module, title, number in the paper (or ""), caption, cost (fast or slow), and runs (one or many).
+
+    `experts` is the smallest number of experts with something to show; `single` is title and caption for one network,
+    where they differ.
+    """
 
     module_name: str
     title: str
@@ -23,6 +27,8 @@ class Figure:
     caption: str
     cost: str = "fast"
     runs: str = "one"
+    experts: int = 1
+    single: tuple[str, str] | None = None
 
     @property
     def module(self) -> ModuleType:
@@ -60,12 +66,17 @@ FIGURES = {
         "Knowledge transfer",
         "2",
         "Mean probability that the teachers give each class, and how often they predict the class.",
+        single=(
+            "Bias between classes",
+            "Mean probability that the network gives each class, and how often it predicts the class.",
+        ),
     ),
     "distance": Figure(
         "distance",
         "Distance between experts",
         "7",
         "Mean distance between the features that two experts compute for the test images of a class (Eq. 12).",
+        experts=2,
     ),
     "tau": Figure(
         "tau",

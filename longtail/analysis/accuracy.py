@@ -69,6 +69,11 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     set_class_axis(below, arrays["name"])
 
 
+def find_extremes(accuracy: np.ndarray, tested: np.ndarray) -> tuple[int, int]:
+    """Return the best and the worst class by accuracy (C,), nan without test images; of equal ones that with most images."""
+    return int(np.lexsort((-tested, -accuracy))[0]), int(np.lexsort((-tested, accuracy))[0])
+
+
 def describe(arrays: dict[str, np.ndarray]) -> str:
     """Describe the means of the groups, and the best and the worst class."""
     accuracy, groups = arrays["accuracy"], arrays["group"]
@@ -79,10 +84,11 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
         f"{arrays['train_images'][-1]:,}: {means}."
     )
     if untested < len(accuracy):
-        best, worst = np.nanargmax(accuracy), np.nanargmin(accuracy)
-        text += "".join(
-            f" {word} class: {arrays['name'][i]} ({arrays['train_images'][i]:,} training images), {format_percent(accuracy[i])}."
-            for word, i in (("Best", best), ("Worst", worst))
-        )
+        for word, i in zip(("Best", "Worst"), find_extremes(accuracy, arrays["test_images"]), strict=True):
+            trained, tested = arrays["train_images"][i], arrays["test_images"][i]
+            text += (
+                f" {word} class: {arrays['name'][i]} ({trained:,} training images), {format_percent(accuracy[i])} of"
+            )
+            text += f" {tested:,} test image{'' if tested == 1 else 's'}."
     subject = "class has" if untested == 1 else "classes have"
     return text + (f" {untested:,} {subject} no test image (n/a, marked x)." if untested else "")

@@ -63,7 +63,8 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
     text = f"The expected calibration error over {BINS} bins is {arrays['ece']:.1f} %"
     if arrays["experts"] > 1:
         text += f" for the ensemble and {arrays['experts_ece']:.1f} % on average for a single expert"
+    subject = "ensemble" if arrays["experts"] > 1 else "network"
     return (
-        f"{text}. The ensemble is {direction}confident by {abs(bias):.1f} points: its mean confidence is {mean:.1f} %, its "
+        f"{text}. The {subject} is {direction}confident by {abs(bias):.1f} points: its mean confidence is {mean:.1f} %, its "
         f"accuracy {mean - bias:.1f} %. The most confident bin holds {share[-1]:.1f} % of the images."
     )

@@ -11,9 +11,10 @@ LAYOUT = Panels(size=(8.4, 3.0), widths=(1, 1))
 def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     """Compute for each class the mean of softmax(z / T) over test images and teachers, and a teacher's predictions.
 
-    Returns name, group, probability, fair, predictions and images, (C,) each; the class with most training images first.
-    `fair` is the share of the test images, 1 / C in a balanced test subset. `predictions` and `images` count images. T
-    is the run's distillation temperature, 1 for a method without one.
+    Returns name, group, probability, fair, predictions and images, (C,) each, the class with most training images first,
+    and the number of networks; a single network is its own teacher. `fair` is the share of the test images, 1 / C in a
+    balanced test subset. `predictions` and `images` count images. T is the run's distillation temperature, 1 for a method
+    without one.
     """
     order, z = outputs.order, outputs.logits
     classes, temperature = len(order), outputs.recipe.options.get("kd_temperature", 1.0)
@@ -27,6 +28,7 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
         "fair": (images / images.sum())[order],
         "predictions": predictions[order],
         "images": images[order],
+        "networks": np.array(len(z)),
     }
 
 
@@ -57,7 +59,8 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
             probability = arrays["probability"][members].sum() / fair[members].sum()
             predictions = arrays["predictions"][members].sum() / arrays["images"][members].sum()
             multiples.append(f"{name} {probability:.2f} and {predictions:.2f}")
+    subject = "Teachers'" if arrays["networks"] > 1 else "The network's"
     return (
-        "Teachers' probability and predictions, as multiples of the group's share of the test images (1.00 is unbiased): "
+        f"{subject} probability and predictions, as multiples of the group's share of the test images (1.00 is unbiased): "
         f"{', '.join(multiples)}."
     )

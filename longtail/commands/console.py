@@ -154,7 +154,7 @@ FILE_DESCRIPTIONS = {
     "report.html": "the whole report, with figures",
     "results.json": "the numbers above",
     "per_class.csv": "accuracy of every class",
-    "predictions.parquet": "predicted class and confidence of every test image",
+    "predictions.parquet": "file, class, predicted class and confidence of every test image",
     "metrics.csv": "loss terms and time of every epoch",
     "model.safetensors": "weights",
     "recipe.json": "the recipe",

@@ -2,18 +2,16 @@
 
 import itertools
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from longtail.commands.flags import Device, Selected, Threads, parse_integer
+from longtail.commands.prediction_table import show_predictions
 from longtail.data.decode import BadImage
 from longtail.errors import LongtailError, escape_controls, expand_path
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from longtail.inference.predict import Prediction
+    from longtail.inference.sorting import Sorter
 
 MAX_SHOWN = 20  # rows of the terminal table, and unreadable images that are named
 SOME_BAD = 3  # exit code if some images cannot be read
@@ -32,6 +31,12 @@ def predict(
     *images: str,
     out: Annotated[
         str | None, Parameter(help="new .csv or .parquet file; by default the terminal shows a table")
+    ] = None,
+    sort_into: Annotated[
+        str | None, Parameter(help="new folder of links to the images, DIR/CLASS/IMAGE, by predicted class")
+    ] = None,
+    gallery: Annotated[
+        str | None, Parameter(help="new .html page of small pictures, by predicted class, the least certain first")
     ] = None,
     top: Annotated[
         int, Parameter(help="number of most probable classes to give for each image", converter=parse_integer)
@@ -52,16 +57,15 @@ def predict(
     from longtail import api
     from longtail.commands.console import break_silence
     from longtail.inference.images import find_images
-    from longtail.inference.predict import build_predictions, check_table_path, predict_files
+    from longtail.inference.predict import build_predictions, predict_files
     from longtail.inference.prior import describe_prior
 
     model = api.load(run, selected=selected, device=device, threads=threads)
     prior = describe_prior(model.method, target_prior)
     bad: list[BadImage] = []
     skipped: list[str] = []
-    if out is not None:
-        check_table_path(expand_path(out))
-    check_images(images, every=out is not None)
+    outputs = Outputs.check(out, sort_into, gallery, images, model.classes)
+    check_images(images, every=outputs is not None)
     paths = find_images(images, skipped)
 
     silence, done = break_silence("reading the images"), 0
@@ -72,7 +76,7 @@ def predict(
         silence.doing = f"predicting, {done:,} images so far"
         return build_predictions(model.adjusted_logits(pixels, target_prior), model.classes, top)
 
-    if out is None:
+    if outputs is None:
         first = list(itertools.islice(paths, MAX_SHOWN + 1))
         show_predictions(predict_files(first[:MAX_SHOWN], model.transform_set, predict_batch, bad), prior)
         if len(first) > MAX_SHOWN:
@@ -80,9 +84,69 @@ def predict(
     else:
         with silence:
             predictions = predict_files(paths, model.transform_set, predict_batch, bad)
-            written = write_table(expand_path(out), predictions, prior, bad)
-        print(escape_controls(f"{out}: {written:,} image{'s' * (written != 1)}, class prior {prior}"))
+            lines = outputs.write(predictions, f"{model.recipe.method} on {model.run.path.resolve().name}", prior, bad)
+        print(*map(escape_controls, lines), sep="\n")
     return report_skipped(bad, skipped)
+
+
+@dataclass
+class Outputs:
+    """What is written of the predictions of all images: a table, links by predicted class, a page of pictures."""
+
+    table: Path | None
+    sorter: "Sorter | None"
+    gallery: Path | None
+    classes: list[str]
+
+    @classmethod
+    def check(
+        cls, out: str | None, sort_into: str | None, gallery: str | None, images: Sequence[str], classes: list[str]
+    ) -> "Outputs | None":
+        """Return the outputs that the flags ask for, or None; raises LongtailError for one that cannot be written."""
+        from longtail.inference.predict import check_table_path
+        from longtail.inference.sorting import Sorter, check_sort_folder
+        from longtail.report.gallery import check_gallery_path
+
+        table, folder, page = (None if path is None else expand_path(path) for path in (out, sort_into, gallery))
+        if table is not None:
+            check_table_path(table)
+        if folder is not None:
+            check_sort_folder(folder, images)
+        if page is not None:
+            check_gallery_path(page)
+        if table is folder is page is None:
+            return None
+        return cls(table, Sorter(folder, classes) if folder is not None else None, page, classes)
+
+    def write(
+        self, predictions: "Iterable[tuple[str, Prediction]]", title: str, prior: str, bad: list[BadImage]
+    ) -> list[str]:
+        """Write the outputs and return a line on each; raises LongtailError if no image can be read."""
+        from longtail.inference.predict import open_table
+        from longtail.report.gallery import PredictedImage, write_gallery
+
+        rows, shown = 0, list[PredictedImage]()
+        with open_table(self.table, f"class prior: {prior}") if self.table else nullcontext() as add:
+            for path, best in predictions:
+                rows += 1
+                if add:
+                    add(best.row(path, prior))
+                if self.sorter:
+                    self.sorter.add(path, best.label)
+                if self.gallery:
+                    shown.append(PredictedImage(path, best.label, best.probabilities[0]))
+            if not rows:
+                raise LongtailError(f"none of the {len(bad):,} images can be read, the first {bad[0]}")
+        number = f"{rows:,} image{'s' * (rows != 1)}"
+        lines = [f"{self.table}: {number}, class prior {prior}"] if self.table else []
+        if self.sorter:
+            used = len(self.sorter.used)
+            lines.append(f"{self.sorter.folder}: links to {number} in {used:,} folder{'s' * (used != 1)}")
+        if self.gallery:
+            note = f"{number} by predicted class, the least certain first; class prior {prior}."
+            write_gallery(self.gallery, shown, self.classes, title, note)
+            lines.append(f"{self.gallery}: {number}, the least certain of each class first")
+        return lines
 
 
 def check_images(names: Iterable[str], every: bool) -> None:
@@ -96,56 +160,6 @@ def check_images(names: Iterable[str], every: bool) -> None:
         found = find_images([name], [])
         for _ in found if every else itertools.islice(found, 1):
             pass
-
-
-def write_table(out: Path, predictions: "Iterable[tuple[str, Prediction]]", prior: str, bad: list[BadImage]) -> int:
-    """Write the table and return the number of its rows; raises LongtailError if no image can be read."""
-    from longtail.inference.predict import open_table
-
-    with open_table(out, f"class prior: {prior}") as add:
-        rows = 0
-        for path, prediction in predictions:
-            add(prediction.row(path, prior))
-            rows += 1
-        if not rows:
-            raise LongtailError(f"none of the {len(bad):,} images can be read, the first {bad[0]}")
-    return rows
-
-
-def show_predictions(predictions: "Iterable[tuple[str, Prediction]]", prior: str) -> None:
-    """Print predictions as a table with one line per image; a narrow terminal shortens the texts."""
-    console, rows = Console(), []
-    if not console.is_terminal:
-        console.width = 10_000  # a file or a pipe takes whole lines
-    room = max(console.width - 31, 16)  # without probability, the start of "then", and the edges of columns
-    limits = (room // 2, room // 4, 11, console.width, room // 4)
-    for path, best in predictions:
-        then = ", ".join(f"{n} {100 * p:.1f}" for n, p in list(zip(best.classes, best.probabilities, strict=True))[1:])
-        texts = (path, best.label, f"{100 * best.probabilities[0]:.1f} %", then, " ".join(best.votes))
-        rows.append([shorten(text, limit) for text, limit in zip(texts, limits, strict=True)])
-    names = ("image", "class", "probability", "then", "experts")
-    widths = [max([len(name), *map(cell_len, cells)]) for name, *cells in zip(names, *rows, strict=True)]
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name, width in zip(names, widths, strict=True):
-        rest = console.width - sum(widths) + width - 16  # without the other columns and all edges
-        limit = max(rest, len(name)) if name == "then" else None
-        grid.add_column(name, no_wrap=True, overflow="ellipsis", max_width=limit)
-    for row in rows:
-        grid.add_row(*map(escape, row))
-    if rows:
-        console.print(grid)
-    console.print(f"class prior: {prior}", markup=False, highlight=False)
-
-
-def shorten(text: str, limit: int) -> str:
-    """Shorten a text to one line of at most `limit` terminal cells by cutting its middle: a path differs at its end."""
-    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    if cell_len(text) <= limit:
-        return text
-    head, tail = text[: max(limit // 3, 1)], text[-max(limit - limit // 3 - 1, 1) :]
-    while cell_len(head + tail) >= limit and len(tail) > 1:  # some letters take two cells
-        tail = tail[1:]
-    return f"{head}…{tail}"
 
 
 def report_skipped(bad: list[BadImage], skipped: list[str]) -> int:

@@ -1,6 +1,7 @@
 """Names of the known data sets, suffixes of list files, and names for display; this module does not load torch."""
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,6 +14,7 @@ SOURCES = (*CUT_SETS, *PUBLISHED_SETS, *FOLDER_SETS)
 
 TABLES, LISTS = (".csv", ".tsv"), (".txt", ".lst")
 SUFFIXES = (*TABLES, *LISTS, ".parquet")
+ABSOLUTE = re.compile(r"(?<![\w./~:>-])/(?:[^/\s'\"]+/)+")  # the folders of an absolute path in a text
 
 
 def is_path(data: str) -> bool:
@@ -40,6 +42,28 @@ def format_data_name(data: str) -> str:
         return data
     path = Path(os.path.abspath(data))
     return "-".join(make_printable(path.stem if path.suffix.lower() in SUFFIXES else path.name).split())
+
+
+def shorten_path(path: str, folder: str = "") -> str:
+    """Return a path for display that does not tell where a folder lies: a relative path as it is, an absolute one cut.
+
+    An absolute path starts below `folder` or, outside, at the folder that holds the file.
+    """
+    if os.path.isabs(path):
+        inside = os.path.relpath(path, os.path.abspath(folder)) if folder else os.pardir
+        path = os.path.join(*Path(path).parts[-2:]).lstrip(os.sep) if inside.startswith(os.pardir) else inside
+    return make_printable(path)
+
+
+def hide_folders(text: str, data: str = "") -> str:
+    """Return a text for a page that others may read: absolute paths are cut to their last component.
+
+    Paths of files of the data set at the path `data` start in the data set.
+    """
+    folder = os.path.abspath(data) if data and is_path(data) else ""
+    for form in {folder, make_printable(folder)} - {"", os.sep}:
+        text = text.replace(f"{form}/", "").replace(form, os.path.basename(form))
+    return ABSOLUTE.sub("", text)
 
 
 def make_printable(name: str) -> str:

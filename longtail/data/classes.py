@@ -65,13 +65,13 @@ class RawSplitBuilder:
             code = self.group_names.setdefault(group, len(self.group_names)) if group else -1
             self.group_codes.append(code)
 
-    def build(self, folder: str | Path) -> RawSplit:
-        """Build the subset; paths are below `folder` unless they are absolute."""
+    def build(self, folder: str | Path, prefix: str = "") -> RawSplit:
+        """Build the subset; paths are below `folder` unless they are absolute, and names begin with `prefix`."""
         import pyarrow as pa
 
         buffers = [None, pa.py_buffer(self.ends), pa.py_buffer(self.letters)]
         paths = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.codes), buffers)
-        index, codes = PathIndex(str(folder), paths), np.array(self.codes, dtype=np.int64)
+        index, codes = PathIndex(str(folder), paths, prefix), np.array(self.codes, dtype=np.int64)
         groups = RawGroups(np.array(self.group_codes, dtype=np.int64), list(self.group_names))
         return RawSplit(index, codes, list(self.names), groups if self.group_codes else None)
 

@@ -10,7 +10,7 @@ from longtail.data.catalog import LISTS, SUFFIXES, TABLES
 from longtail.data.classes import RawSplit, align_classes
 from longtail.data.folder import SUBSET_FOLDERS, read_class_folders, read_folder
 from longtail.data.groups import find_groups
-from longtail.data.holdout import cut_long_tail, grouped_holdout, stratified_holdout
+from longtail.data.holdout import DEFAULT_TEST_SHARE, cut_long_tail, grouped_holdout, stratified_holdout
 from longtail.data.lazy import LazyImages
 from longtail.data.shards import find_shards, read_shards
 from longtail.data.split import ClassTable, Split
@@ -25,9 +25,10 @@ class ReadOptions:
     """Options for reading custom data.
 
     `size` is the side in pixels of images in memory (None: images stay in files). `val` and `test` are paths of further
-    subsets; `val_share` and `test_share` are the shares of each class to hold out instead. `workers` is the number of
-    processes that decode images in files (None: one for each core). Without `verify` no image of files is read. `group` is
-    "auto", "column" or a regular expression that names the group of an image, as for `groups.find_groups`; None: no groups.
+    subsets; `val_share` and `test_share` are the shares of each class to hold out instead, and `default_test_share` that of
+    a data set without test images, where `test_share` is 0. `workers` is the number of processes that decode images in
+    files (None: one for each core). Without `verify` no image of files is read. `group` is "auto", "column" or a regular
+    expression that names the group of an image, as for `groups.find_groups`; None: no groups.
     """
 
     size: int | None = None
@@ -39,6 +40,7 @@ class ReadOptions:
     workers: int | None = None
     verify: bool = True
     group: str | None = None
+    default_test_share: float = DEFAULT_TEST_SHARE
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,14 @@ class Listing:
     """A data set before any image is read: class names in label order, subsets by name, notes for the user.
 
     `grouping` is "column" or the regular expression that names the groups of images; None: there are no groups.
+    `test_share` is the share of each class that is held out to test on.
     """
 
     names: list[str]
     subsets: dict[str, LazyImages]
     notes: list[str]
     grouping: str | None = None
+    test_share: float = 0.0
 
 
 def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = ReadOptions()) -> Listing:
@@ -63,6 +67,8 @@ def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = 
     if grouping := find_groups(raw_splits, reading.group):
         subsets = {name: replace(images, groups=grouping.numbers[name]) for name, images in subsets.items()}
         more.append(grouping.describe())
+    if not reading.test_share and not subsets.keys() & {"test", "val"}:
+        reading = replace(reading, test_share=reading.default_test_share)
     more += hold_out(subsets, "test", reading.test_share, data, names)
     # many public sets label no test images; testing on val forbids selecting an epoch by val as well
     if "test" not in subsets and "val" in subsets:
@@ -73,7 +79,7 @@ def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = 
         subset: subsets[subset] for subset in ("train", "val", "test") if subset in subsets
     }
     more += grouping.note_shared(ordered) if grouping else []
-    return Listing(names, ordered, notes + more, grouping.source if grouping else None)
+    return Listing(names, ordered, notes + more, grouping.source if grouping else None, reading.test_share)
 
 
 def hold_out(subsets: dict[str, LazyImages], subset: str, share: float, data: str, names: list[str]) -> list[str]:
@@ -125,7 +131,8 @@ def build_split(name: str, listing: Listing, imbalance: float | None) -> Split:
     if imbalance is not None:
         train = train.take(sorted(cut_long_tail(train.labels, listing.names, imbalance)))
     table = ClassTable.from_labels(listing.names, train.labels)
-    return Split(name, table, train, subsets["test"], listing.notes, subsets.get("val"), listing.grouping)
+    val, held = subsets.get("val"), listing.test_share
+    return Split(name, table, train, subsets["test"], listing.notes, val, listing.grouping, held)
 
 
 def find_raw_splits(data: Path, reading: ReadOptions, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from longtail.augment.transform import Draw
+from longtail.data.lazy import ImageIndex, take_index
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features (N, L, d) float16 of N images under L looks, and the labels (N,) int64.
+    """Features (N, L, d) float16 of N images under L looks, the labels (N,) int64, and the index of the images.
 
     Look 0 is the image as it is evaluated, look 1 its mirror image, and every further look a random crop. `images_sha256`
     is the digest of the images, by which a run recognizes its data.
@@ -21,6 +22,7 @@ class FeatureSet:
     features: Tensor
     labels: Tensor
     images_sha256: str
+    index: ImageIndex | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -33,7 +35,8 @@ class FeatureSet:
     def take(self, rows: Sequence[int] | np.ndarray) -> "FeatureSet":
         """Return some of the images, in the order of `rows`."""
         index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-        return replace(self, features=self.features[index], labels=self.labels[index])
+        taken = take_index(self.index, rows)
+        return replace(self, features=self.features[index], labels=self.labels[index], index=taken)
 
     def digest(self) -> str:
         """Return the sha256 of the images, as their own data set computes it."""

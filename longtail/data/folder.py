@@ -42,7 +42,7 @@ def read_folder(folder: Path) -> tuple[dict[str, RawSplit], list[str]]:
             raise LongtailError(f"{folder} holds two folders for its {subset} subset; leave one")
         if subset:
             check_labeled(folder, name, train)
-            raw_splits[subset], within, more = scan_class_folders(folder / name)
+            raw_splits[subset], within, more = scan_class_folders(folder / name, prefix=name)
             skipped += [os.path.join(name, path) for path in within]
             notes += more
     named = [f"{name}/" for name in others if find_named_subsets(name)]
@@ -69,7 +69,7 @@ def read_class_folders(folder: Path, subset: str) -> tuple[dict[str, RawSplit], 
     return {subset: raw_split}, note_skipped(folder, skipped) + notes
 
 
-def scan_class_folders(folder: Path) -> tuple[RawSplit, list[str], list[str]]:
+def scan_class_folders(folder: Path, prefix: str = "") -> tuple[RawSplit, list[str], list[str]]:
     """List the images below each class folder in natural order, the files that are not images of a class, and notes.
 
     A class may be empty. Raises LongtailError for a folder without class folders, and if they are no classes.
@@ -90,7 +90,7 @@ def scan_class_folders(folder: Path) -> tuple[RawSplit, list[str], list[str]]:
                 inner.setdefault(name, set()).add(pieces[1] if len(pieces) > 2 else "")
             else:
                 skipped.append(path)
-    return builder.build(folder), skipped, check_nesting(folder, names, inner)
+    return builder.build(folder, prefix), skipped, check_nesting(folder, names, inner)
 
 
 def check_class_names(folder: Path, names: list[str]) -> None:

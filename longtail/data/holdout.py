@@ -7,6 +7,7 @@ from longtail.data.counts import exponential_counts, long_tailed_indices
 from longtail.errors import LongtailError
 
 ABSENT = 0.5  # cost of a class without held-out images: any of two equal groups is better than none
+DEFAULT_TEST_SHARE = 0.2  # of every class, where a data set has no test images
 
 
 def stratified_holdout(labels: Tensor, share: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

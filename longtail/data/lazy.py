@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from longtail.data import decode
-from longtail.data.catalog import make_printable
+from longtail.data.catalog import make_printable, shorten_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +36,7 @@ class ImageIndex(Protocol):
 
     def __len__(self) -> int: ...
     def name(self, i: int) -> str: ...  # for a message
+    def short_name(self, i: int) -> str: ...  # for results, which others may read: no absolute path
     def key(self, i: int) -> bytes: ...  # stays the same if the whole set is moved
     def source(self, i: int) -> decode.Source: ...
     def size(self, i: int) -> int: ...  # bytes; -1 if the image is missing
@@ -45,10 +46,14 @@ class ImageIndex(Protocol):
 
 @dataclass(frozen=True)
 class PathIndex:
-    """N paths below a folder (or absolute), as bytes of any encoding in one pyarrow array."""
+    """N paths below a folder (or absolute), as bytes of any encoding in one pyarrow array.
+
+    `prefix` is the folder's own name where it belongs to the names of the images, such as test.
+    """
 
     folder: str
     array: "pa.LargeBinaryArray"
+    prefix: str = ""
 
     def __len__(self) -> int:
         return len(self.array)
@@ -62,6 +67,9 @@ class PathIndex:
     def name(self, i: int) -> str:
         return make_printable(self.source(i))
 
+    def short_name(self, i: int) -> str:
+        return shorten_path(os.path.join(self.prefix, os.fsdecode(self.key(i))), self.folder)
+
     def size(self, i: int) -> int:
         try:
             return os.path.getsize(self.source(i))
@@ -69,7 +77,7 @@ class PathIndex:
             return -1
 
     def take(self, rows: np.ndarray) -> "PathIndex":
-        return PathIndex(self.folder, self.array.take(rows))
+        return replace(self, array=self.array.take(rows))
 
     def reading_order(self) -> np.ndarray:
         return np.arange(len(self))
@@ -95,6 +103,9 @@ class PixelIndex:
     def name(self, i: int) -> str:
         return f"image {i}"
 
+    def short_name(self, i: int) -> str:
+        return self.name(i)
+
     def size(self, i: int) -> int:
         return self.images[i].numel()
 
@@ -103,6 +114,11 @@ class PixelIndex:
 
     def reading_order(self) -> np.ndarray:
         return np.arange(len(self))
+
+
+def take_index(index: ImageIndex | None, rows: Sequence[int] | np.ndarray) -> ImageIndex | None:
+    """Return the index of some of the images, in the order of `rows`; None stays None."""
+    return None if index is None else index.take(np.asarray(rows, dtype=np.int64))
 
 
 @dataclass(frozen=True)

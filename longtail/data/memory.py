@@ -123,7 +123,7 @@ def decode_all(images: LazyImages, size: int) -> tuple[TensorImages, ReadErrors]
         pixels[i] = transform.transform(images.read(i, transform.min_side)).transpose(2, 0, 1)
 
     good, bad = try_each(decode, len(images))
-    decoded = TensorImages(torch.from_numpy(pixels), images.labels)
+    decoded = TensorImages(torch.from_numpy(pixels), images.labels, images.index)
     return decoded.take(good) if bad else decoded, bad
 
 

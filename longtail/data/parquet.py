@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from longtail.data.catalog import shorten_path
 from longtail.data.classes import RawSplit
-from longtail.data.parquet_checks import check_claims, check_image_type, is_binary, is_text
+from longtail.data.parquet_claims import check_claims
+from longtail.data.parquet_columns import check_image_type, is_binary, is_text, read_row_names
 from longtail.errors import LongtailError
 
 if TYPE_CHECKING:
@@ -53,6 +55,11 @@ class ParquetIndex:
 
     def name(self, i: int) -> str:
         return "{}, row {}".format(*self.locate(i))
+
+    def short_name(self, i: int) -> str:
+        path, row = self.locate(i)
+        names = read_row_names(path, open_shard(path).image)
+        return f"{os.path.basename(path)}, row {row}" if names is None else shorten_path(names[row].as_py())
 
     def locate_in_group(self, i: int) -> tuple[str, int, int]:
         """Return the file of the i-th image, its group of rows there, and its row in the group."""
@@ -149,6 +156,7 @@ def read_column(path: str, name: str, group: int | None = None) -> "pa.Array":
 def clear_caches() -> None:
     """Close all open parquet files and drop the groups of rows that are kept."""
     read_image_group.cache_clear()
+    read_row_names.cache_clear()
     open_shard.cache_clear()
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from longtail.data.features import FeatureSet
-from longtail.data.lazy import LazyImages
+from longtail.data.lazy import ImageIndex, LazyImages, take_index
 from longtail.metrics import shot_group
 
 
@@ -45,10 +45,11 @@ class ClassTable:
 
 @dataclass(frozen=True)
 class TensorImages:
-    """Images (N, 3, H, W) uint8 and their labels (N,) int64."""
+    """Images (N, 3, H, W) uint8, their labels (N,) int64, and the index of the files they were read from."""
 
     images: Tensor
     labels: Tensor
+    index: ImageIndex | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,7 +57,7 @@ class TensorImages:
     def take(self, rows: Sequence[int] | np.ndarray) -> "TensorImages":
         """Return some of the images, in the order of `rows`."""
         index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-        return TensorImages(self.images[index], self.labels[index])
+        return TensorImages(self.images[index], self.labels[index], take_index(self.index, rows))
 
     def digest(self) -> str:
         """Compute the sha256 of the labels and pixels."""
@@ -68,11 +69,17 @@ class TensorImages:
 Subset = TensorImages | LazyImages | FeatureSet
 
 
+def list_names(images: Subset) -> list[str]:
+    """Return the name of each image for results: a relative path, the row of a file, or its position in the subset."""
+    return [f"image {i}" if images.index is None else images.index.short_name(i) for i in range(len(images))]
+
+
 @dataclass(frozen=True)
 class Split:
     """Training, test and perhaps validation images with the class table of training; a run shows its user the notes.
 
-    `grouping` says what named the groups of images that no split divides, as in a `Listing`.
+    `grouping` says what named the groups of images that no split divides, as in a `Listing`. `test_share` is the share of
+    each class that was held out to test on.
     """
 
     name: str
@@ -82,6 +89,7 @@ class Split:
     notes: list[str] = field(default_factory=list)
     val: Subset | None = None
     grouping: str | None = None
+    test_share: float = 0.0
 
     @property
     def subsets(self) -> dict[str, Subset]:

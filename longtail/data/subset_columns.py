@@ -8,7 +8,7 @@ import numpy as np
 
 from longtail.data.classes import RawGroups, RawSplit
 from longtail.data.parquet import open_shard, read_column, read_raw_split
-from longtail.data.parquet_checks import is_text
+from longtail.data.parquet_columns import is_text
 from longtail.data.subset_names import SUBSET_BY_WORD, misnamed_split_error, parse_subset_name
 from longtail.errors import LongtailError
 

@@ -130,7 +130,7 @@ class Extractor:
             share = missing[self.world.shard(len(missing))]
             computed = self.world.run_everywhere(lambda: self.compute(name, images, lookup, share))
             lookup.features[torch.from_numpy(missing)] = self.world.all_gather(computed, n=len(missing))
-        return FeatureSet(lookup.features, images.labels, images.digest())
+        return FeatureSet(lookup.features, images.labels, images.digest(), images.index)
 
     def compute(self, name: str, images: LazyImages, lookup: Lookup, rows: np.ndarray) -> Tensor:
         """Compute the features of some images, and write them to the cache a file at a time: -> (n, L, d) float16.

@@ -3,7 +3,8 @@
 import csv
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from longtail.data.table import PathReader, detect_delimiter
 from longtail.errors import LongtailError, expand_path, is_special_file
 
 BATCH = 512  # images decoded and predicted at a time
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def find_images(names: Iterable[str], skipped: list[str]) -> Iterator[str]:
@@ -32,6 +34,7 @@ def find_images(names: Iterable[str], skipped: list[str]) -> Iterator[str]:
     folder or list without images.
     """
     for name in names:
+        refuse_url(name)
         path = expand_path(name)
         if is_special_file(path):
             raise LongtailError(f"{name} is a pipe, socket or device; images are files, folders, or lists of paths")
@@ -78,6 +81,7 @@ def read_path_list(path: Path) -> Iterator[str]:
                     raise LongtailError(f"{path} has no column path")
                 entries = (row[column] for row in rows if row[column])
             for entry in entries:
+                refuse_url(entry)
                 yield str(path.parent / paths.read(entry))
             if paths.unresolved and paths.is_windows is None:
                 raise LongtailError(
@@ -125,16 +129,41 @@ def to_image_tensor(images: object, transform_set: TransformSet) -> Tensor:
     """Transform one or several images of any kind as for evaluation; return (N, 3, S, S) uint8.
 
     An image is a path, a PIL image, a uint8 array (H, W, 3) or (N, H, W, 3), or a uint8 tensor (3, H, W) or
-    (N, 3, H, W); a list may mix these. Raises LongtailError for anything else, and for an image that cannot be decoded.
+    (N, 3, H, W); several may come from anything that `list_images` takes.
+
+    Raises LongtailError for anything else, and for an image that cannot be decoded.
     """
     return stack_images(to_arrays(images, build_eval_transform(transform_set)), transform_set.size)
 
 
+def list_images(images: Any) -> list | None:
+    """Return the images of a list, a generator, a column of a table or an array of paths; None for anything else.
+
+    Raises LongtailError for a table, in which no column is named.
+    """
+    if hasattr(images, "columns"):
+        raise LongtailError("a table is no image; name its column of paths, such as table['path']")
+    if isinstance(images, str | bytes | os.PathLike | Image.Image | Tensor | Mapping | Set):
+        return None
+    if isinstance(images, np.ndarray) and (images.dtype.kind not in "OUT" or not images.ndim):
+        return None
+    return list(images) if isinstance(images, Iterable) or hasattr(images, "__getitem__") else None
+
+
+def refuse_url(path: str | os.PathLike) -> None:
+    """Raise LongtailError for a URL in place of a path."""
+    if URL.match(os.fspath(path)) and not os.path.exists(path):
+        raise LongtailError(
+            f"{path} is a URL, and images are read from files only; download the images, and name their paths"
+        )
+
+
 def to_arrays(images: Any, eval_transform: EvalTransform) -> list[np.ndarray]:
     """Transform the images that `to_image_tensor` takes; return N arrays (S, S, 3) uint8."""
-    if isinstance(images, list | tuple):
-        return [pixels for image in images for pixels in to_arrays(image, eval_transform)]
+    if (several := list_images(images)) is not None:
+        return [pixels for image in several for pixels in to_arrays(image, eval_transform)]
     if isinstance(images, str | os.PathLike):
+        refuse_url(images)
         return [eval_transform.read(str(images), str(images))]
     if isinstance(images, Image.Image):
         try:
@@ -155,6 +184,6 @@ def to_arrays(images: Any, eval_transform: EvalTransform) -> list[np.ndarray]:
     else:
         raise LongtailError(
             f"{type(images).__name__} {getattr(images, 'dtype', '')} {shape or ''} is no image: a path, a PIL image, a uint8 "
-            "array (H, W, 3) or (N, H, W, 3), a uint8 tensor (3, H, W) or (N, 3, H, W), or a list of these"
+            "array (H, W, 3) or (N, H, W, 3), a uint8 tensor (3, H, W) or (N, 3, H, W), or a list, generator or column of these"
         )
     return [eval_transform.transform(Image.fromarray(np.ascontiguousarray(array))) for array in arrays]

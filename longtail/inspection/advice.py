@@ -35,7 +35,7 @@ def advise_on_faults(facts: Facts) -> list[str]:
         advice.append(f"{images} several classes, so no model can be right on all copies; correct the labels.")
     advice += advise_on_tracks(facts)
     if "test" not in facts.counts:
-        advice.append("There is no test subset; train with --test-share 0.2 to hold out a fifth of every class.")
+        advice.append("There is no test subset; training holds a fifth of every class out, as with --test-share 0.2.")
     return advice
 
 

@@ -4,9 +4,11 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
+from functools import partial
 
-from longtail.data.catalog import is_path
+from longtail.data.catalog import hide_folders, is_path
 from longtail.inspection.facts import Facts
+from longtail.inspection.photographs import MAX_PICTURED, PHOTOGRAPHS, pick_photographs
 from longtail.inspection.suggestions import Suggestion
 from longtail.inspection.summary import build_overview, list_faults
 from longtail.metrics.names import GROUPS
@@ -15,54 +17,49 @@ PAGE = "<!-- written by longtail inspect"  # marks a file that may be replaced
 WIDTH, HEIGHT, MARGIN = 640, 180, 52
 MAX_CLASSES = 2000  # rows of the class table, which begins with the smallest classes
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1e; --quiet: #63636a; --line: #d9d9de; --page: #fff;
-  --many: #2f6db3; --medium: #c07a1c; --few: #b8354a }
-@media (prefers-color-scheme: dark) { :root { --ink: #ececf0; --quiet: #a0a0a8; --line: #3a3a40; --page: #17171a;
-  --many: #6ba6e8; --medium: #e0a34e; --few: #ee7586 } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 62rem;
-  margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem } p, li { max-width: 46rem }
-.quiet, figcaption { color: var(--quiet) } figure { margin: 0 } svg { width: 100%; height: auto; display: block }
-.key { display: inline-block; width: .7em; height: .7em }
-svg text { font: 13px system-ui, sans-serif; fill: var(--quiet) } svg line { stroke: var(--line) }
-.many { fill: var(--many); background: var(--many) } .medium { fill: var(--medium); background: var(--medium) }
-.few { fill: var(--few); background: var(--few) }
-.scroll { overflow: auto; max-height: 32rem } table { border-collapse: collapse }
-th, td { text-align: left; padding: .15rem 1.5rem .15rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } .list { overflow-wrap: anywhere; font-size: .9rem }
-"""
 TEMPLATE = """<!doctype html>
 {{ mark }}
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src {{ source }}; base-uri 'none'; form-action 'none'">
+  content="default-src 'none'; img-src data:; style-src {{ source }}; base-uri 'none'; form-action 'none'">
 <title>{{ facts.name }}: inspection</title>
 <style>{{ style }}</style></head><body><main>
-<h1>{{ facts.name }}</h1><p class="quiet list">{{ facts.data }}</p>
-<table>{% for name, value in overview %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
+<h1>{{ facts.name | name }}</h1>
+<table class="stacked">{% for name, value in overview %}
+<tr><th scope="row">{{ name }}</th><td>{{ value | hidden | name }}</td></tr>{% endfor %}</table>
 <h2>Training images of each class</h2>
 <figure>{{ histogram }}<figcaption>Classes sorted by training images, on a logarithmic scale.
 <b class="key many"></b> many (over 100), <b class="key medium"></b> medium (20 to 100),
 <b class="key few"></b> few (below 20).</figcaption></figure>
 <h2>Advice</h2><ul>{% for line in advice %}<li>
-{%- for piece in line.split("`") %}{% if loop.index0 % 2 %}<code>{{ piece }}</code>{% else %}{{ piece }}{% endif %}{% endfor -%}
+{%- for piece in (line | hidden).split("`") -%}
+{% if loop.index0 % 2 %}<code>{{ piece }}</code>{% else %}{{ piece }}{% endif %}{% endfor -%}
 </li>{% endfor %}</ul>
 {% if suggestions %}<h2>Commands</h2>
-<table><thead><tr><th scope="col"></th><th scope="col">command</th><th scope="col">on this machine, about</th></tr></thead>
-<tbody>{% for row in suggestions %}<tr><th scope="row">{{ row.name }}</th><td class="list"><code>{{ row.command }}</code></td>
-<td>{{ row.cost }}</td></tr>{% endfor %}</tbody></table>{% endif %}
+<table class="stacked">
+<thead><tr><th scope="col"></th><th scope="col">command</th><th scope="col">on this machine, about</th></tr></thead>
+<tbody>{% for row in suggestions %}<tr><th scope="row">{{ row.name }}</th>
+<td class="list"><code>{% for word in (row.command | hidden).split(" ") %}<span>{{ word | name }}</span> {% endfor %}</code></td>
+<td>{{ row.cost | hidden }}</td></tr>{% endfor %}</tbody></table>{% endif %}
 {% for title, total, lines in faults %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
-<ul class="list">{% for line in lines %}<li>{{ line }}</li>{% endfor %}</ul>
+<ul class="list">{% for line in lines %}<li>{{ line | hidden | name }}</li>{% endfor %}</ul>
 {% if total > lines | length %}<p class="quiet">The list shows the first {{ lines | length }}.</p>{% endif %}{% endfor %}
 <h2>Classes</h2>
 {% if shown < facts.classes | length %}<p class="quiet">The table shows the {{ shown }} smallest classes.</p>{% endif %}
 <div class="scroll" tabindex="0" role="region" aria-label="Classes">
 <table><thead><tr><th scope="col">class</th><th scope="col">group</th>
 {% for subset in facts.counts %}<th scope="col" class="n">{{ subset }}</th>{% endfor %}</tr></thead><tbody>
-{% for name, group, counts in classes %}<tr><td>{{ name }}</td><td>{{ group }}</td>
+{% for name, group, counts in classes %}<tr><td>{{ name | name }}</td><td class="t">{{ group }}</td>
 {% for count in counts %}<td class="n">{{ "{:,}".format(count) if count else "n/a" }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
+<h2>Photographs</h2>
+<p class="quiet">Up to {{ most }} training images of each class{% if kinds | length < facts.classes | length %},
+for the {{ kinds | length }} smallest classes{% endif %}.</p>
+<div class="kinds">{% for kind in kinds %}
+<section><h3>{{ kind.name | name }} <span class="quiet">{{ "{:,}".format(kind.images) }}</span></h3>
+<ul class="photos">{% for photo in kind.photographs %}
+<li><img src="{{ photo.uri }}" alt="{{ photo.name }}" decoding="async"{% if photo.is_crisp %} class="crisp"{% endif %}>
+{{- photo.file | name }}</li>{% endfor %}</ul></section>{% endfor %}</div>
 </main></body></html>
 """
 
@@ -76,21 +73,24 @@ def format_page_mark(data: str) -> str:
 def render_page(facts: Facts, advice: list[str], suggestions: Sequence[Suggestion] = ()) -> str:
     """Render the page, with the commands that train on custom data.
 
-    Every text that comes from the data is escaped, and the content security policy allows one style.
+    Every text that comes from the data is escaped, and the content security policy allows one style and embedded images.
+    No text says where the folder of the data lies.
     """
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from longtail.report.styles import hash_source
+    from longtail.report.photographs import break_name
+    from longtail.report.styles import hash_source, read_plain_style
 
     order = sorted(range(len(facts.classes)), key=lambda c: facts.classes.counts[c])[:MAX_CLASSES]
     groups = facts.classes.groups
     classes = [(facts.classes.names[c], groups[c], [counts[c] for counts in facts.counts.values()]) for c in order]
-    template = Environment(autoescape=True).from_string(TEMPLATE)
-    return template.render(
+    environment, style = Environment(autoescape=True), read_plain_style()
+    environment.filters |= {"name": break_name, "hidden": partial(hide_folders, data=facts.data)}
+    return environment.from_string(TEMPLATE).render(
         mark=Markup(format_page_mark(facts.data)),
-        style=Markup(STYLE),
-        source=Markup(hash_source(STYLE)),
+        style=Markup(style),
+        source=Markup(hash_source(style)),
         facts=facts,
         overview=build_overview(facts),
         histogram=Markup(draw_histogram(facts.classes.counts, groups)),
@@ -99,6 +99,8 @@ def render_page(facts: Facts, advice: list[str], suggestions: Sequence[Suggestio
         faults=list_faults(facts, most=1000),
         classes=classes,
         shown=len(order),
+        kinds=pick_photographs(facts, order[:MAX_PICTURED]),
+        most=PHOTOGRAPHS,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from longtail.data import ClassTable, Split
-from longtail.data.holdout import stratified_holdout
+from longtail.data.holdout import DEFAULT_TEST_SHARE, stratified_holdout
 from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
 from longtail.estimate import estimate_run
@@ -21,7 +21,6 @@ from longtail.tracking import format_duration
 STEPS = 10_000  # about 60 epochs of CIFAR-100-LT: shorter than a paper's schedule, enough for a first result
 QUEUE = 1024  # keys in the queue of ECL (Sec. VI-C)
 BATCH = 64
-TEST_SHARE = 0.2
 THOROUGH = {"frozen_views": 8, "epochs": 60}
 MOST_WORDS = 160  # characters of a reason
 
@@ -53,7 +52,7 @@ class Suggestion:
 def suggest_commands(facts: Facts, given: Mapping[str, str | None]) -> list[Suggestion]:
     """Return the commands for custom data; `given` are flags of the inspection that training needs too: root, val, test."""
     needed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    needed |= {} if has_test(facts) else {"test_share": TEST_SHARE}
+    needed |= {} if has_test(facts) else {"test_share": DEFAULT_TEST_SHARE}
     needed |= {"group": facts.tracks.pattern} if facts.tracks and not has_test(facts) else {}
     needed |= {"skip_bad": True} if facts.headers.bad else {}
     queue = choose_queue(facts)
@@ -117,7 +116,7 @@ def build_split(facts: Facts) -> Split:
         raise LongtailError("one class only")
     train, test = facts.subsets["train"], facts.subsets.get("test") or facts.subsets.get("val")
     if test is None:
-        kept, held = stratified_holdout(train.labels, TEST_SHARE)
+        kept, held = stratified_holdout(train.labels, DEFAULT_TEST_SHARE)
         train, test = train.take(kept), train.take(held)
     table = ClassTable.from_labels(list(facts.classes.names), train.labels)
     return Split(facts.name, table, train, test)

@@ -41,7 +41,7 @@ class ECL(Classifier):
         detach: Annotated[bool, "no gradient into the teacher (Eq. 7-8)"] = True,
         temperature: Annotated[float, "temperature of the contrast (Eq. 9)", Range(1e-3)] = 0.2,
         contrast: Annotated[Literal["mean", "sum"], "contrastive loss over the experts (Eq. 9)"] = "mean",
-        queue: Annotated[int, "Q, negatives an expert keeps (Sec. VI-C)", Range(1)] = 1024,
+        queue: Annotated[int, "Q, negatives each network keeps (Sec. VI-C)", Range(1)] = 1024,
         projection: Annotated[int, "width of the contrastive space", Range(1)] = 64,
         head: Annotated[
             Literal["linear", "cosine"], "both class heads; cosine on the large sets (Sec. VI-C)"

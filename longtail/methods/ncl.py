@@ -36,7 +36,7 @@ class NCL(Classifier):
         hard: Annotated[float, "share of the classes that are hard (hard category mining)", Range(0, 1)] = 0.3,
         distillation: Annotated[float, "weight of both distillations", Range(0)] = 0.6,
         temperature: Annotated[float, "temperature of the contrast (He et al. 2020)", Range(1e-3)] = 0.2,
-        queue: Annotated[int, "Q, negatives an expert keeps", Range(1)] = 1024,
+        queue: Annotated[int, "Q, negatives each network keeps", Range(1)] = 1024,
         projection: Annotated[int, "width of the contrastive space", Range(1)] = 64,
         head: Annotated[Literal["linear", "cosine"], "class heads; cosine on the large sets (public code)"] = "linear",
         scale: Annotated[float, "scale of a cosine head's logits", Range(1e-3)] = 16.0,

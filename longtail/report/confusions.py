@@ -6,7 +6,7 @@ import numpy as np
 
 from longtail.report.summary import RunSummary
 
-PAIRS, EXAMPLES = 12, 6  # pairs on a page, and images of a pair
+PAIRS, EXAMPLES, WORST = 12, 6, 12  # pairs on a page, images of a pair, and worst errors
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,16 @@ class Pair:
     def rate(self) -> float:
         """Return the percentage of the true class's test images."""
         return 100 * self.images / self.tested
+
+
+@dataclass(frozen=True)
+class WrongPrediction:
+    """A wrong prediction: true and predicted class, position among the test images, confidence."""
+
+    truth: int
+    predicted: int
+    index: int
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,17 @@ class Misclassified:
             Pair(int(truth[k]), int(predicted[k]), int(images[k]), int(self.tested[truth[k]]), shown.get(k, ()))
             for k in order
         ]
+
+    def find_worst(self) -> list[WrongPrediction]:
+        """Return the most confident wrong predictions, the worst first, each image once."""
+        order, worst = np.lexsort((self.index, -self.confidence)), dict[int, WrongPrediction]()
+        for row in order:
+            if len(worst) == WORST:
+                break
+            truth, predicted, index = (int(column[row]) for column in (self.truth, self.predicted, self.index))
+            wrong = WrongPrediction(truth, predicted, index, float(self.confidence[row]))
+            worst.setdefault(wrong.index, wrong)
+        return list(worst.values())
 
     def find_most_confident(self, chosen: np.ndarray) -> tuple[tuple[int, float], ...]:
         """Return position and confidence of the most confident predictions of a (M,) mask."""

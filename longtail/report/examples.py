@@ -1,27 +1,33 @@
 """The most frequent confusions as a page shows them: names, counts, and small embedded images."""
 
-import base64
-import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.augment import TransformSet, get_transform_set
+from longtail.augment import get_transform_set
 from longtail.data import Split
+from longtail.data.split import list_names
 from longtail.evaluate import read_inputs
-from longtail.report.confusions import PAIRS, Pair
+from longtail.report.confusions import PAIRS, Pair, WrongPrediction
+from longtail.report.photographs import CRISP, encode_photograph
 from longtail.report.summary import RunSummary
-
-CRISP, LARGEST = 64, 96  # pixels: images up to CRISP are kept, larger images shrink to LARGEST
 
 
 @dataclass(frozen=True)
 class Example:
-    """A misclassified image as a data URI, its position among the test images, the confidence in the wrong class."""
+    """A misclassified image: its data URI, "" without the images, its name, its classes, the confidence in the wrong one."""
 
     uri: str
-    index: int
+    name: str
+    truth: str
+    predicted: str
     confidence: float
+
+    @property
+    def file(self) -> str:
+        """Return the last component of the name."""
+        return self.name.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -40,17 +46,19 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Confusions:
-    """The most frequent pairs, a note for the reader, and whether pixels are shown as squares."""
+    """The worst errors and the most frequent pairs, a note for the reader, and whether pixels are shown as squares."""
 
+    worst: list[Example]
     pairs: list[Confusion]
     note: str
     crisp: bool
 
 
-def build_confusions(summary: RunSummary, pairs: list[Pair], split: Split | None, reason: str) -> Confusions:
-    """Build the most frequent pairs with example images; without a split, the note gives the reason."""
-
-    classes, shown = summary.classes, pairs[:PAIRS]
+def build_confusions(
+    summary: RunSummary, pairs: list[Pair], worst: list[WrongPrediction], split: Split | None, reason: str
+) -> Confusions:
+    """Build the worst errors and the most frequent pairs with images; without a split, the note gives the reason."""
+    classes, shown, read = summary.classes, pairs[:PAIRS], build_reader(summary, split)
     confusions = [
         Confusion(
             truth=classes.names[p.truth],
@@ -60,7 +68,7 @@ def build_confusions(summary: RunSummary, pairs: list[Pair], split: Split | None
             images=p.images,
             tested=p.tested,
             rate=p.rate,
-            examples=read_examples(p, split, get_transform_set(summary.recipe.views)) if split else [],
+            examples=[read(WrongPrediction(p.truth, p.predicted, *example)) for example in p.examples] if split else [],
         )
         for p in shown
     ]
@@ -74,26 +82,36 @@ def build_confusions(summary: RunSummary, pairs: list[Pair], split: Split | None
         " The number under an image is the confidence in the wrong class; the most confident images come first."
     )
     note += confidences if split else f" No images: {reason}"
-    return Confusions(confusions, note, get_transform_set(summary.recipe.views).size <= CRISP)
+    crisp = get_transform_set(summary.recipe.views).size <= CRISP
+    return Confusions([read(wrong) for wrong in worst], confusions, note, crisp)
 
 
-def read_examples(pair: Pair, split: Split, transform_set: TransformSet) -> list[Example]:
-    """Read the example images of a pair."""
-    examples = []
-    for index, confidence in pair.examples:
-        (image,) = read_inputs(split.test, [index], transform_set)
-        examples.append(Example(encode_data_uri(image.numpy()), index, confidence))
-    return examples
+def build_reader(summary: RunSummary, split: Split | None) -> Callable[[WrongPrediction], Example]:
+    """Return a function that reads the image of a wrong prediction and names image and classes."""
+    classes, transform_set = summary.classes.names, get_transform_set(summary.recipe.views)
+    names = find_names(summary, split)
+
+    def read(wrong: WrongPrediction) -> Example:
+        uri = ""
+        if split:
+            (image,) = read_inputs(split.test, [wrong.index], transform_set)
+            uri = encode_data_uri(image.numpy())
+        name = names.get(wrong.index, f"image {wrong.index}")
+        return Example(uri, name, classes[wrong.truth], classes[wrong.predicted], wrong.confidence)
+
+    return read
+
+
+def find_names(summary: RunSummary, split: Split | None) -> dict[int, str]:
+    """Return the names of the test images by position, as the run keeps them or, of an older run, as the split has them."""
+    kept = summary.first.predictions
+    if "path" in kept:
+        return dict(zip(kept["index"].tolist(), kept["path"].tolist(), strict=True))
+    return dict(enumerate(list_names(split.test))) if split else {}
 
 
 def encode_data_uri(pixels: np.ndarray) -> str:
-    """Encode (3, H, W) uint8 as the data URI of a PNG, or of a JPEG shrunk to 96 pixels if a side is over 64."""
+    """Encode (3, H, W) uint8 as a data URI."""
     from PIL import Image
 
-    image, kind = Image.fromarray(np.moveaxis(pixels, 0, -1)), "png"
-    if max(image.size) > CRISP:
-        image.thumbnail((LARGEST, LARGEST))
-        kind = "jpeg"
-    content = io.BytesIO()
-    image.save(content, kind, optimize=True)
-    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+    return encode_photograph(Image.fromarray(np.moveaxis(pixels, 0, -1)))

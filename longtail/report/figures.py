@@ -8,6 +8,7 @@ from longtail.analysis import FIGURES, Drawing, RunOutputs, load_stored_figure, 
 from longtail.analysis.store import make_figure_folder
 from longtail.analysis.style import INK
 from longtail.data import Split
+from longtail.data.catalog import hide_folders
 from longtail.errors import LongtailError
 from longtail.report import overlay
 from longtail.report.summary import RunSummary
@@ -68,21 +69,22 @@ def build_gallery(summary: RunSummary, split: Split | None, reason: str, which: 
     outputs = RunOutputs.load(summary.runs[0], split)
     for name in dict.fromkeys((*FIRST, *FIGURES)):
         figure = FIGURES[name]
-        if figure.runs == "many":
+        if figure.runs == "many" or figure.experts > summary.experts:
             continue
+        title, caption = figure.title, figure.caption + (f" (Fig. {figure.paper} of the paper)" if figure.paper else "")
+        if figure.single and summary.experts == 1:
+            title, caption = figure.single
         try:
             if split is None and name != "curves" and (figure.cost == "fast" or which == "all"):
                 raise LongtailError(reason)
             is_stored = figure.cost == "slow"
             drawing = load_slow_figure(name, outputs, which == "all") if is_stored else render_figure(name, [outputs])
         except LongtailError as error:
-            gallery.missing.setdefault(str(error), []).append(figure.title)
+            reason_here = hide_folders(str(error), summary.recipe.data)
+            gallery.missing.setdefault(reason_here, []).append(title)
             continue
         if drawing:
-            paper = f" (Fig. {figure.paper} of the paper)" if figure.paper else ""
-            gallery.figures.append(
-                ShownFigure(figure.title, figure.caption + paper, drawing.svg, drawing.alt, is_stored)
-            )
+            gallery.figures.append(ShownFigure(title, caption, drawing.svg, drawing.alt, is_stored))
     return gallery
 
 

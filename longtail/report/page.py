@@ -4,6 +4,7 @@ from pathlib import Path
 
 from longtail import __version__
 from longtail.data import Split
+from longtail.data.catalog import hide_folders
 from longtail.errors import LongtailError
 from longtail.metrics import METRICS
 from longtail.report.classes import build_class_table, build_comparison_table
@@ -20,7 +21,14 @@ from longtail.report.headline import (
     format_percent,
     format_signed,
 )
-from longtail.report.sentences import count_groups, format_lead, format_noise, format_title
+from longtail.report.sentences import (
+    count_groups,
+    format_extremes,
+    format_folder,
+    format_lead,
+    format_noise,
+    format_title,
+)
 from longtail.report.settings import (
     Setting,
     format_source,
@@ -36,7 +44,8 @@ FILES = Path(__file__).parent
 
 def compose_page(summaries: list[RunSummary], root: str | None, figures: str) -> str:
     """Compose the page as HTML: one run in full, or a comparison of several runs and then each run in full."""
-    pairs = [Misclassified.load(summary).count_pairs() for summary in summaries]
+    wrong = [Misclassified.load(summary) for summary in summaries]
+    pairs = [each.count_pairs() for each in wrong]
     split, reason = load_images(summaries[0], root)
     several = len(summaries) > 1
     galleries = [build_gallery(summary, split, reason, figures) for summary in summaries]
@@ -48,11 +57,16 @@ def compose_page(summaries: list[RunSummary], root: str | None, figures: str) ->
         "groups": build_group_bars(summaries),
         "rows": [build_rows(summary) for summary in summaries],
         "noise": format_noise(summaries),
+        "extremes": [format_extremes(summary) for summary in summaries],
         "table": build_comparison_table(summaries) if several else build_class_table(summaries[0], pairs[0]),
         "sizes": count_groups(summaries[0]),
         "galleries": galleries,
-        "confusions": [build_confusions(s, p, split, reason) for s, p in zip(summaries, pairs, strict=True)],
+        "confusions": [
+            build_confusions(summary, found, each.find_worst(), split, reason)
+            for summary, found, each in zip(summaries, pairs, wrong, strict=True)
+        ],
         "settings": build_settings(summaries),
+        "folders": {summary.label: format_folder(summary) for summary in summaries},
         "sources": {summary.label: format_source(summary) for summary in summaries},
     }
     if several:
@@ -72,12 +86,18 @@ def render_template(content: dict) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
+    from longtail.report.photographs import break_name
     from longtail.report.styles import StyleRules, hash_source
 
     environment = Environment(
         loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": format_percent, "signed": format_signed, "source": hash_source}
+    environment.filters |= {
+        "percent": format_percent,
+        "signed": format_signed,
+        "source": hash_source,
+        "name": break_name,
+    }
     # the page is one file, so style and script are part of it
     files = {
         name: Markup((FILES / file).read_text()) for name, file in (("style", "style.css"), ("script", "script.js"))
@@ -89,7 +109,7 @@ def render_template(content: dict) -> str:
 def list_sections(summaries: list[RunSummary]) -> list[tuple[str, str]]:
     """Return the anchor and name of each section."""
     if len(summaries) == 1:
-        sections = [("figures", "Figures"), ("by-class", "Classes"), ("confusions", "Confusions")]
+        sections = [("figures", "Figures"), ("by-class", "Classes"), ("confusions", "Errors")]
         return [("results", "Results"), *sections, ("settings", "Settings")]
     runs = [(f"run-{i}", summary.label) for i, summary in enumerate(summaries, 1)]
     return [("results", "Comparison"), ("by-class", "Classes"), *runs, ("settings", "Settings")]
@@ -113,4 +133,4 @@ def load_images(summary: RunSummary, root: str | None) -> tuple[Split | None, st
     try:
         return summary.first.load_data(root), ""
     except LongtailError as error:
-        return None, str(error)
+        return None, hide_folders(str(error), summary.recipe.data)

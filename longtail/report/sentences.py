@@ -1,5 +1,12 @@
 """The sentences at the head of a report."""
 
+import os
+
+import numpy as np
+
+from longtail.analysis.accuracy import find_extremes
+from longtail.analysis.style import format_percent
+from longtail.data import format_data_name
 from longtail.report.summary import RunSummary
 from longtail.stages import describe_network
 
@@ -7,7 +14,7 @@ from longtail.stages import describe_network
 def format_title(summaries: list[RunSummary]) -> str:
     """Return the title of the page: the method or the labels of several runs, and the data."""
     names = [summary.recipe.method if len(summaries) == 1 else summary.label for summary in summaries]
-    return f"{join_names(names)} on {summaries[0].recipe.data}"
+    return f"{join_names(names)} on {format_data_name(summaries[0].recipe.data)}"
 
 
 def format_lead(summaries: list[RunSummary]) -> str:
@@ -61,6 +68,27 @@ def format_noise(summaries: list[RunSummary]) -> str:
             f"out. {sampling}"
         )
     return f"≈ marks a lead within noise, below two standard errors of the difference over seeds. {sampling}"
+
+
+def format_extremes(summary: RunSummary) -> str:
+    """Return the best and the worst class with the number of test images that each rests on; "" without test images."""
+    accuracy = np.array([row["plain"] for row in summary.per_class], dtype=float)
+    tested = np.array([row["test_images"] for row in summary.per_class])
+    if np.isnan(accuracy).all():
+        return ""
+    sentences = []
+    for word, c in zip(("Best", "Worst"), find_extremes(accuracy, tested), strict=True):
+        if (equal := int((accuracy == accuracy[c]).sum()) - 1) == np.isfinite(accuracy).sum() - 1:
+            return ""  # all tested classes are equal
+        share = f"{format_percent(accuracy[c])} of {tested[c]:,} test image{'' if tested[c] == 1 else 's'}"
+        others = f" ({equal:,} more {'class is' if equal == 1 else 'classes are'} equal)" if equal else ""
+        sentences.append(f"{word} class: {summary.classes.names[c]}, {share}{others}.")
+    return " ".join(sentences)
+
+
+def format_folder(summary: RunSummary) -> str:
+    """Return the name of the run folder, without the folders above it."""
+    return os.path.basename(os.path.abspath(summary.path))
 
 
 def count_groups(summary: RunSummary) -> dict[str, int]:

@@ -1,14 +1,18 @@
 """The settings tables of a report: recipe, options of the method, machine and images; a column for each run."""
 
+import re
 import statistics
 from dataclasses import dataclass, fields
 from typing import get_args
 
+from longtail.data.catalog import hide_folders
 from longtail.errors import LongtailError
 from longtail.methods import METHODS, get_options
 from longtail.recipe import Recipe
 from longtail.report.summary import RunSummary
 from longtail.tracking import format_duration
+
+BETWEEN_EXPERTS = re.compile(r"\b(?:experts?|teachers?)\b")  # in the help of an option
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,20 @@ def list_recipe_settings(summaries: list[RunSummary]) -> list[Setting]:
 
 
 def list_option_settings(summaries: list[RunSummary]) -> list[Setting]:
-    """List every option of the methods, given or default; "" for a method without the option."""
+    """List every option of the methods, given or default; "" for a method without the option.
+
+    Options between experts have no effect on single networks, and are left out where all runs are of one network.
+    """
+    is_single = all(summary.experts == 1 for summary in summaries)
     known: dict[str, str] = {}
     values: list[dict[str, str]] = []
     for summary in summaries:
         options = get_options(summary.recipe.method)
-        known |= {name: option.help for name, option in options.items()}
+        known |= {
+            name: option.help
+            for name, option in options.items()
+            if not (is_single and (name == "experts" or BETWEEN_EXPERTS.search(option.help)))
+        }
         values.append({name: format_value(value) for name, value in summary.recipe.options.items()})
     return [Setting(name, tuple(options.get(name, "") for options in values), text) for name, text in known.items()]
 
@@ -106,7 +118,7 @@ def format_value(value: object) -> str:
     """Format a value for a table cell."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else hide_folders(str(value))
 
 
 def read_environment(summary: RunSummary, name: str) -> list[str]:

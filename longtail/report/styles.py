@@ -1,8 +1,9 @@
-"""Styles of a report without style attributes, so that its content security policy needs no 'unsafe-inline'."""
+"""Styles of pages without style attributes, so that their content security policies need no 'unsafe-inline'."""
 
 import base64
 import hashlib
 import re
+from pathlib import Path
 
 from markupsafe import Markup
 
@@ -35,6 +36,11 @@ class StyleRules:
     def render(self) -> Markup:
         """Return the rules as a style sheet."""
         return Markup("\n".join(f".{name}{{{declarations}}}" for declarations, name in self.names.items()))
+
+
+def read_plain_style() -> str:
+    """Return the style of pages without scripts."""
+    return (Path(__file__).parent / "plain.css").read_text(encoding="utf-8")
 
 
 def hash_source(text: str) -> str:

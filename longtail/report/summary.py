@@ -1,5 +1,6 @@
 """`RunSummary`: the subject of a report, one finished run or the runs of several seeds."""
 
+import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -104,7 +105,8 @@ def open_summaries(paths: list[str | Path]) -> list[RunSummary]:
                 )
     # the shortest labels that tell the runs apart: methods, folder names, or paths
     methods, folders = [s.recipe.method for s in summaries], [s.path.name for s in summaries]
-    for names in (methods, folders, [str(s.path) for s in summaries]):
+    paths = [os.path.abspath(s.path) for s in summaries]
+    for names in (methods, folders, [os.path.relpath(path, os.path.commonpath(paths)) for path in paths]):
         if len(set(names)) == len(names):
             break
     return [replace(summary, label=name) for summary, name in zip(summaries, names, strict=True)]

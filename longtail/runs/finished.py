@@ -127,7 +127,10 @@ class FinishedRun:
 
     @cached_property
     def predictions(self) -> dict[str, np.ndarray]:
-        """Return the columns label, predicted, confidence and index of `predictions.parquet`, (N,) each."""
+        """Return the columns label, predicted, confidence and index of `predictions.parquet`, (N,) each.
+
+        Runs that name their test images have the column path too.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -141,6 +144,8 @@ class FinishedRun:
             except (OSError, pa.ArrowException) as error:
                 raise ValueError(error) from error
             columns = {name: table[name].to_numpy() for name in ("label", "predicted", "confidence", "index")}
+            if "path" in table.column_names:
+                columns["path"] = table["path"].cast(pa.string()).fill_null("").to_numpy()
             labels = np.concatenate([columns["label"], columns["predicted"]])
             if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
                 raise ValueError(f"labels outside the {len(self.classes)} classes")

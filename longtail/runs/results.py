@@ -8,6 +8,7 @@ from torch import Tensor
 
 from longtail.augment import TransformSet
 from longtail.data import Split
+from longtail.data.split import list_names
 from longtail.methods import Method
 from longtail.metrics import class_accuracy, summarize
 from longtail.recipe import Recipe
@@ -71,7 +72,7 @@ def write_results(
     }
     run.write_json("model.json", model)
     run.write_csv("per_class.csv", build_per_class_rows(predictions, split))
-    write_predictions(run, predictions)
+    write_predictions(run, predictions, split)
     head = {"method": recipe.method, "data": recipe.data, "seed": recipe.seed, "epochs": recipe.epochs}
     run.write_json("results.json", head | results | extras)
     run.write_manifest(name for name in RESULT_FILES if run.has(name))
@@ -105,18 +106,26 @@ def build_per_class_rows(predictions: Predictions, split: Split) -> list[dict]:
     ]
 
 
-def write_predictions(run: RunFolder, predictions: Predictions) -> None:
-    """Write `predictions.parquet`: for each test image the class and confidence of the ensemble and of each expert."""
+def write_predictions(run: RunFolder, predictions: Predictions, split: Split) -> None:
+    """Write `predictions.parquet`: a row for each test image, in their order.
+
+    A row holds the name of the image, the label and the ensemble's class by number and by name, the confidence, and the
+    class and confidence of each expert.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     # argmax of the logits, as in the metrics: in float32 two softmax values may tie where the logits do not
-    ensemble, experts = predictions.plain.mean(0), predictions.plain
+    ensemble, experts, names = predictions.plain.mean(0), predictions.plain, split.classes.names
+    labels, predicted = predictions.labels.tolist(), ensemble.argmax(-1).tolist()
     table = pa.table(
         {
-            "index": pa.array(range(len(predictions.labels)), pa.int32()),
-            "label": pa.array(predictions.labels.tolist(), pa.int32()),
-            "predicted": pa.array(ensemble.argmax(-1).tolist(), pa.int32()),
+            "index": pa.array(range(len(labels)), pa.int32()),
+            "path": pa.array(list_names(split.test), pa.string()),
+            "label": pa.array(labels, pa.int32()),
+            "label_name": pa.array([names[c] for c in labels], pa.string()),
+            "predicted": pa.array(predicted, pa.int32()),
+            "predicted_name": pa.array([names[c] for c in predicted], pa.string()),
             "confidence": pa.array(ensemble.softmax(-1).amax(-1).tolist(), pa.float32()),
             "experts_predicted": pa.array(experts.argmax(-1).T.tolist(), pa.list_(pa.int32())),
             "experts_confidence": pa.array(experts.softmax(-1).amax(-1).T.tolist(), pa.list_(pa.float32())),

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from longtail import LongtailError
-from longtail.data import decode, folder, parquet_checks
+from longtail.data import decode, folder, parquet_claims
 from longtail.data.classes import natural_key
 from longtail.data.custom import list_custom_data
 from longtail.inference.images import find_images
@@ -35,7 +35,7 @@ def test_a_parquet_file_that_claims_rows_without_bytes_is_refused(tmp_path):
 
 
 def test_a_parquet_file_that_claims_bytes_without_bytes_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet_checks, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(parquet_claims, "FREE_BYTES", 1 << 20)
     table = pa.table({"image": [bytes(1 << 16) + b"%d" % i for i in range(64)], "label": [0] * 64})
     with pytest.raises(LongtailError, match=r"claims a group of 0\.0 GB in"):
         list_table(tmp_path, table, compression="zstd")

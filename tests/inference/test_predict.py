@@ -86,6 +86,94 @@ def test_every_kind_of_image_gives_the_same_prediction(model, digits, tmp_path):
     assert sum(model.predict(digits[3], top=10).probabilities) == pytest.approx(1)
 
 
+class Column:
+    """A column of a table as pandas has it: values by position, a length, a shape."""
+
+    def __init__(self, values: list):
+        self.values, self.shape = values, (len(values),)
+
+    def __iter__(self):
+        return iter(self.values)
+
+
+def test_several_images_come_from_anything_that_a_notebook_has(model, digits, tmp_path):
+    arrays = [image.permute(1, 2, 0).numpy() for image in digits[:3]]
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for array, path in zip(arrays, paths, strict=True):
+        Image.fromarray(array).save(path)
+    texts = list(map(str, paths))
+    objects = np.empty(3, dtype=object)
+    objects[:] = paths
+    given = [
+        *(
+            paths,
+            tuple(arrays),
+            (path for path in paths),
+            map(Image.open, texts),
+            iter(arrays),
+            np.array(texts),
+            objects,
+        ),
+        *(Column(texts), digits[:3], np.stack(arrays)),
+    ]
+    expected = model.predict(texts)
+    assert all(model.predict(images) == expected for images in given) and len(expected) == 3
+    assert (
+        model.predict(paths[0]) == model.predict(texts[0]) == model.predict(arrays[0]) and model.predict(iter([])) == []
+    )
+
+
+def test_a_table_in_place_of_its_column_is_refused(model):
+    table = Column(["path"])
+    table.columns = ["path"]
+    with pytest.raises(LongtailError, match=r"name its column of paths, such as table\['path'\]"):
+        model.predict(table)
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.jpg", "s3://bucket/a.jpg"])
+def test_a_url_is_refused_in_one_line_that_says_what_to_do(run, model, folder, url, capsys):
+    with pytest.raises(
+        LongtailError, match=r"a\.jpg is a URL, and images are read from files only; download the images"
+    ):
+        model.predict([url, url])
+    (folder / "list.txt").write_text(f"00.png\n{url}\n")
+    for given in (url, folder / "list.txt"):
+        assert command("predict", run, given, "--out", folder.parent / "a.csv") == 2
+        error = capsys.readouterr().err
+        assert f"{url} is a URL" in error and error.count("\n") == 1 and not (folder.parent / "a.csv").exists()
+
+
+def test_images_are_sorted_into_links_and_onto_a_page_beside_the_table(run, folder, capsys):
+    out = folder.parent
+    words = ["--out", out / "a.csv", "--sort-into", out / "sorted", "--gallery", out / "page.html"]
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert command("predict", run, folder, *words) == 3
+    lines = capsys.readouterr().out.splitlines()
+    rows = {row["path"]: row["class_1"] for row in csv.DictReader((out / "a.csv").open())}
+    links = {os.readlink(path): path.parent.name for path in (out / "sorted").glob("*/*")}
+    assert links == rows and len(rows) == 30 and {path: path.read_bytes() for path in before} == before
+    html = (out / "page.html").read_text()
+    assert html.count("<img ") == 30 and "30 images by predicted class" in html and f"ecl on {run.name}" in html
+    assert lines == [
+        f"{out}/a.csv: 30 images, class prior as trained (uniform)",
+        f"{out}/sorted: links to 30 images in {len(set(rows.values()))} folders",
+        f"{out}/page.html: 30 images, the least certain of each class first",
+    ]
+    for i, message in enumerate(("a.csv exists already", "sorted is not empty", "page.html exists already")):
+        assert command("predict", run, folder, *words[2 * i : 2 * i + 2]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert (out / "page.html").read_text() == html
+
+
+def test_without_a_readable_image_no_folder_and_no_page_appear(run, tmp_path, capsys):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").touch()
+    words = ["--sort-into", tmp_path / "sorted", "--gallery", tmp_path / "page.html"]
+    assert command("predict", run, tmp_path / "bad", *words) == 2
+    assert "none of the 1 images can be read" in capsys.readouterr().err and len(list(tmp_path.iterdir())) == 1
+
+
 def test_an_image_of_another_size_is_resized_to_the_training_size(model, digits):
     large = Image.fromarray(digits[0].permute(1, 2, 0).numpy()).resize((80, 80), Image.Resampling.NEAREST)
     assert model.predict(large).label == model.predict(digits[0]).label

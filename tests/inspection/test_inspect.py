@@ -5,20 +5,23 @@ import hashlib
 import math
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from longtail import LongtailError
 from longtail.commands import app
 from longtail.commands.inspect import inspect_data
-from longtail.inspection import suggestions
+from longtail.inspection import page, suggestions
 from longtail.inspection.advice import compute_group_error, give_advice
 from longtail.inspection.facts import Facts
 from longtail.inspection.page import HEIGHT, draw_histogram, render_page
+from longtail.inspection.suggestions import suggest_commands
 from tests.data.pictures import bad_files, class_folders
 
 
@@ -71,20 +74,69 @@ def test_the_page_escapes_names_and_needs_no_network(folder):
     facts = collect(folder)
     text = render_page(facts, give_advice(facts))
     assert "<b>far" not in text and "few &amp; &lt;b&gt;far" in text and "leak.png" in text and "cut.jpg" in text
-    assert not re.search(r"<script|https?://|src=", text.replace("http://www.w3.org", ""))
+    assert not re.search(r"<script|https?://|src=(?!\"data:image/)", text.replace("http://www.w3.org", ""))
     assert "prefers-color-scheme: dark" in text and 'role="img"' in text
     HTMLParser().feed(text)
 
 
-def test_the_policy_of_the_page_allows_its_one_style_and_nothing_else(folder):
+def test_the_policy_of_the_page_allows_its_one_style_and_embedded_images_and_nothing_else(folder):
     facts = collect(folder)
     text = render_page(facts, give_advice(facts))
     (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy"\s+content="([^"]*)">', text)
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    expected = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    expected = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     assert policy == expected and text.index(policy) < text.index("<style>")
     assert not re.search(r"<[^>]*\s(?:style|on\w+)=", text)
+
+
+def read_pictures(text: str) -> list[tuple[str, str]]:
+    """Return name and kind of each photograph of a page."""
+    return [
+        (unescape(name), kind)
+        for kind, name in re.findall(r'<img src="data:image/(\w+);base64,[^"]*" alt="([^"]*)"', text)
+    ]
+
+
+def test_the_page_shows_three_readable_photographs_of_each_class_by_their_relative_paths(folder):
+    text = render_page(facts := collect(folder), [])
+    shown = {"few & <b>far": ("0", "1"), "medium": ("0", "15", "conflict"), "many": ("0", "60", "119")}
+    expected = [f"train/{name}/{place}.png" for name, places in shown.items() for place in places]
+    assert [name for name, _ in read_pictures(text)] == expected and facts.find_empty_classes("train") == ["none"]
+    assert {kind for _, kind in read_pictures(text)} == {"png"}
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_no_absolute_path_is_on_the_page(folder, tmp_path, monkeypatch, is_relative):
+    monkeypatch.chdir(tmp_path)
+    facts = collect(folder.name if is_relative else folder)
+    needed = {"root": str(tmp_path / "root"), "val": None, "test": None}
+    text = render_page(facts, give_advice(facts), suggest_commands(facts, needed))
+    text = re.sub("<wbr>|</?span>", "", text)
+    assert str(tmp_path) not in text and "train/few &amp; &lt;b&gt;far/cut.jpg: " in text and "--root root" in text
+
+
+def test_the_page_of_a_hundred_classes_of_photographs_is_under_three_megabytes(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)  # noise: the largest JPEGs
+    for c in range(100):
+        (tmp_path / "photos" / f"species_{c}_young_stage").mkdir(parents=True)
+        for i in range(3):
+            pixels[0, 0] = c, i, 0
+            path = tmp_path / "photos" / f"species_{c}_young_stage" / f"{i}.png"
+            Image.fromarray(pixels).resize((256, 192), Image.Resampling.BILINEAR).save(path, compress_level=1)
+    text = render_page(collect(tmp_path / "photos"), [])
+    assert len(read_pictures(text)) == 300 and len(text) < 3e6
+
+
+def test_images_without_files_are_shown_by_their_positions():
+    assert [name for name, _ in read_pictures(render_page(collect("digits-lt"), []))][:2] == ["image 285", "image 286"]
+
+
+def test_a_page_of_very_many_classes_shows_photographs_of_the_smallest(folder, monkeypatch):
+    monkeypatch.setattr(page, "MAX_PICTURED", 2)
+    text = render_page(collect(folder), [])
+    assert {name.split("/")[1] for name, _ in read_pictures(text)} == {"few & <b>far"}
+    assert "for the 2 smallest classes" in " ".join(text.split())
 
 
 @pytest.fixture

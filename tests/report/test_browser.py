@@ -12,10 +12,13 @@ from made_up_runs import made_up
 from PIL import Image
 
 from longtail.commands.inspect import inspect_data
+from longtail.inspection.advice import give_advice
 from longtail.inspection.page import render_page
+from longtail.inspection.suggestions import suggest_commands
 from longtail.launch import train
 from longtail.recipes import recipe_for
 from longtail.report import write_report
+from longtail.report.gallery import PredictedImage, write_gallery
 from longtail.tracking import SilentReport
 from tests.data.pictures import class_folders
 
@@ -112,6 +115,55 @@ def test_the_page_is_never_wider_than_the_screen(browser, pages, which, width):
     with open_page(browser, pages[which], viewport={"width": width, "height": 800}) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("Array.from(document.querySelectorAll('.scroll')).every(e => e.clientWidth > 200)")
+
+
+NAMES = {
+    "Chrysaora_quinquecirrha_young_stage": 24,
+    "Gadus_morhua": 8,
+    "Hippocampus_hippocampus_entangled_in_a_net_" * 3: 3,
+}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Write the page of an inspection and the page of predicted images, with long names."""
+    out = tmp_path_factory.mktemp("photographs")
+    class_folders(out / "my_photographs" / "train", NAMES)
+    class_folders(out / "my_photographs" / "test", dict.fromkeys(NAMES, 2), first=100)
+    facts = inspect_data(str(out / "my_photographs"), None, None, None, None, False)
+    commands = suggest_commands(facts, {"root": "a_folder_" * 20})
+    (out / "inspection.html").write_text(render_page(facts, give_advice(facts), commands))
+    files = sorted((out / "my_photographs").rglob("*.png"))
+    images = [PredictedImage(str(file), file.parent.name, i / 50) for i, file in enumerate(files)]
+    write_gallery(out / "gallery.html", images, list(NAMES), "bc on my_photographs_" + "x" * 80, "41 images")
+    return {"inspection": (out / "inspection.html", 9), "gallery": (out / "gallery.html", 41)}
+
+
+@pytest.mark.parametrize("which", ["inspection", "gallery"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_pages_of_photographs_fit_a_telephone_and_show_every_photograph_whole(browser, photographs, which, width):
+    path, number = photographs[which]
+    with open_page(browser, path, viewport={"width": width, "height": 800}) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        loaded = "Array.from(document.images, image => [image.complete && image.naturalWidth, getComputedStyle(image).objectFit])"
+        assert page.evaluate(loaded) == [[12, "contain"]] * number
+        outside = """Array.from(document.querySelectorAll("main *"), e => [e.getBoundingClientRect().right, e.outerHTML])
+            .filter(([right]) => right > innerWidth)"""
+        assert page.evaluate(outside) == []
+
+
+@pytest.mark.parametrize("which", ["inspection", "gallery"])
+def test_pages_of_photographs_print_whole(browser, photographs, which):
+    path, number = photographs[which]
+    with open_page(browser, path, color_scheme="dark") as page:
+        content = page.pdf(format="A4")
+        assert content.count(b"/Subtype /Image") == number, "a print holds every photograph"
+        page.set_viewport_size({"width": 700, "height": 900})
+        page.emulate_media(media="print")
+        cut = """Array.from(document.querySelectorAll("body, main, main *"))
+            .filter(e => getComputedStyle(e).overflow !== "visible" && !/^(svg|img)$/i.test(e.tagName) || e.scrollWidth > 700)"""
+        assert page.evaluate(f"{cut}.length") == 0
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 CONTRAST = """() => {

@@ -16,11 +16,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from made_up_runs import made_up, made_up_seeds
 
 import longtail.report
 from longtail import LongtailError, api
+from longtail.analysis.accuracy import find_extremes
 from longtail.commands import app
 from longtail.launch import train
 from longtail.metrics import METRICS
@@ -31,6 +33,7 @@ from longtail.report.overlay import draw_overlay
 from longtail.report.styles import StyleRules
 from longtail.report.summary import RunSummary
 from longtail.tracking import SilentReport
+from tests.data.pictures import class_folders
 
 NAMES = ["<script>alert(1)</script>", "Ångström & Söhne", "שלום", "x" * 300, "\"quoted'"]
 COUNTS = [500, 120, 50, 19, 0]
@@ -112,8 +115,6 @@ def test_the_class_table_equals_per_class_csv(trained):
 
 
 def test_confusions_equal_a_naive_count(trained):
-    import pyarrow.parquet as pq
-
     summary = RunSummary.open(trained / "ecl")
     table = pq.read_table(trained / "ecl" / "predictions.parquet").to_pylist()
     count: dict[tuple, list] = {}
@@ -126,6 +127,93 @@ def test_confusions_equal_a_naive_count(trained):
     assert all(p.tested == 70 and p.rate == 100 * p.images / 70 for p in pairs)
     expected = sorted(count[pairs[0].truth, pairs[0].predicted], key=lambda wrong: -wrong[0])[: len(pairs[0].examples)]
     assert [confidence for _, confidence in pairs[0].examples] == [confidence for confidence, _ in expected]
+
+
+SPECIES = ["Chrysaora_quinquecirrha_young_stage", "Gadus_morhua", "detritus_fiber_like"]
+
+
+def test_the_worst_errors_come_first_and_are_named_by_file_and_classes(tmp_path):
+    files = [f"test/{name}/IMG_{i:04d}.jpg" for name in SPECIES for i in range(10)]
+    run = made_up(tmp_path / "run", SPECIES, [200, 50, 5], files=files)
+    html = write_report([run.path], figures="none").read_text()
+    rows = pq.read_table(run.path / "predictions.parquet").to_pylist()
+    wrong = sorted((row for row in rows if row["label"] != row["predicted"]), key=lambda row: -row["confidence"])
+    shown = re.findall(
+        r'<bdi class="file">(.*?)</bdi>\s*<span><bdi>(.*?)</bdi> predicted as <bdi>(.*?)</bdi>, (\d+) %', html
+    )
+    expected = [
+        (row["path"], row["label_name"], row["predicted_name"], f"{100 * row['confidence']:.0f}") for row in wrong[:12]
+    ]
+    assert [tuple(cell.replace("<wbr>", "") for cell in cells) for cells in shown] == expected and len(wrong) >= 12
+
+
+def test_a_file_name_stands_under_each_photograph(trained):
+    rows = {row["index"]: row for row in pq.read_table(trained / "ecl" / "predictions.parquet").to_pylist()}
+    html = write_report([trained / "ecl"]).read_text()
+    under = re.findall(r'<li><img src="[^"]*" alt="([^"]*)"[^>]*><span>([^<]*)</span>', html)
+    assert under
+    for alt, name in under:
+        row = rows[int(name.removeprefix("image "))]
+        assert (
+            alt == f"{row['path']}: {row['label_name']}, predicted as {row['predicted_name']}" and row["path"] == name
+        )
+
+
+def test_a_report_of_an_older_run_names_its_images_by_their_positions(tmp_path):
+    run = made_up(tmp_path / "run", SPECIES, [200, 50, 5]).path
+    table = pq.read_table(run / "predictions.parquet")
+    pq.write_table(table.drop_columns(["path", "label_name", "predicted_name"]), run / "predictions.parquet")
+    assert re.search(r'<bdi class="file">image \d+</bdi>', write_report([run], figures="none").read_text())
+
+
+@pytest.mark.parametrize("method", ["ce", "ecl"])
+def test_a_report_of_one_network_has_no_word_and_no_figure_of_experts(trained, tmp_path, method):
+    run = trained / "ce" if method == "ce" else made_up(tmp_path / "run", SPECIES, [200, 50, 5], experts=1).path
+    html = write_report([run], tmp_path / "one.html", figures="fast" if method == "ce" else "none").read_text()
+    html = re.sub(r"<(style|script)>.*?</\1>", "", html, flags=re.S).lower()
+    assert not re.findall(r"[^.<>]*(?:expert|teacher|ensemble)[^.<>]*", html)
+    if method == "ce":
+        assert "bias between classes" in html and html.count("<figure") == 6
+
+
+def test_a_report_of_several_experts_keeps_their_figures(trained):
+    html = write_report([trained / "ecl"], trained / "experts.html").read_text()
+    assert "Distance between experts" in html and "the teachers give each class" in html and html.count("<figure") == 7
+
+
+def test_no_absolute_path_is_in_a_report(tmp_path):
+    class_folders(tmp_path / "my photos" / "train", {"a_b": 12, "c": 12})
+    class_folders(tmp_path / "my photos" / "test", {"a_b": 4, "c": 4}, first=100)
+    settings = {"net": "conv4", "size": 8, "epochs": 1, "device": "cpu"}
+    runs = [api.train(tmp_path / "my photos", "ce", out=tmp_path / n / "run", **settings).path for n in ("x", "y")]
+    shutil.move(tmp_path / "my photos", tmp_path / "moved")
+    pages = [write_report(names, tmp_path / "page.html", root=str(tmp_path)).read_text() for names in (runs[:1], runs)]
+    assert all(str(tmp_path) not in page and "my photos is not there" in page for page in pages)
+    assert "<h1>ce on my-photos</h1>" in pages[0] and "<h1>x/<wbr>run and y/<wbr>run on my-photos</h1>" in pages[1]
+
+
+def test_long_names_may_break_after_an_underscore_and_stay_whole_as_text(tmp_path):
+    html = write_report([made_up(tmp_path / "run", SPECIES, [200, 50, 5]).path], figures="none").read_text()
+    assert "<bdi>Chrysaora_<wbr>quinquecirrha_<wbr>young_<wbr>stage</bdi>" in html
+    assert Page(html).table("Every class")[1][0] == SPECIES[0]
+
+
+def test_the_best_and_the_worst_class_are_said_to_rest_on_their_test_images(tmp_path):
+    run = made_up(tmp_path / "run", SPECIES, [200, 50, 5], tested=3)
+    rows = run.read_csv("per_class.csv")
+    for row, accuracy in zip(rows, ("100.0", "0.0", "50.0"), strict=True):
+        row["plain"] = accuracy
+    run.write_csv("per_class.csv", rows)
+    text = " ".join("".join(read_page(write_report([run.path], figures="none")).text).split())
+    assert (
+        f"Best class: {SPECIES[0]}, 100.0 % of 3 test images. Worst class: {SPECIES[1]}, 0.0 % of 3 test images."
+        in text
+    )
+
+
+def test_of_equally_good_classes_the_one_with_most_test_images_is_named():
+    accuracy, tested = np.array([100.0, 100.0, 0.0, np.nan, 0.0]), np.array([3, 8, 2, 0, 5])
+    assert find_extremes(accuracy, tested) == (1, 4)
 
 
 def test_a_report_has_every_fast_figure_with_a_description_and_example_images(trained):

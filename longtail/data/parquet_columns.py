@@ -1,31 +1,12 @@
-"""Checks of a parquet file before any column is read: the rows and bytes that it claims, and the type of its images."""
+"""Columns of parquet files: the types that images may have, and the paths by which rows are named."""
 
-import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from longtail.errors import LongtailError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
-
-FREE_ROWS = 1_000_000  # rows that any file may claim; further rows take a byte each at least
-FREE_BYTES, MAX_EXPANSION = 1 << 30, 100  # bytes that any group may claim, and how far further bytes may be compressed
-
-
-def check_claims(path: str, metadata: "pq.FileMetaData") -> None:
-    """Raise LongtailError for a file that claims far more rows or bytes than it can hold, and would fill the memory."""
-    size, rows = os.path.getsize(path), metadata.num_rows
-    if rows > max(FREE_ROWS, size):
-        raise LongtailError(
-            f"{path} claims {rows:,} rows in {size:,} bytes, which cannot be images; write the file again"
-        )
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    largest = max((group.total_byte_size for group in groups), default=0)
-    if largest > max(FREE_BYTES, size * MAX_EXPANSION):
-        raise LongtailError(
-            f"{path} claims a group of {largest / 1e9:.1f} GB in {size:,} bytes; write the file again in smaller groups"
-        )
 
 
 def check_image_type(path: str, field: "pa.Field") -> None:
@@ -53,3 +34,19 @@ def is_binary(kind: "pa.DataType") -> bool:
     import pyarrow as pa
 
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+@lru_cache(maxsize=64)
+def read_row_names(path: str, image: str) -> "pa.ChunkedArray | None":
+    """Return the paths of the images, from the struct `image` or a column `path`; None if they do not tell rows apart."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    reader = pq.ParquetFile(path)
+    leaves = {f"{image}.path", "path"} & {reader.schema.column(i).path for i in range(len(reader.schema))}
+    for leaf in sorted(leaves, reverse=True):  # a column `path` first
+        column = reader.read(columns=[leaf]).column(0)
+        names = column if leaf == "path" else pc.struct_field(column, "path")
+        if is_text(names.type) and not names.null_count and pc.count_distinct(names).as_py() == len(names):
+            return names
+    return None
