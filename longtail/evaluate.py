@@ -5,15 +5,17 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from longtail.augment import Compose, TransformSet, hflip
 from longtail.data import Batch, FeatureSet, LazyImages, Split, TensorImages, iterate_pixels
 from longtail.data.features import RandomLook
+from longtail.data.five_crop import CROPS, iterate_file_crops, iterate_pixel_crops
 from longtail.data.seeding import derive_seed
 from longtail.distributed import SINGLE_PROCESS, World
 from longtail.methods import Method
 from longtail.metrics import summarize
-from longtail.nets import fused_conv_bn
+from longtail.nets import CosineHeads, fused_conv_bn
 from longtail.recipe import Recipe
 from longtail.runs.results import Predictions
 
@@ -51,6 +53,14 @@ def iterate_inputs(
         yield hflip(pixels) if flip else pixels
 
 
+def iterate_crops(images: Tensor | ImageSource, transform_set: TransformSet, n: int) -> Iterator[Tensor]:
+    """Yield five crops of every image, those of about n / 5 images at a time: (m, 3, H, W) uint8."""
+    if isinstance(images, LazyImages):
+        return iterate_file_crops(images, transform_set, max(n // CROPS, 1))
+    assert isinstance(images, TensorImages)  # features have no pixels
+    return iterate_pixel_crops(images.images, max(n // CROPS, 1))
+
+
 def iterate_batches(images: ImageSource, transform_set: TransformSet, device: torch.device) -> Iterator[Batch]:
     """Yield all images once as normalized batches, in order and without augmentation."""
     normalize, start = transform_set.build_normalize(device), 0
@@ -67,21 +77,25 @@ def compute_outputs(
     images: Tensor | ImageSource,
     transform_set: TransformSet,
     flip: bool = False,
+    five_crop: bool = False,
 ) -> Tensor:
     """Apply `compute` to all images in evaluation mode, mirrored with `flip`; a frozen trunk sees pixels first.
 
-    (N, 3, H, W) uint8, or features (N, d) -> (K, N, ...) float32 on the CPU; a single network has K = 1.
+    (N, 3, H, W) uint8, or features (N, d) -> (K, N, ...) float32 on the CPU; a single network has K = 1. With `five_crop`
+    each image has five rows in place of one.
     """
     was_training, device = method.training, method.log_prior.device
-    normalize, n = transform_set.build_normalize(device), choose_batch_size(images, transform_set, device)
+    to_input, n = transform_set.build_normalize(device), choose_batch_size(images, transform_set, device)
+    is_cropped = five_crop and len(images) > 0
+    inputs = iterate_crops(images, transform_set, n) if is_cropped else iterate_inputs(images, transform_set, n, flip)
     method.eval()
     outputs = []
     with fused_conv_bn(*(getattr(method, name) for name in method.inference), *filter(None, [method.trunk])):
-        for pixels in iterate_inputs(images, transform_set, n, flip):
+        for pixels in inputs:
             x = pixels.to(device)
             if not len(x):  # some networks (timm's ViT) take no empty batch: show a black image and drop its row
                 x = x.new_zeros(1, *x.shape[1:])
-            rows = compute(method.embed(normalize(x))).float().cpu()
+            rows = compute(method.embed(to_input(x))).float().cpu()
             outputs.append(rows[..., : len(pixels), :])
     method.train(was_training)
     stacked = torch.cat(outputs, dim=-2)
@@ -95,9 +109,36 @@ def compute_logits(
     return compute_outputs(method, method.logits, images, transform_set, flip)
 
 
+def compute_five_crop_logits(method: Method, images: ImageSource, transform_set: TransformSet, world: World) -> Tensor:
+    """Compute the mean logits of five crops of every image, each rank its shard (Shi et al. 2024): -> (K, N, C)."""
+    shard = take_shard(images, world)
+    logits = compute_outputs(method, method.logits, shard, transform_set, five_crop=True)
+    return world.all_gather(logits.unflatten(1, (-1, CROPS)).mean(2), dim=1, n=len(images))
+
+
 def compute_features(method: Method, images: Tensor | ImageSource, transform_set: TransformSet) -> Tensor:
     """Compute the features of all images: (N, 3, H, W) uint8 -> (K, N, d)."""
     return compute_outputs(method, method.features, images, transform_set)
+
+
+def begin_with_class_means(method: Method, images: ImageSource, transform_set: TransformSet, world: World) -> None:
+    """Set cosine heads to the mean features of the classes, in place (Shi et al. 2024); each rank computes its shard.
+
+    A class without images keeps its random weights.
+    """
+    heads = method.cls
+    assert isinstance(heads, CosineHeads)
+    found = compute_features(method, take_shard(images, world), transform_set)
+    v = world.all_gather(found, dim=1, n=len(images))
+    sums = v.new_zeros(len(v), method.classes, v.shape[-1]).index_add_(1, images.labels, v)
+    there = images.labels.unique()
+    with torch.no_grad():
+        heads.weight[:, there] = normalize(sums[:, there], dim=-1).to(heads.weight)
+
+
+def take_shard(images: ImageSource, world: World) -> ImageSource:
+    """Return this rank's share of the images."""
+    return images if world.size == 1 else images.take(range(len(images))[world.shard(len(images))])
 
 
 def read_inputs(images: ImageSource, rows: Sequence[int], transform_set: TransformSet) -> Tensor:
@@ -110,17 +151,22 @@ def compute_logits_sharded(
     method: Method, images: ImageSource, transform_set: TransformSet, world: World, flip: bool = False
 ) -> Tensor:
     """Compute the logits of all images, each rank its shard; every rank returns all of them, (K, N, C)."""
-    shard = images if world.size == 1 else images.take(range(len(images))[world.shard(len(images))])
-    return world.all_gather(compute_logits(method, shard, transform_set, flip), dim=1, n=len(images))
+    logits = compute_logits(method, take_shard(images, world), transform_set, flip)
+    return world.all_gather(logits, dim=1, n=len(images))
 
 
 def predict_subset(
-    method: Method, images: ImageSource, transform_set: TransformSet, world: World = SINGLE_PROCESS
+    method: Method,
+    images: ImageSource,
+    transform_set: TransformSet,
+    world: World = SINGLE_PROCESS,
+    five_crop: bool = False,
 ) -> Predictions:
-    """Compute the logits of a subset, without and with flip TTA."""
+    """Compute the logits of a subset, without and with flip TTA and, with `five_crop`, the mean of five crops."""
     plain = compute_logits_sharded(method, images, transform_set, world)
     flip = (plain + compute_logits_sharded(method, images, transform_set, world, flip=True)) / 2
-    return Predictions(plain, flip, images.labels)
+    crops = compute_five_crop_logits(method, images, transform_set, world) if five_crop else None
+    return Predictions(plain, flip, images.labels, crops)
 
 
 def adapt_to_test_images(method: Method, images: ImageSource, transform_set: TransformSet, seed: int) -> dict:

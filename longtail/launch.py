@@ -6,21 +6,23 @@ from pathlib import Path
 
 import torch
 
+from longtail.checkpoint import NAME as CHECKPOINT
 from longtail.data import Split
 from longtail.data.eval_transform import build_eval_transform
 from longtail.data.memory import check_tested_images
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World, init_world
 from longtail.errors import LongtailError, expand_path
+from longtail.evaluate import begin_with_class_means
 from longtail.features import build_extractor, cache_root
 from longtail.machine import check_precision, default_threads
-from longtail.methods import describe_package
-from longtail.nets import FrozenNet
+from longtail.methods import Method, describe_package
+from longtail.nets import CosineHeads, FrozenNet
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
 from longtail.runs.results import ENCODER_WEIGHTS
 from longtail.selection import check_selection
-from longtail.stages import build_loader, plan_stages
+from longtail.stages import build_loader, describe_trained, plan_stages
 from longtail.tracking import ProgressReport
 from longtail.trainer import Trainer
 from longtail.unpack import unpack_training_images
@@ -70,6 +72,8 @@ def build_trainer(
     `should_stop` is asked every few steps; once it returns True, `Trainer.fit` raises Stopped, to be resumed later.
     """
     check_precision(recipe.precision, world.device)
+    if slim and not recipe.frozen:
+        raise LongtailError("slim leaves out a frozen encoder, and this run trains its own; leave --slim out")
     weights = world.main_first(recipe.find_weights)  # may download
     if world.threads is None:
         torch.set_num_threads(default_threads(recipe.transform_set.size))  # the session restores the caller's
@@ -93,6 +97,9 @@ def build_trainer(
     torch.manual_seed(derive_seed(recipe.seed, 0))
     method = recipe.build_method(split.classes.counts).to(world.device)
     check_selection(recipe, split, method)
+    if recipe.tune:
+        method.notes.append(describe_trained(method))
+    check_heads(recipe, method)
     plans, loader = plan_stages(method.stages(), recipe.epochs), build_loader(recipe, method, split, world)
 
     def claim() -> RunFolder:
@@ -109,7 +116,20 @@ def build_trainer(
             run.write_tensors(ENCODER_WEIGHTS, trunk.state_dict())
         return run
 
-    return Trainer(recipe, method, split, plans, loader, world.on_main(claim), report, world, should_stop)
+    run = world.on_main(claim)
+    if recipe.class_means and not world.on_main(lambda: run.has(CHECKPOINT)):
+        report.phase("computing the mean features of the classes")
+        begin_with_class_means(method, split.train, recipe.transform_set, world)
+    return Trainer(recipe, method, split, plans, loader, run, report, world, should_stop)
+
+
+def check_heads(recipe: Recipe, method: Method) -> None:
+    """Raise LongtailError for heads that cannot begin with the mean features of the classes."""
+    if recipe.class_means and not isinstance(getattr(method, "cls", None), CosineHeads):
+        raise LongtailError(
+            f"class_means is of cosine heads, which {recipe.method} has not here; add --head cosine, if it has that option, "
+            "or leave --class-means out"
+        )
 
 
 def keep_test_share(recipe: Recipe, split: Split) -> Recipe:

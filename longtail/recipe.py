@@ -6,12 +6,12 @@ This module loads no torch, so that help, completion and errors of typing are fa
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from longtail.data.catalog import SOURCES
+from longtail.conflicts import check_conflicts
+from longtail.data.catalog import CUT_SETS, SOURCES
 from longtail.errors import LongtailError, unknown_name
-from longtail.methods import METHODS, check_options, get_method_class, get_options
+from longtail.methods import check_options, get_method_class, get_options
 from longtail.metrics.names import METRICS
 from longtail.validation import Range, check_pattern, check_value
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from longtail.nets import Net, PretrainedWeights
 
 SHARE = Range(0, 1, open_high=True)
+CUT_VIEWS = ("cifar", "digits")  # views of the sizes that sets in memory have
 WEIGHTS_WORDS = ("auto", "timm", "none")  # values of `weights` beside hf:owner/name and paths
 
 
@@ -83,6 +84,16 @@ class Recipe:
         int, "looks at a training image: 1 plain, 2 with its mirror image, more with random crops", Range(1, 64)
     ] = 2
     neck: Annotated[int, "width of each network's trainable layer on frozen features; 0: none", Range(0, 16384)] = 0
+    tune: Annotated[
+        Literal["heads", "norm", "bias", "adaptformer", "lora", "all"] | None,
+        "what trains beside the heads of a pretrained network of timm: nothing, its norm layers, its biases, small layers "
+        "of AdaptFormer or LoRA in each block, or all of it",
+    ] = None
+    encoder_lr: Annotated[
+        float, "factor of the learning rate for encoders; heads have the rate itself", Range(0, open_low=True)
+    ] = 1.0
+    class_means: Annotated[bool, "begin cosine heads with the mean features of the classes"] = False
+    five_crop: Annotated[bool, "also test the mean logits of five crops of every image (TTE)"] = False
     options: Annotated[dict, "of the method; those not given are filled in"] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -100,35 +111,15 @@ class Recipe:
         check_options(self.method, options, self.options)
         resolved = {name: option.default for name, option in options.items()} | self.options
         object.__setattr__(self, "options", resolved)  # so that a default that changes later changes no run
-        if not all(0 < a < b for a, b in pairwise((*self.milestones, 1))):
-            raise LongtailError(
-                f"milestones are {self.milestones}; they are rising shares of the epochs between 0 and 1"
-            )
-        if self.nesterov and (self.momentum == 0 or self.optimizer != "sgd"):
-            raise LongtailError("nesterov is of SGD with a momentum above 0; leave --nesterov out")
-        self._check_frozen()
+        check_conflicts(self)
         self._check_network()
 
-    def _check_frozen(self) -> None:
-        """Raise LongtailError for a frozen encoder without weights, and for settings of frozen runs in another run."""
-        if self.frozen and not self.weights:
-            raise LongtailError("frozen features need pretrained weights; add --weights auto, or leave --frozen out")
-        if self.neck and not self.frozen:
-            raise LongtailError(
-                f"neck is {self.neck}; necks stand on frozen features: add --frozen or leave --neck out"
-            )
-        if self.frozen and not get_method_class(self.method).trains_on_features:
-            names = ", ".join(name for name in METHODS if get_method_class(name).trains_on_features)
-            raise LongtailError(
-                f"{self.method} works on pixels and cannot train on frozen features; these can: {names}"
-            )
-
     def _check_network(self) -> None:
-        """Raise LongtailError for an unknown network or transform set, or a size that the network does not take."""
+        """Raise LongtailError for an unknown network or transform set, or a size or tuning that the network does not take."""
         from longtail.augment import get_transform_set
         from longtail.nets import Net
 
-        Net(self.net, size=get_transform_set(self.views).size)
+        Net(self.net, size=get_transform_set(self.views).size, tune=self.tune)
 
     def change(self, **changes: Any) -> "Recipe":
         """Return a checked copy with some fields changed; names that are no fields are options of the method."""
@@ -165,21 +156,23 @@ class Recipe:
     def load_split(self, root: str | None = None, workers: int | None = None, verify: bool = True) -> "Split":
         """Load the data set, in files decoded by `workers` processes where it stays in files.
 
-        Images of a frozen run stay in files. Raises LongtailError for whatever is wrong with the data. Without
-        `verify`, no image of files is read: the caller checks them.
+        Images of a frozen run stay in files, and so do those of a set in memory that a tuned network takes at another
+        size. Raises LongtailError for whatever is wrong with the data. Without `verify`, no image of files is read: the
+        caller checks them.
         """
         from longtail.augment import get_transform_set
         from longtail.data import ReadOptions, count_workers, leave_in_files, load_split
 
         count_workers(workers)
         found = get_transform_set(self.views)
+        is_resized = self.frozen or (self.tune is not None and self.data in CUT_SETS and self.views not in CUT_VIEWS)
         # views that are cut from whole photographs need the files
-        size = None if found.eval_transform or self.frozen else found.size
+        size = None if found.eval_transform or is_resized else found.size
         options = ReadOptions(
             size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers, verify, self.group
         )
         split = load_split(self.data, self.imbalance, root, options)
-        split = leave_in_files(split, workers) if self.frozen else split
+        split = leave_in_files(split, workers) if is_resized else split
         if len(split.classes) < 2:
             raise LongtailError(
                 f"{self.data} has one class only, '{split.classes.names[0]}'; name the folder that holds the class folders"
@@ -194,18 +187,21 @@ class Recipe:
         split.notes.append(f"the batch of {self.batch_size} is cut to {most}, at most a quarter of the training images")
         return self.change(batch_size=most)
 
-    def build_method(self, counts: Sequence[int]) -> "Method":
-        """Build the method, initialized from torch's generator, for classes with `counts` training images."""
-        build: Callable[..., Method] = get_method_class(self.method)  # every method takes counts, net and its options
-        return build(counts, self.build_net(), **self.options)
+    def build_method(self, counts: Sequence[int], weights: str | None = None) -> "Method":
+        """Build the method, initialized from torch's generator, for classes with `counts` training images.
 
-    def build_net(self) -> "Net":
-        """Return the recipe of an expert's network: a whole encoder, or a neck on a frozen one."""
+        `weights` replace those of the recipe: "none" for a method that is loaded anyway.
+        """
+        build: Callable[..., Method] = get_method_class(self.method)  # every method takes counts, net and its options
+        return build(counts, self.build_net(len(counts), weights), **self.options)
+
+    def build_net(self, classes: int = 2, weights: str | None = None) -> "Net":
+        """Return the recipe of an expert's network for a number of classes: a whole encoder, or a neck on a frozen one."""
         from longtail.augment import get_transform_set
         from longtail.nets import FrozenNet, Net
 
-        values = self.net, self.precision == "bf16", get_transform_set(self.views).size, self.weights
-        return FrozenNet(*values, neck=self.neck) if self.frozen else Net(*values)
+        values = self.net, self.precision == "bf16", get_transform_set(self.views).size, weights or self.weights
+        return FrozenNet(*values, neck=self.neck) if self.frozen else Net(*values, self.tune, classes)
 
     def asdict(self) -> dict:
         """Return the fields as plain values, ready for JSON."""

@@ -89,7 +89,8 @@ def summarize_seeds(results: list[dict]) -> dict:
     extras = {name: [r[name] for r in results] for name in ("selected", "test_time") if name in results[0]}
     return (
         head
-        | {"seeds": [r["seed"] for r in results], "plain": summarize_all("plain"), "flip": summarize_all("flip")}
+        | {"seeds": [r["seed"] for r in results]}
+        | {how: summarize_all(how) for how in ("plain", "flip", "five_crop") if how in results[0]}
         | extras
     )
 

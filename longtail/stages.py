@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import cast
 
+from torch.nn import Parameter
+
 from longtail.augment import Compose
 from longtail.data import FeatureSet, LazyImages, Loader, Split, StreamLoader, count_workers
 from longtail.data.features import RandomLook
 from longtail.distributed import World
 from longtail.errors import LongtailError
-from longtail.methods import Method, Stage
+from longtail.methods import Method, ParameterGroup, Stage
+from longtail.nets import Encoder, MomentumCopy
 from longtail.recipe import Recipe
 
 
@@ -38,6 +41,37 @@ def plan_stages(stages: list[Stage], epochs: int) -> list[StagePlan]:
         plans.append(StagePlan(number, stage, own, done))
         done += own
     return plans
+
+
+def build_parameter_groups(method: Method, stage: Stage, encoder_lr: float) -> list[ParameterGroup]:
+    """Enter a stage, and return the parameters that it trains in groups; the rate of encoders is multiplied by `encoder_lr`."""
+    parameters = method.enter(stage)
+    groups: list[ParameterGroup] = method.parameter_groups(stage) or [{"params": parameters}]
+    if encoder_lr == 1:
+        return groups
+    inside, divided = list_encoder_parameters(method), []
+    for group in groups:
+        params, scale = list(group["params"]), group.get("lr_scale", 1.0)
+        encoders: ParameterGroup = {**group, "params": [p for p in params if p in inside]}
+        encoders["lr_scale"] = scale * encoder_lr
+        rest: ParameterGroup = {**group, "params": [p for p in params if p not in inside]}
+        divided += [own for own in (encoders, rest) if own["params"]]
+    return divided
+
+
+def list_encoder_parameters(method: Method) -> set[Parameter]:
+    """Return the parameters of a method's encoders, without those of momentum copies."""
+    copies = {p for m in method.modules() if isinstance(m, MomentumCopy) for p in m.parameters()}
+    return {p for m in method.modules() if isinstance(m, Encoder) for p in m.parameters()} - copies
+
+
+def describe_trained(method: Method) -> str:
+    """Return one line on how many parameters are trained of how many; momentum copies do not count."""
+    inside = list_encoder_parameters(method)
+    encoder, trained = sum(p.numel() for p in inside), sum(p.numel() for p in inside if p.requires_grad)
+    heads = sum(p.numel() for p in method.parameters() if p.requires_grad) - trained
+    share = 100 * (trained + heads) / (encoder + heads)
+    return f"trains {trained:,} of {encoder:,} parameters of encoders, and {heads:,} of heads: {share:.2g} % of all"
 
 
 def build_loader(recipe: Recipe, method: Method, split: Split, world: World) -> Loader:
@@ -115,7 +149,7 @@ def describe_choices(recipe: Recipe) -> str:
 def describe_network(recipe: Recipe) -> str:
     """Return the name of the network and, on a frozen one, the width of the necks."""
     if not recipe.frozen:
-        return recipe.net
+        return recipe.net + (f" (tune {recipe.tune})" if recipe.tune else "")
     return f"frozen {recipe.net}" + (f" with necks of {recipe.neck}" if recipe.neck else "")
 
 

@@ -19,7 +19,7 @@ from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
 from longtail.runs.results import SELECTED_WEIGHTS, write_results
 from longtail.selection import evaluate_selected, find_best_epoch, subsets_due
-from longtail.stages import StagePlan, describe_resume, describe_run
+from longtail.stages import StagePlan, build_parameter_groups, describe_resume, describe_run
 from longtail.step import Step
 from longtail.tensorboard import Tracker
 from longtail.tracking import ProgressReport, Stopped
@@ -86,11 +86,10 @@ class Trainer:
 
     def build_step(self, plan: StagePlan) -> Step:
         """Build the step over the parameters of a stage, with its learning rate and weight decay."""
-        stage, parameters = plan.stage, self.method.enter(plan.stage)
+        stage, groups = plan.stage, build_parameter_groups(self.method, plan.stage, self.recipe.encoder_lr)
         lr = (self.recipe.lr if stage.lr is None else stage.lr) * stage.lr_scale
         weight_decay = self.recipe.weight_decay if stage.weight_decay is None else stage.weight_decay
         recipe = replace(self.recipe, lr=lr, weight_decay=weight_decay)
-        groups = self.method.parameter_groups(stage) or [{"params": parameters}]
         # a graph of collectives has not been tried, so several GPUs run eagerly
         kind = GraphStep if self.world.device.type == "cuda" and self.world.size == 1 else Step
         return kind(self.method, groups, recipe, self.recipe.transform_set, self.world)
@@ -166,5 +165,5 @@ class Trainer:
             extras["selected"] = evaluate_selected(*about, self.world)
         if self.method.test_time_views:
             extras["test_time"] = adapt_to_test_images(self.method, self.split.test, transform_set, self.recipe.seed)
-        predictions = predict_subset(self.method, self.split.test, transform_set, self.world)
+        predictions = predict_subset(self.method, self.split.test, transform_set, self.world, self.recipe.five_crop)
         self.world.on_main(lambda: write_results(*about, predictions, extras))

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from longtail.errors import LongtailError
 
@@ -34,7 +34,7 @@ def check_value(label: str, value: object, kind: Any, limits: Range | None = Non
     `kind` is a type, a union with None, a Literal, or `tuple[T, ...]`. An int passes as a float, but a bool never as a
     number; numbers must be finite.
     """
-    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)  # Literal | None is a Union
     if value is None and NoneType in kinds:
         return
     base = kinds[0]

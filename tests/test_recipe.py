@@ -82,9 +82,12 @@ def test_a_run_from_before_the_schedule_was_a_field_resumes_and_loads(tmp_path):
 
 def test_a_recipe_holds_every_option_so_that_a_run_keeps_those_it_began_with(tmp_path):
     recipe = recipe_for("digits-lt", method="bc", epochs=1)
-    assert recipe.options == {"experts": 1, "tau": 1.0} and recipe.asdict()["options"] == recipe.options
+    assert recipe.options == {"experts": 1, "tau": 1.0, "head": "linear", "scale": 25.0}
+    assert recipe.asdict()["options"] == recipe.options
     run = train(recipe, tmp_path / "run", SilentReport())
-    other = run.read_json("recipe.json") | {"options": {"experts": 1, "tau": 0.5}}  # as if the default had been another
+    other = run.read_json("recipe.json") | {
+        "options": recipe.options | {"tau": 0.5}
+    }  # as if the default had been another
     (run.path / "manifest.json").unlink()  # a run of version 0.1 had none
     run.write_json("model.json", run.read_json("model.json") | {"options": other["options"]})
     run.write_json("recipe.json", other)

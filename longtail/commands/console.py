@@ -109,7 +109,7 @@ def break_silence(doing: str) -> PrintReport:
 
 
 def build_results_table(results: dict, selected: int | None = None) -> Table:
-    """Build the table of seven metrics for the ensemble and every expert, without and with flip TTA.
+    """Build the table of seven metrics for the ensemble and every expert, without and with test-time augmentation.
 
     Several seeds have a mean and a standard deviation. The epoch is the last one, or `selected`, chosen by validation.
     """
@@ -123,7 +123,9 @@ def build_results_table(results: dict, selected: int | None = None) -> Table:
     table.add_column("", no_wrap=True)
     for name in METRICS:
         table.add_column(METRIC_LABELS[name], justify="right", no_wrap=True)
-    for mode, note in (("plain", ""), ("flip", ", flip TTA")):
+    for mode, note in (("plain", ""), ("flip", ", flip TTA"), ("five_crop", ", five-crop TTE")):
+        if mode not in results:
+            continue
         experts = results[mode]["experts"]
         rows = [(f"expert {k}{note}" if len(experts) > 1 else f"single{note}", e, "") for k, e in enumerate(experts, 1)]
         if len(experts) > 1:

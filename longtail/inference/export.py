@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from longtail.augment import Normalize
 from longtail.errors import LongtailError, check_parent_folder, expand_path, unknown_name
 from longtail.methods import Method
-from longtail.nets import Encoder
+from longtail.nets import Encoder, merge_lora
 from longtail.runs.files import atomic_path
 from longtail.runs.finished import FinishedRun
 
@@ -36,6 +36,7 @@ class ExportedModel(nn.Module):
     def __init__(self, method: Method, mean: list[float], std: list[float], expert: int | None):
         super().__init__()
         self.method, self.expert = deepcopy(method).cpu().float().eval(), expert
+        merge_lora(self.method)
         for module in self.method.modules():
             if isinstance(module, Encoder):
                 module.half = False
@@ -83,7 +84,7 @@ def export(
         if kind == "onnx":
             return path, write_onnx(model, size, metadata, temporary)
         texts = {key: json.dumps(value) for key, value in metadata.items()}
-        temporary.write_bytes(save(select_tensors(method, expert), texts))
+        temporary.write_bytes(save(select_tensors(model.method, expert), texts))
         return path, 0.0
 
 

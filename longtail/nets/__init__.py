@@ -8,6 +8,7 @@ from longtail.nets.momentum import LabeledQueue, MomentumCopy, Queue
 from longtail.nets.sync import all_gather, complete_rows, convert_sync_batch_norm, shared_batch
 from longtail.nets.teacher import Teacher
 from longtail.nets.timm_backbone import TIMM
+from longtail.nets.tune import merge_lora
 from longtail.nets.weights import PretrainedWeights, find_input_config, find_weights
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "find_weights",
     "fused_conv_bn",
     "get_input_config",
+    "merge_lora",
     "shared_batch",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import torch
@@ -22,6 +22,7 @@ from longtail.nets.timm_backbone import (
     pretrained_config,
     unknown_net_error,
 )
+from longtail.nets.tune import prepare_tuning
 from longtail.nets.weights import AUTO, WAYS, find_weights
 
 # the networks of this package; every other name is one of timm's
@@ -32,14 +33,24 @@ NETS: dict[str, Callable[..., Conv4 | ResNetCifar]] = {
 
 
 class Encoder(nn.Module):
-    """A network without head: (N, 3, H, W) -> (N, d) or (K, N, d) float32; `half` runs its body in bfloat16."""
+    """A network without head: (N, 3, H, W) -> (N, d) or (K, N, d) float32; `half` runs its body in bfloat16.
+
+    The body of a network that is `lightly_tuned` stays in evaluation mode: batch norm keeps its pretrained statistics.
+    """
 
     half: bool  # type: ignore[assignment]  # hides nn.Module.half, which nothing here calls
 
-    def __init__(self, body: nn.Module, half: bool):
+    def __init__(self, body: nn.Module, half: bool, lightly_tuned: bool = False):
         super().__init__()
         self.body = body.to(memory_format=torch.channels_last)
-        self.half = half
+        self.half, self.lightly_tuned = half, lightly_tuned
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Set training or evaluation mode, in which the body of a lightly tuned network always is; returns self."""
+        super().train(mode)
+        self.body.train(mode and not self.lightly_tuned)
+        return self
 
     def forward(self, x: Tensor, branch: int | None = None) -> Tensor:
         """Compute the features of all branches, or of one branch only: (N, 3, H, W) -> (N, d)."""
@@ -76,14 +87,17 @@ class Net:
     """The recipe of a network: `encoder()` builds a new one, freshly initialized, with `feature_dim` features.
 
     `name` is a key of `NETS` or a model of timm. `size` is the side of the images in pixels. `weights` are those to begin
-    with, as `find_weights` takes them; None or "none": random. Raises LongtailError for an unknown name, and for a size
-    that the network does not take.
+    with, as `find_weights` takes them; None or "none": random. `tune` is a kind of `--tune`, for a number of `classes`;
+    None: all of the network trains. Raises LongtailError for an unknown name, for a size that the network does not take,
+    and for a kind that it has nothing for.
     """
 
     name: str
     half: bool = False
     size: int | None = None
     weights: str | None = None
+    tune: str | None = None
+    classes: int = 2
 
     def __post_init__(self):
         if self.name not in NETS and not pretrained_config(self.name):
@@ -91,6 +105,8 @@ class Net:
         if self.name in NETS and self.weights in (AUTO, TIMM):
             raise LongtailError(f"timm has no weights for {self.name}, a network of longtail; {WAYS}")
         _ = self.feature_dim  # raises for a size that the network does not take
+        if self.tune:
+            check_tuning(self.name, self.size, self.tune)
 
     @property
     def feature_dim(self) -> int:
@@ -102,7 +118,7 @@ class Net:
 
     def encoder(self) -> Encoder:
         """Build a complete, separate network: (N, 3, H, W) -> (N, d)."""
-        return Encoder(self._build_body(), self.half)
+        return Encoder(self._build_body(), self.half, self.tune not in (None, "all"))
 
     def branched(self, branches: int, unshared: Unshared, slim: bool = False, leader: bool = False) -> Encoder:
         """Build K networks that share all but their last two stages, or their last block: (N, 3, H, W) -> (K, N, d).
@@ -121,7 +137,18 @@ class Net:
         body: Any = NETS[self.name](slim=slim) if self.name in NETS else build_backbone(self.name, self.size)
         if found:
             load_pretrained(body, found.tensors, found.source, self.name)
+        if self.tune:
+            prepare_tuning(body, self.name, self.tune, self.classes)
         return body
+
+
+@lru_cache
+def check_tuning(name: str, size: int | None, kind: str) -> None:
+    """Raise LongtailError for a network that is none of timm's, and for a kind of tuning that it has nothing for."""
+    if name in NETS:
+        raise LongtailError(f"tune {kind} is of networks of timm, and {name} is one of longtail; choose another --net")
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        prepare_tuning(build_backbone(name, size), name, kind, classes=2)
 
 
 def get_input_config(name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from longtail.data.catalog import SOURCES, is_path, unknown_data_error
 from longtail.errors import LongtailError, expand_path, unknown_name
 from longtail.methods import get_options
 from longtail.recipe import Recipe, check_fields, check_names, is_weights_path
-from longtail.recipes import cifar, digits, frozen, imagenet_lt, inaturalist, ncl_cifar, scratch
+from longtail.recipes import cifar, digits, frozen, imagenet_lt, inaturalist, lift, ncl_cifar, scratch, tuned
 
 RECIPES = {
     "digits": digits,
@@ -19,8 +19,11 @@ RECIPES = {
     "inaturalist": inaturalist,
     "frozen": frozen,
     "scratch": scratch,
+    "tuned": tuned,
+    "lift": lift,
 }
-CUSTOM = ("frozen", "scratch")  # recipes of custom data
+CUSTOM = ("frozen", "scratch", "tuned", "lift")  # recipes of custom data
+PRETRAINED = ("frozen", "tuned", "lift")  # recipes that train `bc` where the user names no method
 TESTS = 5  # on the way, of runs on custom data
 SCRATCH_NETS = ("conv4", *(f"resnet{depth}" for depth in (8, 14, 20, 32, 44, 56, 110)))  # no weights of them exist
 DEFAULT = {
@@ -36,10 +39,13 @@ DEFAULT = {
 def choose_recipe(data: str | None, changes: dict[str, Any]) -> str:
     """Return the name of the recipe for a data set or a path, where the user names none; `changes` are the user's fields.
 
-    Custom data take the frozen road, unless the user asks for random weights or for a network that has no others.
+    Custom data take the frozen road, unless the user asks for random weights or for a network that has no others. Light
+    tuning has recipes of its own: layers beside blocks are of transformers, and so is `lift`.
     """
     if changes.get("frozen"):
         return "frozen"
+    if changes.get("tune"):
+        return "lift" if changes["tune"] in ("adaptformer", "lora") else "tuned"
     if data in DEFAULT:
         return DEFAULT[data]
     is_scratch = (
@@ -50,7 +56,7 @@ def choose_recipe(data: str | None, changes: dict[str, Any]) -> str:
 
 def choose_method(recipe: str | None) -> str:
     """Return the name of the method that a recipe trains, where the user names none."""
-    return "bc" if recipe == "frozen" else "ecl"
+    return "bc" if recipe in PRETRAINED else "ecl"
 
 
 def recipe_for(

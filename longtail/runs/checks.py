@@ -95,8 +95,8 @@ def check_results(results: dict, recipe: Recipe) -> None:
 
 
 def check_predictions(results: dict) -> None:
-    """Check the metrics of the ensemble and of every expert, without and with flip TTA."""
-    for mode in ("plain", "flip"):
+    """Check the metrics of the ensemble and of every expert, without and with flip TTA or five crops."""
+    for mode in ("plain", "flip", *(["five_crop"] if "five_crop" in results else [])):
         experts = results[mode]["experts"]
         if not isinstance(experts, list) or not experts:
             raise ValueError(f"{mode} has no list of experts")

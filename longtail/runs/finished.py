@@ -179,9 +179,9 @@ class FinishedRun:
         if sum(value.numel() for value in state.values()) < len(self.classes):
             raise LongtailError(f"{path} holds too few weights for the {len(self.classes)} classes of model.json")
         # the trained weights replace those that training began with; a frozen encoder has its own
-        recipe = self.recipe if self.recipe.frozen else self.recipe.change(weights=None)
+        recipe, start = self.recipe, self.recipe.weights if self.recipe.frozen else "none"
         with folder.report_damage("model.json"), torch.random.fork_rng(devices=[]):
-            method = recipe.build_method(self.model["train_counts"])
+            method = recipe.build_method(self.model["train_counts"], start)
         expected = method.inference_state()
         if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in expected.items()}:
             raise LongtailError(f"{path} does not hold the weights of {recipe.method} on {recipe.net}")

@@ -27,20 +27,25 @@ RESULT_FILES = (
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits (K, N, C) float32 on the CPU: `plain`, and `flip` averaged with those of the mirrored images (flip TTA)."""
+    """Logits (K, N, C) float32 on the CPU: `plain`, and `flip` averaged with those of the mirrored images (flip TTA).
+
+    `five_crop`, where it was asked for, is the mean over five crops of each image.
+    """
 
     plain: Tensor
     flip: Tensor
     labels: Tensor
+    five_crop: Tensor | None = None
 
     def results(self, counts: Sequence[int]) -> dict:
-        """Compute the seven metrics of the ensemble (mean of the logits) and of each expert, without and with flip TTA."""
+        """Compute the seven metrics of the ensemble (mean of the logits) and of each expert, without and with TTA."""
 
         def summarize_all(logits: Tensor) -> dict:
             ensemble = summarize(logits.mean(0), self.labels, counts)
             return {"ensemble": ensemble, "experts": [summarize(expert, self.labels, counts) for expert in logits]}
 
-        return {"plain": summarize_all(self.plain), "flip": summarize_all(self.flip)}
+        crops = {} if self.five_crop is None else {"five_crop": summarize_all(self.five_crop)}
+        return {"plain": summarize_all(self.plain), "flip": summarize_all(self.flip)} | crops
 
 
 def write_results(
@@ -64,6 +69,7 @@ def write_results(
         "net": recipe.net,
         "precision": recipe.precision,
         "frozen": recipe.frozen,
+        "tune": recipe.tune,
         "options": recipe.options,
         "classes": list(split.classes.names),
         "train_counts": list(split.classes.counts),
