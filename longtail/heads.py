@@ -44,7 +44,7 @@ class Heads(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        method: str | type[Method] = "bc",
+        method: str | type[Method] = "logit_adjustment",
         *,
         class_names: Sequence[str] | None = None,
         seed: int = 0,
@@ -170,7 +170,7 @@ def to_numpy(values: Any) -> Any:
 def fit_features(
     features: np.ndarray,
     labels: np.ndarray,
-    method: str | type[Method] = "bc",
+    method: str | type[Method] = "logit_adjustment",
     class_names: Sequence[str] | None = None,
     *,
     seed: int = 0,

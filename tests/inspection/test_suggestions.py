@@ -56,7 +56,7 @@ def test_every_command_is_one_that_the_recipe_takes(folder):
     for row in suggest_commands(collect(folder), {}):
         recipe = recipe_for(row.data, row.recipe, method=row.method, **row.flags)
         assert recipe.frozen == (row.name != "from scratch") and recipe.skip_bad
-        assert recipe.method == ("bc" if row.name == "quick" else "ecl")
+        assert recipe.method == ("logit_adjustment" if row.name == "quick" else "ecl")
 
 
 def test_time_and_memory_are_measured_also_where_test_images_are_held_out(folder):
