@@ -90,11 +90,11 @@ def test_the_terminal_and_the_page_end_with_the_commands_and_their_cost(folder, 
     monkeypatch.setattr(suggestions, "measure_cost", lambda row, *_: f"cost of {row.name}")
     with pytest.raises(SystemExit) as stop:
         app.main(["inspect", str(folder), "--out", str(tmp_path / "page.html")])
-    printed, page = capsys.readouterr().out, (tmp_path / "page.html").read_text()
+    printed, page = capsys.readouterr().out, re.sub("</?span>|<wbr>", "", (tmp_path / "page.html").read_text())
     assert stop.value.code == 0
     for row in suggest_commands(collect(folder), {}):
         assert row.command in printed and f"cost of {row.name}" in printed and f"cost of {row.name}" in page
-        assert row.command.replace("'", "&#39;") in page
+        assert row.command.replace(f"{folder.parent}/", "").replace("'", "&#39;") in page
 
 
 def test_known_data_sets_have_one_command_and_no_table(tmp_path, capsys):
