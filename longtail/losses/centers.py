@@ -96,10 +96,10 @@ def squared_distance(features: Tensor, centers: Tensor) -> Tensor:
 
 
 def large_margin_memory(features: Tensor, labels: Tensor, centers: Tensor, repel: float, margin: float) -> Tensor:
-    """Compute the loss that draws features to their class center and away from the others (Liu et al. 2019, OLTR).
+    """Compute the loss that draws features to their class center and away from all other centers (Liu et al. 2019, OLTR).
 
-    (..., N, d), (N,), (C, d) -> (...): half the mean squared distance to the own center, plus `repel` times what `margin`
-    exceeds S by. S is the sum of squared distances to all other centers over N C, as in the authors' code.
+    (..., N, d), (N,), (C, d) -> (...): half the mean squared distance to the own center, plus `repel` times
+    max(0, margin - S). S is the sum of squared distances to all other centers over N C, as in the authors' code.
     """
     distance, own = squared_distance(features, centers), one_hot(labels, len(centers))
     attract = (distance * own).sum(-1).mean(-1) / 2

@@ -19,11 +19,11 @@ class BalPoE(BranchedClassifier):
     """Experts that learn by balanced cross-entropy of different strength on mixed images; their mean is the product.
 
     Expert k adds tau_k log prior to its logits. The tau are evenly spaced from 0 to `spread`, so their mean is 1 by default,
-    and the mean of the logits assumes equally frequent classes. Mixup is calibration in the paper: one share for a batch.
-    The branches have full width; those of `sade` and `ride` are slim, in the authors' code too.
+    and the mean of the logits assumes equally frequent classes. Mixup, with one share for a batch, serves calibration in
+    the paper. The branches have full width, unlike the slim ones of `sade` and `ride`, as in the authors' code.
 
     The recipe is the common one. The authors train CIFAR-LT at learning rate 0.1 with batch 128, and longer schedules
-    with AutoAugment. Their cosine heads are scaled by 30, which wants a lower learning rate than digits-lt has.
+    with AutoAugment.
     """
 
     shifts: Tensor

@@ -1,4 +1,4 @@
-"""DRO-LT (Samuel and Chechik, ICCV 2021): features that lie near the worst centroid within a radius of the measured one."""
+"""DRO-LT (Samuel and Chechik, ICCV 2021): features near the worst centroid within a radius of the measured one."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated
@@ -28,8 +28,9 @@ class DROLT(Classifier):
     softens the distances of a centroid to all images of the batch; an image of the class is first moved a radius away.
     Cross-entropy is added with weights that restore the class frequencies, through a frozen head.
 
-    The gradient of the loss can only shrink the radii, and nothing stops them at 0. Negative radii reward what they were
-    to guard against. The authors' code, which made the published numbers, has no bound either.
+    The gradient of the loss can only shrink the radii, and nothing stops them at 0; negative radii make the loss easier.
+    On digits-lt all ten end between -1.9 and -3.8 (`longtail train digits-lt dro_lt --epochs 60 --threads 1`, 2026-11-26).
+    The authors' code, which made the published numbers, has no bound either.
 
     Departures. Centroids come from images without augmentation; the code takes augmented, class-balanced ones. The code
     keeps the feature extractor and the head that are best on the test set; here the last epoch counts. An epoch is N

@@ -20,8 +20,8 @@ class TDEIDR(CausalNorm):
     """Causal norm whose images weigh more the more often their predictions moved away from the label.
 
     Before every epoch, the predictions of all training images are compared with those of the epoch before. Difficulty
-    is D = (c + sum of unlearning) / (c + sum of learning), both measured by `losses.prediction_change`. Before the first
-    epoch nothing is compared, as the paper's first predictions are uniform.
+    is D = (c + sum of unlearning) / (c + sum of learning), both measured by `losses.prediction_change`. The predictions
+    before the first epoch count as uniform.
 
     ECL's table cites the method as TDE + IDR; that Yu et al. is its source is our reading. There is no official code:
     the formulas are those of two ports, one of which quotes Eq. 4, 6 and 7. The value of c is a port's. The ports draw
@@ -63,15 +63,14 @@ class TDEIDR(CausalNorm):
         self.register_buffer("begun", torch.tensor(False))
 
     def begin_epoch(self, batches: Iterator[Batch]) -> None:
-        if not self.begun:
-            self.begun.fill_(True)
-            return
         for batch in batches:
             p = self.cls(self.features(batch.views[0]))[0].softmax(-1).clamp_min(1e-8)
+            p = torch.where(self.begun, p, self.before[batch.index])  # an untrained network has learned nothing
             unlearned, learned = prediction_change(self.before[batch.index], p, batch.y)
             self.back[batch.index] += unlearned
             self.ahead[batch.index] += learned
             self.before[batch.index] = p
+        self.begun.fill_(True)
 
     def compute_difficulty(self) -> Tensor:
         """Compute the difficulty of every training image (Eq. 4): -> (N,)."""
