@@ -1,6 +1,7 @@
 """Tuned runs: what trains, what stays, what is kept, and what is refused."""
 
 import copy
+import subprocess
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from longtail.runs.files import read_tensors, write_tensors
 from longtail.stages import build_parameter_groups
 from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
+from tests.test_distributed import environment, torchrun
 
 SETTINGS = {"size": 32, "epochs": 2, "eval_every": 0, "batch_size": 8, "views": "custom-32"}
 VIT, CNN = "test_vit", "test_efficientnet"
@@ -245,3 +247,16 @@ def test_a_run_that_trains_whole_from_pretrained_weights_has_no_frozen_parameter
     trainer = build_trainer(recipe, tmp_path / "run", SilentReport(), SINGLE_PROCESS)
     assert all(p.requires_grad for p in trainer.method.parameters())
     assert any(isinstance(m, nn.BatchNorm2d) and m.training for m in trainer.method.train().modules())
+
+
+@pytest.mark.parametrize("net, kind", [(VIT, "lora"), (CNN, "norm")])
+def test_two_processes_tune_as_one(photos, weights, tmp_path, net, kind):
+    chosen = settings(weights, net, kind, epochs=1)
+    one = longtail.train(photos, out=tmp_path / "one", **chosen)
+    flags = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", value)]
+    words = ["train", photos, *flags, "--out", tmp_path / "two"]
+    found = subprocess.run(torchrun("-m", "longtail", *words), env=environment(), capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    two = longtail.load(tmp_path / "two")
+    for name, value in one.method.inference_state().items():
+        assert torch.allclose(value, two.method.inference_state()[name], atol=1e-4), name

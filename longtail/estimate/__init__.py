@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from longtail.data import Batch, ClassTable, FeatureSet, LazyImages, Split, TensorImages
+from longtail.data.five_crop import CROPS
 from longtail.data.memory import leave_in_files
 from longtail.data.seeding import preserve_random_state
 from longtail.data.stream import StreamLoader
@@ -127,9 +128,11 @@ def measure_training(trainer: Trainer, prepared: Preparation, split: Split, worl
         epochs += plan.epochs * (prologue + steps * (seconds + augment))
         growth = max(growth, more)
     tested = sum(len(images) for name, images in split.subsets.items() if name != "train") / world.size
+    test = time_test(trainer)
+    once += (recipe.class_means * len(split.train) + recipe.five_crop * CROPS * len(split.test)) / world.size * test
     memory = world.peak_memory() + growth + prepared.size
     training = [plan for plan in trainer.plans if plan.epochs]
-    return Estimate(once, epochs / trainer.epochs, tested * time_test(trainer), memory, len(training))
+    return Estimate(once, epochs / trainer.epochs, tested * test, memory, len(training))
 
 
 def time_step(step: Step, batches: list[Batch], world: World) -> tuple[float, int]:

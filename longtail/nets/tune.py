@@ -99,7 +99,10 @@ def list_blocks(body: nn.Module) -> list[Any]:
 def find_first_linear(block: nn.Module) -> nn.Linear | None:
     """Return the first layer with weights of a block's MLP if that layer is linear."""
     layers = getattr(block, "mlp", None)
-    first = next((m for m in layers.modules() if hasattr(m, "weight")), None) if isinstance(layers, nn.Module) else None
+    # a Sequential would run an adapter as its last layer
+    if not isinstance(layers, nn.Module) or isinstance(layers, nn.Sequential):
+        return None
+    first = next((m for m in layers.modules() if hasattr(m, "weight")), None)
     return first if isinstance(first, nn.Linear) else None
 
 
@@ -121,8 +124,8 @@ def add_adapter(mlp: Any, bottleneck: int) -> None:
 
 
 def add_output(mlp: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """Return the output of an MLP plus that of its adapter."""
-    return output + mlp.adapter(inputs[0])
+    """Return the output of an MLP plus that of its adapter, in the type of the first."""
+    return output + mlp.adapter(inputs[0]).to(output.dtype)
 
 
 def merge_lora(module: nn.Module) -> None:

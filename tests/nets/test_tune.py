@@ -55,6 +55,13 @@ def test_every_kind_starts_with_the_networks_features_bit_for_bit(name):
 
 
 @pytest.mark.parametrize("kind", ["adaptformer", "lora"])
+def test_half_precision_starts_with_the_networks_features_bit_for_bit(kind):
+    x = torch.randn(2, 3, SIZE, SIZE)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(build("vit", kind)(x), build("vit")(x))
+
+
+@pytest.mark.parametrize("kind", ["adaptformer", "lora"])
 @pytest.mark.parametrize("name", ["vit", "eva", "beit", "swin"])
 def test_added_layers_take_part_also_where_a_block_reads_the_weight_itself(name, kind):
     body, x = build(name, kind), torch.randn(2, 3, SIZE, SIZE)
