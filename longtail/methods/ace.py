@@ -22,7 +22,9 @@ class ACE(BranchedClassifier):
     Prediction: the logit of class c is the mean over its experts of z_kc |W_1|^2 / |W_k|^2.
     The authors' code could not be read; these formulas come from reading notes and a port, which agree. The authors choose
     the classes by hand. Here r_k multiplies the loss instead of the rate, so the weight decay keeps its full rate. Rare
-    experts learn slowly where r_k is small.
+    experts learn slowly where r_k is small; their weights stay small, and the ratio then lifts rare classes too far.
+    `longtail train digits-lt ace --epochs 60 --threads 1` gives top-1 67.3; the same weights give 84.1 for expert 1 alone,
+    and 89.4 with |W_1| / |W_k| (2026-11-26).
     """
 
     cls: Heads

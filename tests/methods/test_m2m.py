@@ -124,3 +124,13 @@ def test_the_first_stage_trains_two_networks_and_the_last_the_first_of_them():
     assert terms["guide"].item() == pytest.approx(cross_entropy(method.guide(batch.views[0]), batch.y).mean().item())
     assert terms["ce"] != terms["guide"]
     assert last == replace(last, share=0.2, samplers=("balanced",), trains=("encoders", "cls"), lr_scale=0.1)
+
+
+@pytest.mark.parametrize("u, replaced", [(0.005, []), (0.0101, [2]), (0.1999, [2]), (0.2001, [1, 2]), (0.9999, [1, 2])])
+def test_an_image_is_replaced_with_probability_0_at_500_images_a_class_80_at_100_and_99_at_5(u, replaced, monkeypatch):
+    method = build_method("m2m", counts=(500, 100, 5), beta=0.0, gamma=0.0, moves=1)
+    batch = make_batch(method)
+    y = batch.y.clamp_max(2)
+    monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, u))
+    used = method.translate(batch.views[0], y)[1]
+    assert y[used].unique().tolist() == replaced
