@@ -93,8 +93,7 @@ def inspect_data(
         raise LongtailError(
             f"imbalance is of the sets that longtail cuts ({known}); {data} is inspected as it is: leave --imbalance out"
         )
-    reading = ReadOptions(val=val, test=test, default_test_share=0.0)
-    found = list_data(os.path.abspath(data) if os.path.exists(data) else data, root, reading)
+    found = list_data(os.path.abspath(data) if os.path.exists(data) else data, root, ReadOptions(val=val, test=test))
     return collect_facts(format_data_name(data), data, found.names, dict(found.subsets), found.notes, every)
 
 
