@@ -162,6 +162,7 @@ class Recipe:
         """
         from longtail.augment import get_transform_set
         from longtail.data import ReadOptions, count_workers, leave_in_files, load_split
+        from longtail.data.holdout import DEFAULT_TEST_SHARE
 
         count_workers(workers)
         found = get_transform_set(self.views)
@@ -171,6 +172,7 @@ class Recipe:
         options = ReadOptions(
             size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers, verify, self.group
         )
+        options = replace(options, default_test_share=DEFAULT_TEST_SHARE)
         split = load_split(self.data, self.imbalance, root, options)
         split = leave_in_files(split, workers) if is_resized else split
         if len(split.classes) < 2:

@@ -107,7 +107,7 @@ def inspect_data(
             f"imbalance is of the sets that longtail cuts ({known}); {data} is inspected as it is: leave --imbalance out"
         )
     group = None if group == "none" else group or (AUTO if is_path(data) else None)
-    reading = ReadOptions(val=val, test=test, group=group, default_test_share=0.0)
+    reading = ReadOptions(val=val, test=test, group=group)
     found = list_data(os.path.abspath(data) if os.path.exists(data) else data, root, reading)
     name = format_data_name(data)
     return collect_facts(name, data, found.names, dict(found.subsets), found.notes, every, found.grouping)

@@ -10,7 +10,7 @@ from longtail.data.catalog import LISTS, SUFFIXES, TABLES
 from longtail.data.classes import RawSplit, align_classes
 from longtail.data.folder import SUBSET_FOLDERS, read_class_folders, read_folder
 from longtail.data.groups import find_groups
-from longtail.data.holdout import DEFAULT_TEST_SHARE, cut_long_tail, grouped_holdout, stratified_holdout
+from longtail.data.holdout import cut_long_tail, grouped_holdout, stratified_holdout
 from longtail.data.lazy import LazyImages
 from longtail.data.shards import find_shards, read_shards
 from longtail.data.split import ClassTable, Split
@@ -40,7 +40,7 @@ class ReadOptions:
     workers: int | None = None
     verify: bool = True
     group: str | None = None
-    default_test_share: float = DEFAULT_TEST_SHARE
+    default_test_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -64,15 +64,17 @@ def test_other_files_are_skipped_and_counted_but_an_image_may_have_any_name(fold
 
 
 def test_a_fifth_of_a_set_without_test_images_is_held_out_as_test_share_does(folder):
-    split, asked = load(folder / "train", val_share=0.1), load(folder / "train", test_share=0.2, val_share=0.1)
+    split = load(folder / "train", default_test_share=0.2, val_share=0.1)
+    asked = load(folder / "train", test_share=0.2, val_share=0.1)
     assert split.describe() == asked.describe() and split.test_share == asked.test_share == 0.2
     assert torch.bincount(split.test.labels, minlength=3).tolist() == [2, 1, 0]
-    assert load(folder).test_share == 0 and len(load(folder).test) == 5, "a test subset is never divided"
+    whole = load(folder, default_test_share=0.2)
+    assert whole.test_share == 0 and len(whole.test) == 5, "a test subset is never divided"
 
 
 def test_a_test_share_leaves_each_class_an_image(folder):
     with pytest.raises(LongtailError, match=r"data set 'train' has no test subset; --test-share 0.2 holds"):
-        load(folder / "train", default_test_share=0)
+        load(folder / "train")
     split, again = (load(folder / "train", test_share=0.25, val_share=0.1) for _ in range(2))
     assert torch.bincount(split.test.labels, minlength=3).tolist() == [3, 2, 0]
     assert torch.bincount(split.val.labels, minlength=3).tolist() == [1, 1, 0] and split.classes.counts == (8, 3, 1)
