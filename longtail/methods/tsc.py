@@ -41,6 +41,9 @@ class TSC(Classifier):
     targets: the classes keep a fixed order (issue 15 of their repository). Their ImageNet code assigns at every step, and
     divides the loss by k + 2; here it is the mean and pull of the supplement (App. B). The CIFAR authors train 1000 epochs
     and 200 for the head; the stages here share the epochs of the recipe in the same proportion.
+
+    Features learn by contrast alone, which takes long. On digits-lt top-1 is 76.6 after 60 epochs, where cross-entropy has
+    85.4, and 84.4 after 200, where it has 92.1 (`longtail train digits-lt tsc --epochs 60 --threads 1`, seed 0, 2026-11-26).
     """
 
     views = ("strong", "moco")

@@ -5,7 +5,7 @@ Chosen by `python -m benchmarks digits_recipe ecl lr=0.2 epochs=200 beta=0.0,0.3
 
 Methods whose cosines are scaled by 30 want less: at 60 epochs, seed 0, `--lr 0.05` took top-1 of `ride` from 84.0 to 93.4,
 of `sade` from 83.6 to 92.7, of `bcl` from 80.3 to 92.6 (`longtail train digits-lt ride --epochs 60 --threads 1 --lr 0.05`;
-two shared cores, 2026-11-23).
+two shared cores, 2026-11-23), of `balpoe` from 90.1 to 92.3 (2026-11-26).
 
 Stages of a few epochs have few steps here, nine an epoch. `longtail train digits-lt METHOD --epochs E --threads 1 --seed 0`
 gave these top-1 (2026-11-26): `ce` 70.9 at 30 epochs, 85.4 at 60, 88.7 at 120; `dive`, half teacher, half student, 84.4 at 60,

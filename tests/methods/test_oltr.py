@@ -14,7 +14,7 @@ def make_example() -> tuple[MetaEmbedding, torch.Tensor]:
     with torch.no_grad():
         for layer, bias in ((head.hallucinator, [0, math.log(3)]), (head.selector, [0.5, -0.5])):
             layer.weight.zero_()
-            layer.bias.copy_(torch.tensor([bias]))
+            layer.bias.copy_(torch.tensor([bias], dtype=torch.float64))
         head.centroids.copy_(torch.tensor([[3, 0], [0, 4]]))
         head.weight.copy_(torch.tensor([[[1, 0], [1, 1]]]))
     return head, torch.tensor([[[3, 4]]], dtype=torch.float64)
@@ -22,13 +22,13 @@ def make_example() -> tuple[MetaEmbedding, torch.Tensor]:
 
 def test_the_logits_are_those_of_the_worked_example_once_centroids_are_measured():
     head, v = make_example()
-    assert head(v).flatten().tolist() == pytest.approx([0, math.log(3)], abs=1e-7)
+    assert head(v).flatten().tolist() == pytest.approx([0, math.log(3)], abs=1e-12)
     head.filled.fill_(True)
-    assert head(v).flatten().tolist() == pytest.approx([11.777876321563266, 14.832462005541155], abs=1e-6)
+    assert head(v).flatten().tolist() == pytest.approx([11.777876321563266, 14.832462005541155], abs=1e-12)
     x = [11.155292893150024, 8.712161760733236]
     size = 1 + math.hypot(*x)
     expected = [16 * x[0] / size, 16 * (x[0] + x[1]) / math.sqrt(2) / size]
-    assert head(v).flatten().tolist() == pytest.approx(expected, abs=1e-6)
+    assert head(v).flatten().tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_centroids_learn_by_their_own_loss_only():

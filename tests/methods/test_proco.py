@@ -29,6 +29,15 @@ def test_a_class_is_the_mean_of_its_points_of_this_epoch_and_the_last():
     assert mean[2].norm().item() == pytest.approx(0.9) and kappa[2].item() == pytest.approx(8 * 90 / 19, rel=1e-4)
 
 
+def test_the_concentrations_are_those_of_the_worked_example():
+    directions = ClassDirections(2, 128).double()
+    directions.last_sums[0, 0], directions.last_sums[1, 1] = 9.0, 5.0
+    directions.last_counts.fill_(10)
+    no_points = torch.zeros(0, 128, dtype=torch.float64), torch.zeros(0, dtype=torch.long)
+    kappa = directions.update(*no_points)[1].tolist()
+    assert kappa == pytest.approx([606.3157894736844, 85.33333333333333], rel=1e-14)
+
+
 def test_a_class_of_one_point_has_the_largest_concentration():
     points = torch.eye(2, 16)
     assert ClassDirections(2, 16).update(points, torch.tensor([0, 1]))[1].tolist() == [1e5, 1e5]
