@@ -84,11 +84,17 @@ FIGURES = {
         "",
         "Test accuracy after tau times the log prior is subtracted from the logits (Eq. 4).",
     ),
+    "expert-tau": Figure(
+        "expert_tau",
+        "Logit adjustment of single experts",
+        "",
+        "Test accuracy of each expert after tau times the log prior is subtracted; tau = 0 has the training prior (Sec. IV).",
+    ),
     "experts": Figure(
         "experts",
         "Number of experts",
         "4",
-        "Accuracy against the number of experts: mean and standard deviation over seeds.",
+        "Accuracy of single experts and the ensemble against their number: mean and standard deviation over seeds.",
         runs="many",
     ),
     "sweep": Figure(
@@ -102,7 +108,7 @@ FIGURES = {
         "embedding",
         "Feature embedding",
         "6",
-        "t-SNE of the test features of up to four classes of each group.",
+        "t-SNE of the test features of all classes or, of more than twelve, up to four of each group.",
         cost="slow",
     ),
     "landscape": Figure(

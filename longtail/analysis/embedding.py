@@ -6,18 +6,19 @@ from longtail.analysis.outputs import RunOutputs
 from longtail.analysis.style import GROUP, Panels, add_legend_above, shorten
 from longtail.errors import LongtailError
 
-LAYOUT = Panels(size=(3.9, 4.1))
+LAYOUT = Panels(size=(3.4, 3.6))  # three in a row, as in the paper
 CLASSES, IMAGES = 4, 60  # most classes of a group and most images of a class that stay legible
 MARKERS = "osD^vP*X<>ph"
+FEW = len(MARKERS)  # data of so many classes are shown with all of them
 
 
 def choose_classes(outputs: RunOutputs) -> np.ndarray:
-    """Choose up to four classes of each group that have test images, evenly spread over the group, the largest first."""
+    """Choose the classes with test images, the largest first; of more than twelve, up to four of each group, evenly spread."""
     tested = np.bincount(outputs.labels.numpy(), minlength=len(outputs.counts)) > 0
-    chosen = []
+    most, chosen = CLASSES if len(tested) > FEW else FEW, []
     for name in GROUP:
         members = [c for c in outputs.order if outputs.groups[c] == name and tested[c]]
-        evenly = np.unique(np.linspace(0, len(members) - 1, min(CLASSES, len(members))).round().astype(int))
+        evenly = np.unique(np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int))
         chosen += [members[i] for i in evenly]
     return np.array(chosen, dtype=np.int64)
 
@@ -63,7 +64,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     for name in GROUP:
         members = np.flatnonzero(arrays["group"] == name)
         for i, row in enumerate(members):
-            shade = np.array(to_rgb(GROUP[name])) * (1.15 - 0.2 * i)
+            shade = np.array(to_rgb(GROUP[name])) * (1.15 - 0.6 * i / max(len(members) - 1, CLASSES - 1))
             points = arrays["place"][arrays["label"] == arrays["class"][row]]
             ax.scatter(*points.T, 11, color=[np.clip(shade, 0, 1)], marker=MARKERS[i], linewidths=0, alpha=0.75)
             label = shorten(arrays["name"][row])

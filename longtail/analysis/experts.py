@@ -1,4 +1,4 @@
-"""Accuracy of all classes and of the few-shot classes against the number of experts (ECL, Fig. 4)."""
+"""Accuracy of all and of few-shot classes against the number of experts, single and together (ECL, Fig. 4)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +10,7 @@ from longtail.analysis.style import ALL, EXPERTS, GROUP, Panels, add_legend_abov
 
 LAYOUT = Panels(size=(7.6, 3.1), widths=(1, 1))
 PANELS = {"all": "accuracy, all classes (%)", "few": "accuracy, few-shot classes (%)"}
+SINGLE = {"all": "single", "few": "single_few"}  # the same of a single expert, on average
 
 
 def collect_points(runs: Sequence[RunOutputs]) -> list[Point]:
@@ -27,7 +28,7 @@ def compute(points: Iterable[Point]) -> dict[str, np.ndarray]:
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:
-    """Draw a line for each series, with the standard deviation over seeds as error bars."""
+    """Draw lines for each series, solid for the ensemble, dashed for its single experts; error bars are over seeds."""
     series = list(dict.fromkeys(arrays["series"].tolist()))
     colors = {"all": ALL, "few": GROUP["few"]}
     for ax, (key, label) in zip(axes, PANELS.items(), strict=True):
@@ -38,12 +39,15 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
         for i, name in enumerate(series):
             in_series = arrays["series"] == name
             color = colors[key] if len(series) == 1 else EXPERTS[i % len(EXPERTS)]
-            x, mean, sd = (arrays[k][in_series] for k in ("x", key, f"{key}_sd"))
-            ax.errorbar(x, mean, sd, color=color, marker="o", markersize=4, capsize=3, label=name)
+            for of, model, style in ((key, "ensemble", "-"), (SINGLE[key], "single expert", "--")):
+                x, mean, sd = (arrays[k][in_series] for k in ("x", of, f"{of}_sd"))
+                options = {"color": color, "linestyle": style, "marker": "o", "markersize": 4, "capsize": 3}
+                if not np.isnan(mean).all():
+                    ax.errorbar(x, mean, sd, label=f"{name}, {model}", **options)
         ax.set(xlabel="experts K", ylabel=label)
         ax.set_xticks(np.unique(arrays["x"]))
         ax.margins(0.12, 0.2)
-        add_legend_above(ax)
+        add_legend_above(ax, columns=2)
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
@@ -52,7 +56,8 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
     for name in dict.fromkeys(arrays["series"].tolist()):
         rows = np.flatnonzero(arrays["series"] == name)
         ends = [
-            f"K = {arrays['x'][i]:g}: all {format_percent(arrays['all'][i])}, few-shot {format_percent(arrays['few'][i])}"
+            f"K = {arrays['x'][i]:g}: all {format_percent(arrays['all'][i])} (single {format_percent(arrays['single'][i])}), "
+            f"few-shot {format_percent(arrays['few'][i])} (single {format_percent(arrays['single_few'][i])})"
             for i in dict.fromkeys((rows[0], rows[-1]))
         ]
         text += f" {name} with {'; with '.join(ends)}."

@@ -11,19 +11,29 @@ from longtail.errors import LongtailError
 
 @dataclass(frozen=True)
 class Point:
-    """The accuracies of one seed in percent at `x` of a series; `few` is None if no few-shot class has test images."""
+    """The accuracies of one seed in percent at `x` of a series, of the ensemble and on average of its single experts.
+
+    `few` and `single_few` are None if no few-shot class has test images.
+    """
 
     series: str
     x: float
     all: float
     few: float | None = None
+    single: float | None = None
+    single_few: float | None = None
+
+
+ACCURACIES = ("all", "few", "single", "single_few")
 
 
 def build_point(series: str, x: float, outputs: RunOutputs) -> Point:
-    """Return the point of a run: the ensemble's accuracies without flip TTA."""
+    """Return the point of a run: accuracies without flip TTA."""
     with outputs.run.folder.report_damage("results.json"):
-        ensemble = outputs.run.results["plain"]["ensemble"]
-        return Point(series, x, ensemble["top1"], ensemble["few"])
+        plain = outputs.run.results["plain"]
+        singles = [[expert[key] for expert in plain["experts"]] for key in ("top1", "few")]
+        means = [None if None in values else sum(values) / len(values) for values in singles]
+        return Point(series, x, plain["ensemble"]["top1"], plain["ensemble"]["few"], *means)
 
 
 def count_experts(outputs: RunOutputs) -> int:
@@ -35,7 +45,8 @@ def count_experts(outputs: RunOutputs) -> int:
 def summarize_points(points: Iterable[Point]) -> dict[str, np.ndarray]:
     """Compute a row for each series and x, sorted: mean and sample standard deviation over seeds.
 
-    Returns series, x, seeds, all, all_sd, few and few_sd; the deviation of a single seed is nan.
+    Returns series, x, seeds, and a mean and a deviation (`..._sd`) for each of `ACCURACIES`; the deviation of a single
+    seed is nan.
     """
     cells: dict[tuple[str, float], list[Point]] = {}
     for p in points:
@@ -47,7 +58,7 @@ def summarize_points(points: Iterable[Point]) -> dict[str, np.ndarray]:
         "seeds": np.array([len(cells[key]) for key in keys]),
     }
     # float turns None, a few-shot group without test images, into nan
-    for name in ("all", "few"):
+    for name in ACCURACIES:
         values = [np.array([getattr(p, name) for p in cells[key]], dtype=float) for key in keys]
         arrays[name] = np.array([v.mean() for v in values])
         arrays[f"{name}_sd"] = np.array([v.std(ddof=1) if len(v) > 1 else np.nan for v in values])

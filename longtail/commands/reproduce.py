@@ -29,7 +29,9 @@ def reproduce_command(
     *,
     show: Annotated[bool, Parameter(help="print the numbers in the ledger and train nothing", negative="")] = False,
     scale: Annotated[str, Parameter(help="the printed recipe (full), or a smaller one")] = "full",
-    only: Annotated[str | None, Parameter(help="only rows whose label fits this pattern, such as 'ecl*'")] = None,
+    only: Annotated[
+        str | None, Parameter(help="only rows or data sets whose heading fits this pattern: 'ecl*', 'cifar*'")
+    ] = None,
     seeds: Annotated[
         int | None,
         Parameter(help="seeds of each row; by default as many as the table and scale have", converter=parse_integer),
@@ -61,12 +63,13 @@ def reproduce_command(
     from longtail.reproduce.draw import draw_table_figure
     from longtail.reproduce.ledger import Ledger
     from longtail.reproduce.run import Progress, parse_budget, reproduce
-    from longtail.reproduce.show import build_lines
+    from longtail.reproduce.show import build_lines, describe_printed
 
     entry, kept = TABLES[table], Ledger(ledger)
     cells = list(build_cells(entry, scale, seeds, precision, only))
     if not cells:
-        raise LongtailError(f"no row of {table} fits '{only}'; its rows are {', '.join(r.label for r in entry.rows)}")
+        names = [row.label for row in entry.rows] + [setting.heading for setting in entry.settings if setting.heading]
+        raise LongtailError(f"nothing in {table} fits '{only}'; its rows and data sets are {', '.join(names)}")
     progress = Progress()
     if not show:
         keep_freed_memory()
@@ -80,6 +83,7 @@ def reproduce_command(
     if entry.figure and format == "text":
         path, caption = draw_table_figure(table, entry.figure, cells, kept)
         show_file(console, path, escape(caption))
+        console.print(escape(describe_printed(entry)), highlight=False)
     if progress.failed:
         raise LongtailError(
             f"{progress.failed} of the cells failed, for the reasons above; the finished ones are kept in {Path(ledger)}"

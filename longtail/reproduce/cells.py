@@ -52,12 +52,17 @@ def format_scale(scale: str, precision: str) -> str:
 def build_cells(
     table: Table, scale: str = "full", seeds: int | None = None, precision: str = "fp32", only: str | None = None
 ) -> Iterator[Cell]:
-    """Yield the cells of a table seed by seed, so that every row has a first number early; `only` is a pattern of labels."""
+    """Yield the cells of a table seed by seed, so that every row has a first number early.
+
+    `only` is a pattern of the labels of rows or of the headings of settings.
+    """
     for seed in range(seeds or min(table.seeds, SCALES[scale].seeds)):
         for row in table.rows:
-            if only and not fnmatch(row.label.lower(), only.lower()):
-                continue
             for setting in table.settings:
+                if not seeds and setting.seeds and seed >= setting.seeds:
+                    continue
+                if only and not any(fnmatch(name.lower(), only.lower()) for name in (row.label, setting.heading)):
+                    continue
                 changes = {**SCALES[scale].changes, **setting.changes, **row.changes}
                 recipe = recipe_for(changes.pop("data"), seed=seed, precision=precision, **changes)
                 yield Cell(row, setting, recipe, format_scale(scale, precision))

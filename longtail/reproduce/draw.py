@@ -15,14 +15,33 @@ def draw_table_figure(name: str, figure: str, cells: Iterable[Cell], ledger: Led
 
     Raises LongtailError if no cell has a run folder, as in a ledger that was merged without them.
     """
-    finished = [cell for cell in cells if ledger.read(cell) and ledger.run_path(cell).is_dir()]
+    finished = [cell for cell in order_panels(cells) if ledger.read(cell) and ledger.run_path(cell).is_dir()]
     if not finished:
         raise LongtailError(
             f"{ledger.path / 'runs'} has no finished run of {name} to draw; leave --show out to train them"
         )
     runs = [RunOutputs.load(ledger.run_path(cell)) for cell in finished]
-    for cell, run in zip(finished, runs, strict=True):
-        run.label = cell.row.label
+    for run, label in zip(runs, label_panels(finished), strict=True):
+        run.label = label
     path = ledger.picture(name, finished[0].scale)
     path.parent.mkdir(exist_ok=True)
     return path, analysis.save_figure(figure, runs, path)
+
+
+def order_panels(cells: Iterable[Cell]) -> list[Cell]:
+    """Return cells setting by setting, in the order of their first appearance, as the panels of the paper."""
+    cells = list(cells)
+    headings = list(dict.fromkeys(cell.setting.heading for cell in cells))
+    return sorted(cells, key=lambda cell: headings.index(cell.setting.heading))
+
+
+def label_panels(cells: list[Cell]) -> list[str]:
+    """Return a label for each cell: its row, then setting and seed where cells differ in these."""
+    has_settings = len({cell.setting.heading for cell in cells}) > 1
+    has_seeds = len({cell.recipe.seed for cell in cells}) > 1
+    return [
+        cell.row.label
+        + (f", {cell.setting.heading}" if has_settings else "")
+        + (f", seed {cell.recipe.seed}" if has_seeds else "")
+        for cell in cells
+    ]

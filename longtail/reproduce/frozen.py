@@ -1,7 +1,7 @@
 """Tables of frozen features: every method, and the parts of ECL, on sets with a long tail; no paper prints them."""
 
 from longtail.methods import METHODS
-from longtail.reproduce.rows import TIMED_IN_SECONDS, Row, Setting, Table, ablation_row, cifar_setting
+from longtail.reproduce.rows import PARTS, TIMED_IN_SECONDS, VANILLA, Row, Setting, Table, cifar_setting
 
 PIXEL_METHODS = ("cmo", "cmo_ride", "cam", "m2m")  # they paste, move or translate pixels
 FEATURE_METHODS = tuple(name for name in METHODS if name not in PIXEL_METHODS)
@@ -15,14 +15,13 @@ NECK = {"neck": 512}
 
 def frozen_tables() -> dict[str, Table]:
     """Return the tables of frozen features: all methods, and the parts of ECL, on each set with a tail."""
+    ecl = {part: {"method": "ecl", **options} for part, (options, *_) in PARTS.items()}
     parts = (
         Row("BC, 1 neck", {"method": "bc"} | NECK),
-        ablation_row("BC, 3 necks", None, bkt=False, fld=False, cpt=False),
-        ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
-        ablation_row("BKT", None, fld=False, cpt=False),
-        ablation_row("FLD", None, bkt=False, cpt=False),
-        ablation_row("CPT", None, bkt=False, fld=False),
-        ablation_row("ECL", None),
+        Row("BC, 3 necks", ecl["none (3 x BC)"]),
+        Row("vanilla logit distillation", VANILLA),
+        *(Row(part, ecl[part]) for part in ("BKT", "FLD", "CPT")),
+        Row("ECL", {"method": "ecl"}),
         Row("NCL", {"method": "ncl"}),
     )
     methods, candidates = (

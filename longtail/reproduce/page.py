@@ -8,7 +8,7 @@ from longtail.errors import LongtailError
 from longtail.recipe import Recipe
 from longtail.reproduce.cells import Cell, build_cells, format_scale
 from longtail.reproduce.ledger import Ledger
-from longtail.reproduce.show import as_markdown, build_lines
+from longtail.reproduce.show import build_lines, describe_printed, format_measured
 from longtail.reproduce.tables import SCALES, TABLES
 
 HEAD = """# Results
@@ -42,7 +42,8 @@ def render_pictures(ledger: Ledger) -> Iterator[str]:
     for name, scale in product((name for name, table in TABLES.items() if table.figure), SCALES):
         if (path := ledger.picture(name, scale)).exists():
             command = f"longtail reproduce {name} --scale {scale}"
-            yield f"\n## {TABLES[name].title}\n\nScale `{scale}`; `{command}`; [picture]({path}).\n"
+            text = f"Scale `{scale}`; `{command}`; [picture]({path}). {describe_printed(TABLES[name])}"
+            yield f"\n## {TABLES[name].title}\n\n{text.strip()}\n"
 
 
 def render_section(name: str, scale: str, precision: str, ledger: Ledger) -> str:
@@ -68,7 +69,7 @@ def render_section(name: str, scale: str, precision: str, ledger: Ledger) -> str
         + (f" ({changed})" if changed else "")
         + f"; `{command}`; {len(kept)} of {len(cells)} cells, {sum(k['seconds'] for k in kept) / 3600:.1f} hours of training; "
         + f"{'; '.join(machines)}; commits {', '.join(sorted({str(k['commit'])[:7] for k in kept}))}.\n\n"
-        + as_markdown(build_lines(TABLES[name], cells, ledger))
+        + format_measured(build_lines(TABLES[name], cells, ledger))
     )
 
 

@@ -25,11 +25,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Setting:
-    """A group of columns: one data set at one imbalance, and the path in the results of each measure."""
+    """A group of columns: one data set at one imbalance, the path in the results of each measure, and the most seeds."""
 
     heading: str
     changes: dict
     measures: dict[str, str]
+    seeds: int | None = None  # by default as many as the table has
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, settings and seeds; a figure of the paper is a table whose runs are drawn as `figure` of `longtail.analysis`."""
+    """Rows, settings and seeds; a figure is a table whose runs are drawn as `figure` of `longtail.analysis`.
+
+    `printed` says in one line what the picture in the paper shows, "" for a figure of ours.
+    """
 
     title: str
     settings: tuple[Setting, ...]
     rows: tuple[Row, ...]
     seeds: int
     figure: str | None = None
+    printed: str = ""
     scales: tuple[str, ...] = (
         "full",
         "cpu-16px",
@@ -64,6 +69,20 @@ def cifar_setting(classes: int, imbalance: float) -> dict:
     return {"data": f"cifar{classes}-lt", "imbalance": float(imbalance)}
 
 
-def ablation_row(label: str, paper: float | None, **options: bool) -> Row:
-    """Return a row of ECL with some components switched off, as in Table III."""
-    return Row(label, {"method": "ecl", **options}, {} if paper is None else {"top-1": paper})
+C100 = Setting("", cifar_setting(100, 100), CALIBRATED)
+PARTS = {  # Table III: options of a row, printed top-1 on CIFAR-100-LT at imbalance 100, and on ImageNet-LT
+    "none (3 x BC)": ({"bkt": False, "fld": False, "cpt": False}, 52.2, 55.1),
+    "BKT": ({"fld": False, "cpt": False}, 53.7, 56.4),
+    "FLD": ({"bkt": False, "cpt": False}, 54.7, 58.9),
+    "CPT": ({"bkt": False, "fld": False}, 54.2, 57.6),
+    "BKT + CPT": ({"fld": False}, 54.9, 57.9),
+    "FLD + CPT": ({"bkt": False}, 55.8, 59.9),
+    "BKT + FLD + CPT (ECL)": ({}, 56.3, 60.6),
+}
+VANILLA = {"method": "ecl", "ref": False, "fld": False, "cpt": False}  # logit distillation with all weights 1
+
+
+def ablation_row(part: str, label: str = "") -> Row:
+    """Return a row of ECL with the components of a row of Table III, and the value printed for CIFAR-100-LT."""
+    options, cifar, _ = PARTS[part]
+    return Row(label or part, {"method": "ecl", **options}, {"top-1": cifar})

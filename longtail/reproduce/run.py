@@ -38,10 +38,12 @@ def reproduce(
     """Train every cell that the ledger lacks, for at most `budget` seconds; several calls may share a ledger.
 
     `say` receives a line for each cell, failed cell and unusable file. A cell that fails does not stop the next one; the
-    cell of an unusable file is trained again. Raises LongtailError where data are missing.
+    cell of an unusable file is trained again. Where data are missing, the cells of other data sets go on. Raises
+    LongtailError if all cells are of data that are missing.
     """
     deadline, world, progress = time.monotonic() + budget, init_world(device, threads), Progress()
     unique = {cell.name: cell for cell in cells}
+    missing: dict[str, LongtailError] = {}
     for number, cell in enumerate(unique.values(), 1):
         if read_or_quarantine(ledger, cell, say):
             progress.before += 1
@@ -49,12 +51,23 @@ def reproduce(
         if time.monotonic() >= deadline:
             progress.out_of_time = True
             break
+        if cell.recipe.data in missing:
+            progress.failed += 1
+            continue
         say(f"cell {number} of {len(unique)}: {cell.label}")
         path = ledger.run_path(cell)
         with world.session(tf32=cell.recipe.precision == "tf32"):
-            trainer = build_trainer(
-                cell.recipe, path, report, world, root, True, None, lambda: time.monotonic() >= deadline
-            )
+            try:
+                trainer = build_trainer(
+                    cell.recipe, path, report, world, root, True, None, lambda: time.monotonic() >= deadline
+                )
+            except LongtailError as error:
+                missing[cell.recipe.data] = error
+                if missing.keys() == {each.recipe.data for each in unique.values()}:
+                    raise
+                say(f"{error}; cells of other data follow")
+                progress.failed += 1
+                continue
             try:
                 trainer.fit()
             except Stopped:

@@ -107,6 +107,23 @@ def as_markdown(lines: list[Line]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in body) + "\n"
 
 
+def format_measured(lines: list[Line]) -> str:
+    """Format the rows and columns that have a measured number as Markdown, and name the others below."""
+    rows = {line.row for line in lines if line.values}
+    columns = {line.column for line in lines if line.values}
+    kept = [line for line in lines if line.row in rows and line.column in columns]
+    text = as_markdown(kept)
+    for kind, names in (("rows", [line.row for line in lines]), ("columns", [line.column for line in lines])):
+        if empty := [name for name in dict.fromkeys(names) if name not in rows | columns]:
+            text += f"\nNo run is finished of the {kind} {'; '.join(empty)}.\n"
+    return text
+
+
+def describe_printed(table: Table) -> str:
+    """Return the line that says what the paper shows, "" for a table of ours."""
+    return f"In the paper: {table.printed}." if table.printed else ""
+
+
 def as_csv(lines: list[Line]) -> str:
     """Format a table as CSV with a line per number: row, column, mean, sd, seeds, seeds wanted, paper, difference."""
     text = io.StringIO()

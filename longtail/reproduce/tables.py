@@ -4,13 +4,19 @@ A printed value is the top-1 of the ensemble of three, unless its column says ot
 have, or whose value we do not know, have no printed value.
 """
 
+from collections.abc import Iterable
+
 from longtail.methods import METHODS
+from longtail.reproduce.figures import FIGURES
 from longtail.reproduce.frozen import frozen_tables
 from longtail.reproduce.rows import (
+    C100,
     CALIBRATED,
+    PARTS,
     SINGLE,
     TIMED,
     TOP1,
+    VANILLA,
     Row,
     Scale,
     Setting,
@@ -33,7 +39,6 @@ SCALES = {
 }
 
 
-C100 = Setting("", cifar_setting(100, 100), CALIBRATED)
 HEADINGS = {
     f"CIFAR-{classes}-LT {gamma}": cifar_setting(classes, gamma)
     for classes in (10, 100)
@@ -51,13 +56,21 @@ def table1_row(*values: float) -> dict[str, float]:
     return dict(zip(HEADINGS, values, strict=True))
 
 
-def figure_table(title: str, figure: str, *methods: str) -> Table:
-    """Return a figure that compares methods side by side, one seed each."""
-    rows = tuple(Row(method, {"method": method}) for method in methods)
-    return Table(f"{title}, CIFAR-100-LT, imbalance 100", (C100,), rows, seeds=1, figure=figure)
+BOTH = ("CIFAR-100-LT", "ImageNet-LT")  # of Tables III and IV
 
 
-COMPARED = ("ce", "class_balanced", "bc", "gcl", "ncl", "ecl")
+def both_settings(cifar: dict[str, str], imagenet: dict[str, str]) -> tuple[Setting, ...]:
+    """Return the settings of Tables III and IV with their measures: CIFAR-100-LT, imbalance 100, and ImageNet-LT, ResNet-50."""
+    return (
+        Setting(BOTH[0], C100.changes, cifar),
+        Setting(BOTH[1], LARGE["ImageNet-LT R-50"], imagenet, seeds=3),
+    )
+
+
+def both_printed(measures: Iterable[str], *values: float) -> dict[str, float]:
+    """Return printed values of Tables III and IV by column: all measures on CIFAR-100-LT, then all on ImageNet-LT."""
+    return dict(zip((f"{heading}, {name}" for heading in BOTH for name in measures), values, strict=True))
+
 
 TABLES = {
     "table1": Table(
@@ -81,26 +94,23 @@ TABLES = {
         seeds=3,
     ),
     "table3": Table(
-        "Table III: what each component of ECL adds, CIFAR-100-LT, imbalance 100",
-        (C100,),
+        "Table III: what each component of ECL adds, CIFAR-100-LT (imbalance 100) and ImageNet-LT (ResNet-50)",
+        both_settings(CALIBRATED, {"top-1": TOP1}),
         (
-            ablation_row("none (3 x BC)", 52.2, bkt=False, fld=False, cpt=False),
-            ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
-            ablation_row("BKT", 53.7, fld=False, cpt=False),
-            ablation_row("FLD", 54.7, bkt=False, cpt=False),
-            ablation_row("CPT", 54.2, bkt=False, fld=False),
-            ablation_row("BKT + CPT", 54.9, fld=False),
-            ablation_row("FLD + CPT", 55.8, bkt=False),
-            ablation_row("BKT + FLD + CPT (ECL)", 56.3),
+            *(
+                Row(part, {"method": "ecl", **o}, both_printed(("top-1",), *values))
+                for part, (o, *values) in PARTS.items()
+            ),
+            Row("ours: vanilla logit distillation", VANILLA),
         ),
         seeds=5,
     ),
     "table4": Table(
-        "Table IV: single expert and ensemble, CIFAR-100-LT, imbalance 100",
-        (Setting("", cifar_setting(100, 100), SINGLE),),
+        "Table IV: single expert and ensemble, CIFAR-100-LT (imbalance 100) and ImageNet-LT (ResNet-50)",
+        both_settings(SINGLE, SINGLE),
         (
-            Row("ncl", {"method": "ncl"}, {"single top-1": 53.6, "top-1": 54.2, "single ECE": 5.11, "ECE": 4.62}),
-            Row("ecl", {"method": "ecl"}, {"single top-1": 55.1, "top-1": 56.3, "single ECE": 2.33, "ECE": 1.82}),
+            Row("ncl", {"method": "ncl"}, both_printed(SINGLE, 53.6, 54.2, 5.11, 4.62, 57.7, 59.5, 3.80, 2.92)),
+            Row("ecl", {"method": "ecl"}, both_printed(SINGLE, 55.1, 56.3, 2.33, 1.82, 59.3, 60.6, 1.96, 1.33)),
         ),
         seeds=5,
     ),
@@ -111,7 +121,7 @@ TABLES = {
             Row("ce, 1 network", {"method": "ce"}),
             Row("ce, 3 networks", {"method": "ce", "experts": 3}),
             Row("bc, 1 network", {"method": "bc"}),
-            ablation_row('bc, 3 networks (row "none" of Table III)', 52.2, bkt=False, fld=False, cpt=False),
+            ablation_row("none (3 x BC)", 'bc, 3 networks (row "none" of Table III)'),
         ),
         seeds=5,
     ),
@@ -119,37 +129,16 @@ TABLES = {
         "The claims of the paper, in the order of their runs, CIFAR-100-LT, imbalance 100",
         (C100,),
         (
-            ablation_row("ECL", 56.3),
+            ablation_row("BKT + FLD + CPT (ECL)", "ECL"),
             Row("BC, 1 network", {"method": "bc"}),
-            ablation_row("BC, 3 networks", 52.2, bkt=False, fld=False, cpt=False),
+            ablation_row("none (3 x BC)", "BC, 3 networks"),
             Row("NCL", {"method": "ncl"}, {"top-1": 54.2, "ECE": 4.62}),
             Row("CE", {"method": "ce"}),
-            ablation_row("FLD", 54.7, bkt=False, cpt=False),
-            ablation_row("CPT", 54.2, bkt=False, fld=False),
-            ablation_row("BKT", 53.7, fld=False, cpt=False),
-            ablation_row("FLD + CPT", 55.8, bkt=False),
-            ablation_row("BKT + CPT", 54.9, fld=False),
-            ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
+            *(ablation_row(part) for part in ("FLD", "CPT", "BKT", "FLD + CPT", "BKT + CPT")),
+            Row("vanilla logit distillation", VANILLA),
         ),
         seeds=3,
         scales=("cpu-16px", "cpu-16px-k3", "full"),
-    ),
-    "fig4": Table(
-        "Fig. 4: accuracy against the number of experts K, CIFAR-100-LT, imbalance 100",
-        (C100,),
-        tuple(Row(f"K = {k}", {"method": "ecl", "experts": k}) for k in (1, 2, 3, 4, 5, 6)),
-        seeds=5,
-        figure="experts",
-    ),
-    "fig5": Table(
-        "Fig. 5: sweeps of alpha (beta = 1) and beta (alpha = .6), CIFAR-100-LT, imbalance 100",
-        (C100,),
-        (
-            *(Row(f"alpha = {a}", {"method": "ecl", "alpha": a}) for a in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
-            *(Row(f"beta = {b}", {"method": "ecl", "beta": b}) for b in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
-        ),
-        seeds=5,
-        figure="sweep",
     ),
     "recipe": Table(
         "The recipe at full length: learning rate and weight decay, CIFAR-100-LT, imbalance 100",
@@ -174,29 +163,5 @@ TABLES = {
         seeds=5,
     ),
     **frozen_tables(),
-    "fig2": Table(
-        "Fig. 2: what the teachers pass on, CIFAR-100-LT, imbalance 100",
-        (C100,),
-        (
-            ablation_row("vanilla logit distillation", None, ref=False, fld=False, cpt=False),
-            ablation_row("BKT", 53.7, fld=False, cpt=False),
-        ),
-        seeds=1,
-        figure="transfer",
-    ),
-    "fig6": figure_table("Fig. 6: t-SNE of the features", "embedding", *COMPARED),
-    "fig7": Table(
-        "Fig. 7: distance between experts' features by class, CIFAR-100-LT, imbalance 100",
-        (C100,),
-        (
-            ablation_row("without distillation", 52.2, bkt=False, fld=False, cpt=False),
-            ablation_row("BKT", 53.7, fld=False, cpt=False),
-            ablation_row("ECL", 56.3),
-        ),
-        seeds=1,
-        figure="distance",
-    ),
-    "fig8": figure_table("Fig. 8: landscapes of loss and accuracy", "landscape", "bc", "ncl", "ecl"),
-    "fig9": figure_table("Fig. 9: reliability", "reliability", *COMPARED),
-    "fig10": figure_table("Fig. 10: confusion", "confusion", *COMPARED),
+    **FIGURES,
 }

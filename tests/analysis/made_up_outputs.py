@@ -17,6 +17,7 @@ def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
     logits += 1.5 * torch.nn.functional.one_hot(labels, classes)
     counts = np.array(counts)
     prior = torch.tensor(counts, dtype=torch.float64).clamp_min(1)
+    log_prior = (prior / prior.sum()).log().float()
     return SimpleNamespace(
         label="made-up",
         names=names or [f"class {c}" for c in range(classes)],
@@ -26,7 +27,7 @@ def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
         labels=labels,
         logits=logits,
         features=torch.randn(experts, images, 8, generator=g),
-        method=SimpleNamespace(log_prior=(prior / prior.sum()).log().float()),
+        method=SimpleNamespace(log_prior=log_prior, assumed_log_prior=lambda: torch.zeros(classes)),
         recipe=SimpleNamespace(options={"kd_temperature": 2.0}),
         run=SimpleNamespace(path="RUN", metrics=[make_row(e, t) for e, t in ((1, None), (2, 40.0), (3, 55.5))]),
     )

@@ -11,7 +11,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 
 from longtail import LongtailError
-from longtail.analysis import accuracy, confusion, curves, distance, embedding, reliability, tau, transfer
+from longtail.analysis import accuracy, confusion, curves, distance, embedding, expert_tau, reliability, tau, transfer
 from longtail.analysis.style import moving_mean
 
 COUNTS = [5, 300, 50, 120, 19, 20]  # order: 1, 3, 2, 5, 4, 0
@@ -133,6 +133,33 @@ def test_tau_equals_a_loop_and_zero_is_the_model_as_trained(made):
     assert "oracle" in tau.describe(arrays)
 
 
+def test_each_expert_is_swept_alone_and_tau_one_is_a_model_trained_for_a_uniform_prior(made):
+    arrays = expert_tau.compute(made)
+    log_prior = np.log(np.array(COUNTS) / sum(COUNTS))
+    models = [*made.logits.numpy(), made.logits.mean(0).numpy()]
+    assert arrays["trained"] == 1 and expert_tau.list_models(arrays) == ["expert 1", "expert 2", "expert 3", "ensemble"]
+    for name, z in zip(expert_tau.list_models(arrays), models, strict=True):
+        for i in (0, 20, 25):
+            chosen = (z + (1 - arrays["tau"][i]) * log_prior).argmax(-1)
+            assert arrays[name][i] == pytest.approx(100 * (chosen == made.labels.numpy()).mean())
+    best = arrays["tau"][arrays["expert 2"].argmax()]
+    assert f"expert 2 {best:.2f} ({arrays['expert 2'].max():.1f} %" in expert_tau.describe(arrays)
+
+
+def test_a_model_trained_for_the_training_prior_or_for_none_in_particular_is_swept_from_tau_zero(made):
+    for assumed in (made.method.log_prior + 7, None):
+        made.method.assumed_log_prior = lambda assumed=assumed: assumed
+        arrays = expert_tau.compute(made)
+        assert arrays["trained"] == pytest.approx(0, abs=1e-6)
+        right = made.logits[0].argmax(-1) == made.labels
+        assert arrays["expert 1"][0] == pytest.approx(100 * right.double().mean().item())
+
+
+def test_embedding_of_up_to_twelve_classes_takes_them_all():
+    made = made_up([500] * 8 + [50] * 2, images=300)
+    assert embedding.choose_classes(made).tolist() == list(range(10))
+
+
 def test_embedding_takes_a_few_classes_of_each_group_and_only_tested_ones():
     counts = [500] * 9 + [50] * 3 + [5] * 6
     made = made_up(counts, untested=(17, 3), images=600)
@@ -157,7 +184,7 @@ def test_an_embedding_of_two_images_is_refused():
 
 
 def test_numbers_in_a_description_are_finite(made):
-    for module in (accuracy, curves, reliability, confusion, transfer, distance, tau, embedding):
+    for module in (accuracy, curves, reliability, confusion, transfer, distance, tau, expert_tau, embedding):
         words = module.describe(module.compute(made))
         assert re.search(r"\d", words) and "nan" not in words.split()
     assert torch.isfinite(made.logits).all()

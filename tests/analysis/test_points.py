@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from longtail import LongtailError
-from longtail.analysis import experts, sweep
+from longtail.analysis import experts, render_figure, sweep
 from longtail.analysis.outputs import RunOutputs
 from longtail.analysis.points import Point
 from longtail.recipes import recipe_for
@@ -17,7 +17,8 @@ from longtail.runs.folder import RunFolder
 def make_run(name="RUN", top1=50.0, k=3, **changes) -> RunOutputs:
     """Make up the outputs of a run that has a recipe and results only."""
     recipe = recipe_for("digits-lt", None, **{"method": "ecl"} | changes)
-    results = {"plain": {"ensemble": {"top1": top1, "few": top1 / 2}, "experts": [None] * k}}
+    experts = [{"top1": top1 - i, "few": top1 / 2 - i} for i in range(k)]
+    results = {"plain": {"ensemble": {"top1": top1, "few": top1 / 2}, "experts": experts}}
     run = FinishedRun(RunFolder(name))
     run.recipe, run.results = recipe, results
     return RunOutputs(name, run)
@@ -42,7 +43,14 @@ def test_one_seed_has_no_deviation_and_a_missing_group_is_n_a():
 
 def test_points_have_the_method_and_number_of_experts_of_their_runs():
     arrays = experts.collect_points([make_run(k=1, experts=1), make_run(k=3, seed=4)])
-    assert arrays == [Point("ecl", 1, 50.0, 25.0), Point("ecl", 3, 50.0, 25.0)]
+    assert arrays == [Point("ecl", 1, 50.0, 25.0, 50.0, 25.0), Point("ecl", 3, 50.0, 25.0, 49.0, 24.0)]
+
+
+def test_single_experts_and_the_ensemble_are_lines_of_their_own():
+    runs = [make_run(k=1, experts=1), make_run(k=3, top1=60.0)]
+    drawing = render_figure("experts", runs)
+    assert all(f"ecl, {name}" in drawing.svg for name in ("ensemble", "single expert"))
+    assert "K = 3: all 60.0 % (single 59.0 %), few-shot 30.0 % (single 29.0 %)" in drawing.alt
 
 
 def test_a_run_that_differs_in_other_settings_is_refused_by_name():

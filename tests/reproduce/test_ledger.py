@@ -180,7 +180,8 @@ def test_a_cell_that_diverges_is_reported_and_the_others_go_on(tmp_path):
 
 
 def test_the_same_run_in_two_tables_is_one_cell():
-    names = {name: {c.name for c in build_cells(TABLES[name], seeds=1)} for name in ("fig5", "table3", "fig4")}
+    cells = {name: build_cells(TABLES[name], seeds=1) for name in ("fig5", "table3", "fig4")}
+    names = {name: {c.name for c in these if c.recipe.data == "cifar100-lt"} for name, these in cells.items()}
     assert (
         len(names["fig5"] & names["table3"]) == 1 and names["fig4"] & names["table3"] == names["fig5"] & names["table3"]
     )
