@@ -47,7 +47,9 @@ class Method(nn.Module):
 
     Options are keyword arguments of `__init__`, each annotated as `Annotated[type, "help (source)", Range(...)]`.
     Under torchrun every process calls the method with the whole batch and the same random numbers. `nets.Encoder`
-    divides the work, so images must reach a network through an `Encoder` only.
+    divides the work, so images must reach a network through an `Encoder` only. A gradient with respect to images is then
+    right for a process's own rows, and `nets.complete_rows` puts images made with it together. A network that teaches a
+    later stage is kept in a `nets.Teacher`, which takes the trained modules in `begin_stage`.
     """
 
     assumes: Literal["train", "uniform"] | None = None  # class prior under which the logits are log posteriors
