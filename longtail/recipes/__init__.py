@@ -9,7 +9,19 @@ from longtail.data.catalog import SOURCES, is_path, unknown_data_error
 from longtail.errors import LongtailError, expand_path, unknown_name
 from longtail.methods import get_options
 from longtail.recipe import Recipe, check_fields, check_names, is_weights_path
-from longtail.recipes import cifar, digits, frozen, imagenet_lt, inaturalist, ncl_cifar, scratch
+from longtail.recipes import (
+    balpoe_cifar,
+    cifar,
+    digits,
+    frozen,
+    imagenet_lt,
+    inaturalist,
+    ncl_cifar,
+    paco_cifar,
+    proco_cifar,
+    sade_cifar,
+    scratch,
+)
 
 RECIPES = {
     "digits": digits,
@@ -19,6 +31,10 @@ RECIPES = {
     "inaturalist": inaturalist,
     "frozen": frozen,
     "scratch": scratch,
+    "balpoe-cifar": balpoe_cifar,
+    "proco-cifar": proco_cifar,
+    "paco-cifar": paco_cifar,
+    "sade-cifar": sade_cifar,
 }
 CUSTOM = ("frozen", "scratch")  # recipes of custom data
 TESTS = 5  # on the way, of runs on custom data
