@@ -30,6 +30,28 @@ def test_the_recipe_of_ncl_is_that_of_its_paper():
     assert at == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    "name, method, batch_size, decay, rates",
+    [
+        ("balpoe-cifar", "ride", 128, 5e-4, {5: 0.1, 159: 0.1, 160: 0.01, 180: 0.001}),
+        ("sade-cifar", "sade", 128, 5e-4, {2.5: 0.05, 159: 0.1, 160: 0.01, 180: 0.001}),
+        ("proco-cifar", "bcl", 256, 2e-4, {5: 0.3, 159: 0.3, 160: 0.03, 180: 0.003}),
+        ("paco-cifar", "paco", 128, 5e-4, {5: 0.025, 10: 0.05, 319: 0.05, 320: 0.005, 360: 0.0005}),
+    ],
+)
+def test_recipes_of_other_papers_have_the_rates_of_their_public_schedules(name, method, batch_size, decay, rates):
+    recipe = recipe_for("cifar100-lt", name, method=method)
+    assert (recipe.batch_size, recipe.weight_decay, recipe.momentum) == (batch_size, decay, 0.9)
+    assert {epoch: recipe.lr * compute_lr_factor(recipe, epoch / recipe.epochs) for epoch in rates} == pytest.approx(
+        rates
+    )
+
+
+def test_paco_has_the_options_of_its_public_script_under_its_recipe():
+    options = recipe_for("cifar100-lt", "paco-cifar", method="paco").options
+    assert (options["alpha"], options["temperature"], options["queue"], options["projection"]) == (0.01, 0.05, 1024, 32)
+
+
 def test_a_cosine_may_warm_up_too_and_does_not_by_default():
     plain, warm = (recipe_for("digits-lt", warmup=w) for w in (0.0, 0.5))
     assert compute_lr_factor(plain, 0) == 1 and compute_lr_factor(plain, 0.5) == pytest.approx(0.5)

@@ -63,7 +63,7 @@ def reproduce_command(
     from longtail.reproduce.draw import draw_table_figure
     from longtail.reproduce.ledger import Ledger
     from longtail.reproduce.run import Progress, parse_budget, reproduce
-    from longtail.reproduce.show import build_lines, describe_printed
+    from longtail.reproduce.show import build_lines, describe_marks, describe_printed
 
     entry, kept = TABLES[table], Ledger(ledger)
     cells = list(build_cells(entry, scale, seeds, precision, only))
@@ -80,6 +80,8 @@ def reproduce_command(
             progress = reproduce(cells, kept, report, say=say, **where)
     title = f"{entry.title}; scale {format_scale(scale, precision)}, last epoch, printed values in brackets"
     print_lines(console, title, build_lines(entry, cells, kept), format)
+    if format == "text" and (marks := describe_marks(entry)):
+        console.print(escape(marks), highlight=False)
     if entry.figure and format == "text":
         path, caption = draw_table_figure(table, entry.figure, cells, kept)
         show_file(console, path, escape(caption))
@@ -102,7 +104,8 @@ def list_tables() -> Grid:
     """Build the list of all tables, with the numbers of their cells and seeds."""
     listing = Grid("table", "title", "cells", "seeds")
     for name, entry in TABLES.items():
-        cells = len(entry.rows) * len(entry.settings) * entry.seeds
+        rows = sum(1 for row in entry.rows if not row.reason)
+        cells = rows * sum(min(entry.seeds, setting.seeds or entry.seeds) for setting in entry.settings)
         listing.add_row(name, entry.title, str(cells), str(entry.seeds))
     return listing
 

@@ -9,7 +9,21 @@ from longtail.data.catalog import SOURCES, is_path, unknown_data_error
 from longtail.errors import LongtailError, expand_path, unknown_name
 from longtail.methods import get_options
 from longtail.recipe import Recipe, check_fields, check_names, is_weights_path
-from longtail.recipes import cifar, digits, frozen, imagenet_lt, inaturalist, lift, ncl_cifar, scratch, tuned
+from longtail.recipes import (
+    balpoe_cifar,
+    cifar,
+    digits,
+    frozen,
+    imagenet_lt,
+    inaturalist,
+    lift,
+    ncl_cifar,
+    paco_cifar,
+    proco_cifar,
+    sade_cifar,
+    scratch,
+    tuned,
+)
 
 RECIPES = {
     "digits": digits,
@@ -21,6 +35,10 @@ RECIPES = {
     "scratch": scratch,
     "tuned": tuned,
     "lift": lift,
+    "balpoe-cifar": balpoe_cifar,
+    "proco-cifar": proco_cifar,
+    "paco-cifar": paco_cifar,
+    "sade-cifar": sade_cifar,
 }
 CUSTOM = ("frozen", "scratch", "tuned", "lift")  # recipes of custom data
 # methods of recipes where the user names none; ECL for all others. On frozen features, see `longtail reproduce`

@@ -54,14 +54,15 @@ def build_cells(
 ) -> Iterator[Cell]:
     """Yield the cells of a table seed by seed, so that every row has a first number early.
 
-    `only` is a pattern of the labels of rows or of the headings of settings.
+    `only` is a pattern of the labels of rows, of methods, or of the headings of settings.
     """
     for seed in range(seeds or min(table.seeds, SCALES[scale].seeds)):
-        for row in table.rows:
+        for row in (row for row in table.rows if not row.reason):
             for setting in table.settings:
                 if not seeds and setting.seeds and seed >= setting.seeds:
                     continue
-                if only and not any(fnmatch(name.lower(), only.lower()) for name in (row.label, setting.heading)):
+                names = (row.label, row.changes.get("method", ""), setting.heading)
+                if only and not any(fnmatch(name.lower(), only.lower()) for name in names):
                     continue
                 changes = {**SCALES[scale].changes, **setting.changes, **row.changes}
                 recipe = recipe_for(changes.pop("data"), seed=seed, precision=precision, **changes)

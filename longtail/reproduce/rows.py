@@ -35,11 +35,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Row:
-    """A method with its options; `paper` holds the printed values by "heading", "heading, measure" or "measure"."""
+    """A method with its options; `paper` holds the printed values by "heading", "heading, measure" or "measure".
+
+    `marks` says how the printed values were measured. A row with a `reason` cannot be run.
+    """
 
     label: str
     changes: dict
     paper: dict[str, float] = field(default_factory=dict)
+    group: str = ""
+    marks: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)

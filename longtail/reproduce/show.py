@@ -11,17 +11,23 @@ from longtail.errors import LongtailError
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.rows import Row, Setting, Table
+from longtail.reproduce.systems import MARKS, OURS
 
 
 @dataclass(frozen=True)
 class Line:
-    """One number of a table: row and column, the values of the finished seeds, the seeds wanted, and the printed value."""
+    """One number of a table: row and column, the values of the finished seeds, the seeds wanted, and the printed value.
+
+    `wanted` is 0 in a row that cannot be run.
+    """
 
     row: str
     column: str
     values: tuple[float, ...]
     wanted: int
     paper: float | None
+    group: str = ""
+    marks: str = ""
 
     @property
     def mean(self) -> float | None:
@@ -39,13 +45,19 @@ class Line:
         return None if self.paper is None or self.mean is None else self.mean - self.paper
 
     def __str__(self) -> str:
-        """Format the number, such as "55.9 ± 0.3 (3/5) [56.3]": (finished/wanted) seeds if some are missing, [printed]."""
-        if self.mean is None:
+        """Format the number, such as "55.9 ± 0.3 (3/5) [56.3]": (finished/wanted) seeds if some are missing, [printed].
+
+        A printed value that is not known from the paper, but published elsewhere, is marked as in "[56.3 p]".
+        """
+        if not self.wanted:
+            ours = "cannot be run"
+        elif self.mean is None:
             ours = "missing"
         else:
             ours = f"{self.mean:.1f}" + (f" ± {self.sd:.1f}" if self.sd is not None else "")
             ours += f" ({len(self.values)}/{self.wanted})" if len(self.values) < self.wanted else ""
-        return ours if self.paper is None else f"{ours} [{self.paper:g}]"
+        elsewhere = " p" if "p" in self.marks.partition(";")[0].split() else ""
+        return ours if self.paper is None else f"{ours} [{self.paper:g}{elsewhere}]"
 
 
 def get_measurement(kept: dict, path: str) -> float | None:
@@ -75,35 +87,39 @@ def build_lines(table: Table, cells: list[Cell], ledger: Ledger) -> list[Line]:
             kept = None
         finished.setdefault(key, []).extend([kept] if kept else [])
     lines = []
+    is_whole = {row for row, _ in wanted} == {row.label for row in table.rows if not row.reason}
     for row, setting in product(table.rows, table.settings):
         key = (row.label, setting.heading)
-        if key in wanted:
-            measures = setting.measures.items()
-            lines += [_build_line(row, setting, name, path, finished[key], wanted[key]) for name, path in measures]
+        if key in wanted or (row.reason and is_whole):
+            measures, kept = setting.measures.items(), finished.get(key, [])
+            lines += [_build_line(row, setting, name, path, kept, wanted[key]) for name, path in measures]
     return lines
 
 
 def _build_line(row: Row, setting: Setting, name: str, path: str, finished: list[dict], wanted: int) -> Line:
     column = ", ".join(filter(None, (setting.heading, name)))
     values = [get_measurement(kept, path) for kept in finished]
-    return Line(row.label, column, tuple(v for v in values if v is not None), wanted, row.paper.get(column))
+    numbers = tuple(v for v in values if v is not None)
+    return Line(row.label, column, numbers, wanted, row.paper.get(column), row.group, row.marks)
 
 
 def build_grid(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
-    """Return the column headings and the rows of a table, each row with its label first."""
+    """Return the column headings and the rows of a table, each row with its label first; group and marks where rows have any."""
     columns = list(dict.fromkeys(line.column for line in lines))
-    rows = {
-        row: {line.column: str(line) for line in lines if line.row == row}
-        for row in dict.fromkeys(line.row for line in lines)
-    }
-    return columns, [[row, *(cells.get(column, "") for column in columns)] for row, cells in rows.items()]
+    first, last = (["group"] * any(line.group for line in lines), ["marks"] * any(line.marks for line in lines))
+    cells: dict[str, dict[str, str]] = {}
+    for line in lines:
+        row = cells.setdefault(line.row, {"group": line.group, "marks": line.marks})
+        row[line.column] = "" if not line.wanted and line.paper is None else str(line)
+    columns = [*first, *columns, *last]
+    return columns, [[label, *(row.get(column, "") for column in columns)] for label, row in cells.items()]
 
 
 def as_markdown(lines: list[Line]) -> str:
     """Format a table as Markdown."""
     columns, rows = build_grid(lines)
     head = ["", *columns]
-    body = [head, ["---", *("---:" for _ in columns)], *rows]
+    body = [head, ["---", *("---" if column in ("group", "marks") else "---:" for column in columns)], *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in body) + "\n"
 
 
@@ -124,13 +140,26 @@ def describe_printed(table: Table) -> str:
     return f"In the paper: {table.printed}." if table.printed else ""
 
 
+def describe_marks(table: Table) -> str:
+    """Return what the marks of a table mean and why a row cannot be run, "" for a table without marks."""
+    marks = {mark for row in table.rows for mark in row.marks.partition(";")[0].split() if mark in MARKS}
+    if not any(row.marks for row in table.rows):
+        return ""
+    reasons = "".join(f" {row.label} cannot be run: {row.reason}." for row in table.rows if row.reason)
+    text = "; ".join(f"{mark}: {meaning}" for mark, meaning in MARKS.items() if mark in marks)
+    return f"Marks of printed values: {text}; then epochs x views of an image, and networks at test. Ours: {OURS}.{reasons}"
+
+
 def as_csv(lines: list[Line]) -> str:
-    """Format a table as CSV with a line per number: row, column, mean, sd, seeds, seeds wanted, paper, difference."""
+    """Format a table as CSV with a line per number: row, column, mean, sd, seeds, seeds wanted, paper, difference, marks."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", "column", "ours", "sd", "seeds", "seeds_wanted", "paper", "difference"])
+    writer.writerow(["row", "column", "ours", "sd", "seeds", "seeds_wanted", "paper", "difference", "marks"])
     for line in lines:
         writer.writerow(
-            [line.row, line.column, line.mean, line.sd, len(line.values), line.wanted, line.paper, line.difference]
+            [
+                *(line.row, line.column, line.mean, line.sd, len(line.values), line.wanted),
+                *(line.paper, line.difference, line.marks),
+            ]
         )
     return text.getvalue()

@@ -24,6 +24,7 @@ from longtail.reproduce.rows import (
     ablation_row,
     cifar_setting,
 )
+from longtail.reproduce.systems import CIFAR, LARGE, system_rows
 
 # a short schedule needs lr .1: the product of learning rate and weight decay sets the pace of the weight norms
 SHORT = {"net": "resnet8", "lr": 0.1, "weight_decay": 5e-4, "eval_every": 0}
@@ -37,23 +38,6 @@ SCALES = {
     "cpu-30-k3": Scale(SHORT | {"epochs": 30, "lr": 0.3, "weight_decay": 5e-4 / 3}, seeds=3),
     "cpu-16px-k3": Scale({"views": "cifar-16", "lr": 0.03, "weight_decay": 5e-3 / 3}, seeds=3),
 }
-
-
-HEADINGS = {
-    f"CIFAR-{classes}-LT {gamma}": cifar_setting(classes, gamma)
-    for classes in (10, 100)
-    for gamma in (10, 50, 100, 200)
-}
-LARGE = {
-    "ImageNet-LT R-50": {"data": "imagenet-lt", "net": "resnet50"},
-    "ImageNet-LT RX-50": {"data": "imagenet-lt", "net": "resnext50_32x4d"},
-    "iNaturalist 2018 R-50": {"data": "inaturalist2018", "net": "resnet50"},
-}
-
-
-def table1_row(*values: float) -> dict[str, float]:
-    """Return a printed row of Table I by heading: CIFAR-10-LT at 10, 50, 100, 200, then CIFAR-100-LT."""
-    return dict(zip(HEADINGS, values, strict=True))
 
 
 BOTH = ("CIFAR-100-LT", "ImageNet-LT")  # of Tables III and IV
@@ -75,22 +59,14 @@ def both_printed(measures: Iterable[str], *values: float) -> dict[str, float]:
 TABLES = {
     "table1": Table(
         "Table I: top-1 on CIFAR-10-LT and CIFAR-100-LT, %",
-        tuple(Setting(heading, changes, {"": TOP1}) for heading, changes in HEADINGS.items()),
-        (
-            Row("ce", {"method": "ce"}),
-            Row("bc", {"method": "bc"}),
-            Row("ncl", {"method": "ncl"}, table1_row(91.1, 87.3, 85.5, 82.2, 63.8, 58.2, 54.2, 49.5)),
-            Row("ecl", {"method": "ecl"}, table1_row(91.8, 88.9, 86.5, 83.6, 67.3, 59.9, 56.3, 51.4)),
-        ),
+        tuple(Setting(heading, changes, {"": TOP1}) for heading, changes in CIFAR.items()),
+        system_rows(CIFAR),
         seeds=5,
     ),
     "table2": Table(
         "Table II: top-1 on ImageNet-LT and iNaturalist 2018, %",
         tuple(Setting(heading, changes, {"": TOP1}) for heading, changes in LARGE.items()),
-        (
-            Row("ncl", {"method": "ncl"}, dict(zip(LARGE, (59.5, 60.5, 74.9), strict=True))),
-            Row("ecl", {"method": "ecl"}, dict(zip(LARGE, (60.6, 61.7, 75.8), strict=True))),
-        ),
+        system_rows(LARGE),
         seeds=3,
     ),
     "table3": Table(

@@ -1,14 +1,18 @@
 """The tables and figures as the paper has them: rows, columns, printed values, panels, and the pages about them."""
 
 import re
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 from longtail.errors import LongtailError
+from longtail.methods import METHODS
 from longtail.reproduce import Ledger, as_markdown, build_cells, build_lines, draw, page, reproduce
 from longtail.reproduce.figures import FIGURES
 from longtail.reproduce.rows import CALIBRATED, Row, Setting, Table
+from longtail.reproduce.show import describe_marks
+from longtail.reproduce.systems import MARKS, SYSTEMS
 from longtail.reproduce.tables import SCALES, TABLES
 from longtail.tracking import SilentReport
 
@@ -63,6 +67,56 @@ def test_a_setting_has_fewer_seeds_than_its_table_where_the_paper_does():
     for cell in build_cells(TABLES["table3"]):
         seeds[cell.recipe.data].add(cell.recipe.seed)
     assert seeds == {"cifar100-lt": {0, 1, 2, 3, 4}, "imagenet-lt": {0, 1, 2}}
+
+
+def test_tables_1_and_2_have_a_row_for_every_method_in_its_group_with_ncl_and_ecl_last():
+    for name in ("table1", "table2"):
+        rows = TABLES[name].rows
+        methods = [row.changes["method"] for row in rows if not row.reason]
+        assert set(methods) == METHODS.keys() and len(methods) == len(METHODS) and methods[-2:] == ["ncl", "ecl"]
+        groups = [row.group for row in rows]
+        assert list(dict.fromkeys(groups)) == [group for group, _ in groupby(groups)]  # each group in one piece
+        own = {m: METHODS[m].family for m in methods if m != "cmo_ride"}  # CMO on the experts of RIDE
+        assert {row.changes["method"]: row.group for row in rows if row.changes.get("method") in own} == own
+
+
+def test_printed_values_stand_in_the_columns_of_the_paper():
+    m2m, ace = ({row.label: row.paper for row in TABLES["table1"].rows}[name] for name in ("M2m", "ACE"))
+    assert m2m == {"CIFAR-10-LT 10": 87.9, "CIFAR-10-LT 100": 78.3, "CIFAR-100-LT 10": 58.2, "CIFAR-100-LT 100": 42.9}
+    assert ace == {"CIFAR-10-LT 50": 84.9, "CIFAR-10-LT 100": 81.4, "CIFAR-100-LT 50": 51.9, "CIFAR-100-LT 100": 49.6}
+    large = {row.label: row.paper for row in TABLES["table2"].rows}
+    assert list(large["ECL"].values()) == [60.6, 61.7, 75.8] and large["ACE"]["ImageNet-LT RX-50"] == 56.6
+
+
+def test_systems_of_four_experts_are_run_with_four():
+    cells = build_cells(TABLES["table1"], seeds=1, only="*CIFAR-100-LT 100*")
+    experts = {cell.recipe.method: cell.recipe.options["experts"] for cell in cells if cell.row.changes.get("experts")}
+    assert experts == {"ride": 4, "cmo_ride": 4, "ace": 4}
+
+
+def test_a_system_that_cannot_be_run_keeps_its_printed_value_and_its_reason(tmp_path):
+    table = TABLES["table2"]
+    cells = list(build_cells(table))
+    assert "CKT" not in {cell.row.label for cell in cells}
+    text = as_markdown(build_lines(table, cells, Ledger(tmp_path)))
+    assert re.search(r"\| CKT \| augmentation \|  \| cannot be run \[54\.2\] \|  \|", text)
+    assert "CKT cannot be run: its formulas" in describe_marks(table)
+    assert "CKT" not in as_markdown(build_lines(table, list(build_cells(table, only="ncl")), Ledger(tmp_path)))
+
+
+def test_a_value_that_is_not_known_from_the_paper_carries_its_mark(tmp_path):
+    table = TABLES["table1"]
+    text = as_markdown(build_lines(table, list(build_cells(table, only="d*v*")), Ledger(tmp_path)))
+    assert "missing [62 p]" in text and "| p; (200 + 200) x 1; 1 |" in text
+    assert "p: published elsewhere" in describe_marks(table) and not describe_marks(TABLES["table3"])
+
+
+def test_every_mark_is_explained_once_in_the_docs():
+    text = (ROOT / "docs" / "reproduction.md").read_text()
+    for mark, meaning in MARKS.items():
+        assert text.count(f"| `{mark}` | {meaning} |") == 1
+    used = {mark for rows in SYSTEMS.values() for *_, marks in rows for mark in marks.partition(";")[0].split()}
+    assert {mark for mark in used if mark.isalpha()} - {"x"} == MARKS.keys()
 
 
 @pytest.mark.parametrize(

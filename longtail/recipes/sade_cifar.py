@@ -1,0 +1,9 @@
+"""CIFAR-LT as in SADE (Zhang et al., NeurIPS 2022): 200 epochs in steps, batches of 128, as BalPoE's.
+
+Source: `configs/config_cifar100_ir100_sade.json` in the authors' repository, Vanint/SADE-AgnosticLT. Cost: 200 epochs, one view,
+one trunk with three slim branches. Published at imbalance 100: 49.8 (its README). We have not run it.
+"""
+
+from longtail.recipes import balpoe_cifar
+
+RECIPE = balpoe_cifar.RECIPE
