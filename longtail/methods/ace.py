@@ -14,7 +14,7 @@ from longtail.validation import Range
 
 
 class ACE(BranchedClassifier):
-    """K last blocks on one trunk, each for fewer and rarer classes; the first one alone trains the trunk.
+    """K last stages on one trunk, each for fewer and rarer classes; the first one alone trains the trunk.
 
     Expert k targets the classes from rank floor((k - 1) C / K) on, by falling frequency, so expert 1 targets all. It
     learns from images of its classes alone: CE over all C outputs plus the sum of its squared logits of other classes, both
@@ -33,9 +33,9 @@ class ACE(BranchedClassifier):
         self,
         counts: Sequence[int],
         net: Net,
-        experts: Annotated[int, "K, last blocks on one trunk (ECL's tables have 4)", Range(1)] = 3,
+        experts: Annotated[int, "K, last stages on one trunk (ECL's tables have 4)", Range(1)] = 3,
     ):
-        super().__init__(counts, net, experts, "last block", leader=True)
+        super().__init__(counts, net, experts, "last stage", leader=True)
         n = torch.tensor(counts)
         rank = n.argsort(stable=True, descending=True).argsort()
         target = rank >= (torch.arange(experts) * self.classes // experts).unsqueeze(1)

@@ -117,7 +117,7 @@ def test_ace_teaches_the_trunk_what_expert_one_alone_would():
     method = prepare("ace")
     (batch,) = double(make_batch(method))
     sum(method(batch).values()).backward()
-    shared = nets.Net("conv4").branched(3, "last block").double()
+    shared = nets.Net("conv4").branched(3, "last stage").double()
     shared.load_state_dict(method.encoders.state_dict())
     mean_ce(method.cls(shared(batch.views[0]))[0], batch.y).backward()
     for ours, theirs in zip(method.encoders.body.trunk.parameters(), shared.body.trunk.parameters(), strict=True):
