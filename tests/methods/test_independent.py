@@ -78,24 +78,34 @@ def ace_targets(counts, experts: int) -> list[set[int]]:
 
 
 def ace_terms(z, y, counts) -> dict[str, Tensor]:
-    """Return the terms of ACE for logits z[k][i][c]: Cai et al. 2021 as reported in reading notes.
+    """Return the terms of ACE for logits z[k][i][c], both times the share of the images that an expert sees.
 
-    CE of the target classes' images, squared logits of all other classes, both times the share of the images.
+    Source: winterxx/ACE @1e2b04d, a copy of the authors' code, lib/loss/loss.py (ResCELoss): CE of the images of an
+    expert's classes, and the norm of their logits of other classes, over images and classes, divided by the classes.
+    The share stands for the scaled learning rate, whose code is not in the copy (reading notes: linear scaling).
     """
     ce, suppress = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for k, own in enumerate(ace_targets(counts, len(z))):
         images = [i for i in range(len(y)) if int(y[i]) in own]
+        outside = [c for c in range(len(counts)) if c not in own]
         rate = sum(counts[c] for c in own) / sum(counts)
         for i in images:
             ce = ce - rate * log_p(z[k][i], int(y[i])) / len(images)
-            suppress = suppress + rate * sum(z[k][i][c] ** 2 for c in range(len(counts)) if c not in own) / len(images)
+        if outside:
+            squares = sum(z[k][i][c] ** 2 for i in images for c in outside)
+            suppress = suppress + rate * torch.sqrt(squares) / len(outside)
     return {"ce": ce, "suppress": suppress}
 
 
 def ace_output(z, weights, counts) -> list[float]:
-    """Return the combined logits of one image, z[k][c]: the mean over a class's experts of z |W_1|^2 / |W_k|^2."""
-    targets, size = ace_targets(counts, len(z)), [sum(float(v) ** 2 for v in w.flatten()) for w in weights]
-    out = []
+    """Return the combined logits of one image, z[k][c]: the mean over a class's experts of rescaled logits.
+
+    The scale is the mean length of expert 1's weight vectors over that of the target classes' vectors of expert k
+    (valid_model in lib/core/function.py).
+    """
+    targets, size, out = ace_targets(counts, len(z)), [], []
+    for k, own in enumerate(targets):
+        size.append(sum(math.sqrt(float(dot(weights[k][c], weights[k][c]))) for c in own) / len(own))
     for c in range(len(counts)):
         able = [k for k in range(len(z)) if c in targets[k]]
         out.append(sum(float(z[k][c]) * size[0] / size[k] for k in able) / len(able))
@@ -108,7 +118,8 @@ def test_ace_has_the_naive_terms_gradients_and_prediction():
     z = method.cls(method.encoders(batch.views[0]))
     assert_equal_terms(method, method(batch), ace_terms(z, batch.y, COUNTS))
     method.eval()
-    z, found = method.cls(method.encoders(batch.views[0])), method.logits(batch.views[0]).mean(0)
+    with torch.no_grad():
+        z, found = method.cls(method.encoders(batch.views[0])), method.logits(batch.views[0]).mean(0)
     for i in range(len(batch.y)):
         assert found[i].tolist() == pytest.approx(ace_output(z[:, i], method.cls.weight.detach(), COUNTS), rel=1e-9)
 
