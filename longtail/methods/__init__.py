@@ -128,7 +128,7 @@ METHODS = {
         "Cai et al., Ally Complementary Experts, ICCV",
         2021,
         "multi-expert",
-        "1 trunk, K last blocks",
+        "1 trunk, K last stages",
     ),
     "paco": Entry(
         "paco:PaCo",

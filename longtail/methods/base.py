@@ -199,7 +199,7 @@ class Classifier(Method):
 
 
 class BranchedClassifier(Classifier):
-    """K networks that share all but their last two stages, or their last block, each with a head: -> (K, N, C).
+    """K networks that share all but their last two stages, last stage or last block, each with a head: -> (K, N, C).
 
     With `leader`, the shared layers learn from the first network only.
     """

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from longtail.nets.conv4 import Conv4
 from longtail.nets.resnet_cifar import ResNetCifar
 
-Unshared = Literal["two stages", "last block"]
+Unshared = Literal["two stages", "last stage", "last block"]
 
 
 class Branched(nn.Module):
@@ -39,5 +39,6 @@ class Branched(nn.Module):
 def divide_blocks(stages: list[list[nn.Module]], unshared: Unshared) -> tuple[nn.Sequential, nn.Sequential]:
     """Divide the blocks of a network into those of the trunk and those of a branch."""
     blocks = [block for stage in stages for block in stage]
-    shared = len(blocks) - (1 if unshared == "last block" else len(stages[-2]) + len(stages[-1]))
+    own = {"last block": 1, "last stage": len(stages[-1]), "two stages": len(stages[-2]) + len(stages[-1])}
+    shared = len(blocks) - own[unshared]
     return nn.Sequential(*blocks[:shared]), nn.Sequential(*blocks[shared:])

@@ -121,7 +121,7 @@ class Net:
         return Encoder(self._build_body(), self.half, self.tune not in (None, "all"))
 
     def branched(self, branches: int, unshared: Unshared, slim: bool = False, leader: bool = False) -> Encoder:
-        """Build K networks that share all but their last two stages, or their last block: (N, 3, H, W) -> (K, N, d).
+        """Build K networks that share all but their last two stages, last stage or last block: (N, 3, H, W) -> (K, N, d).
 
         `slim` takes a quarter of the channels from the last two stages. With `leader`, the shared layers learn from the
         first network only. Raises LongtailError for a network of timm.

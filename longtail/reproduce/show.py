@@ -82,10 +82,10 @@ def build_lines(table: Table, cells: list[Cell], ledger: Ledger) -> list[Line]:
         key = (cell.row.label, cell.setting.heading)
         wanted[key] += 1
         try:
-            kept = ledger.read(cell)
+            cell_result = ledger.read(cell)
         except LongtailError:
-            kept = None
-        finished.setdefault(key, []).extend([kept] if kept else [])
+            cell_result = None
+        finished.setdefault(key, []).extend([cell_result] if cell_result else [])
     lines = []
     is_whole = {row for row, _ in wanted} == {row.label for row in table.rows if not row.reason}
     for row, setting in product(table.rows, table.settings):

@@ -37,13 +37,15 @@ def test_the_loss_has_the_worked_values():
     method.rate = torch.tensor([1, 0.4], dtype=torch.float64)
     terms = method(batch)
     assert terms["ce"].item() == pytest.approx(0.41253598114834056, rel=1e-12)
-    assert terms["suppress"].item() == pytest.approx(0.4, rel=1e-12)
+    # expert 2 sees the images of classes 1 and 2; its logits of class 0 are 1 and -1
+    assert terms["suppress"].item() == pytest.approx(0.4 * 2**0.5, rel=1e-12)
 
 
-def test_the_prediction_is_the_mean_over_a_classs_experts_at_the_weight_norm_of_the_first():
+def test_the_prediction_is_the_mean_over_a_classs_experts_at_the_weight_length_of_the_first():
     method = build_worked()
     method.cls.weight = torch.zeros(2, 3, 4, dtype=torch.float64)
-    method.cls.weight[0, 0, 0], method.cls.weight[1, 0, 0] = 8**0.5, 2**0.5
+    method.cls.weight[0, :, 0], method.cls.weight[1, :, 1] = torch.tensor([6.0, 4, 2]), torch.tensor([9.0, 1, 1])
+    # lengths 4 and 1: class 0 is no target of expert 2, so its vector does not count
     assert method.logits(torch.empty(3, 3, 8, 8)).mean(0)[2].tolist() == pytest.approx([1, 0, 5.5], rel=1e-12)
 
 

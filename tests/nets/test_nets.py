@@ -151,7 +151,7 @@ def count_trunk_and_branch(depth: int, slim: bool, unshared: str) -> tuple[int, 
         (i, o) for w, v in zip((16, *widths), widths, strict=False) for i, o in list_convolutions(w, v, blocks)
     ]
     sizes = [9 * i * o + 2 * o for i, o in chain]
-    last = 2 if unshared == "last block" else 4 * blocks
+    last = {"last block": 2, "last stage": 2 * blocks, "two stages": 4 * blocks}[unshared]
     return sum(sizes[:-last]), sum(sizes[-last:])
 
 
@@ -160,7 +160,9 @@ def list_convolutions(inputs: int, outputs: int, blocks: int) -> list[tuple[int,
     return [(inputs, outputs)] + [(outputs, outputs)] * (2 * blocks - 1)
 
 
-@pytest.mark.parametrize("unshared, slim, width", [("two stages", True, 48), ("last block", False, 64)])
+@pytest.mark.parametrize(
+    "unshared, slim, width", [("two stages", True, 48), ("last stage", False, 64), ("last block", False, 64)]
+)
 @pytest.mark.parametrize("depth", [8, 32])
 def test_branches_of_a_resnet_have_the_size_of_the_papers(depth, unshared, slim, width):
     encoder = nets.Net(f"resnet{depth}").branched(3, unshared, slim)
@@ -171,7 +173,7 @@ def test_branches_of_a_resnet_have_the_size_of_the_papers(depth, unshared, slim,
         assert trunk + branch == count(nets.Net(f"resnet{depth}").encoder())
 
 
-@pytest.mark.parametrize("unshared", ["two stages", "last block"])
+@pytest.mark.parametrize("unshared", ["two stages", "last stage", "last block"])
 @pytest.mark.parametrize("name", ["conv4", "resnet8"])
 def test_a_network_of_one_branch_computes_what_the_undivided_one_does(name, unshared):
     torch.manual_seed(0)
