@@ -20,7 +20,7 @@ def test_the_large_sets_have_the_papers_numbers(data, epochs, batch, decay, scal
 
 
 def test_options_of_a_recipe_are_its_methods_alone_and_give_way_to_those_asked_for():
-    assert recipe_for("imagenet-lt", method="ce").options == {"experts": 1}
+    assert recipe_for("imagenet-lt", method="ce").options == {"experts": 1, "head": "linear", "scale": 25.0}
     assert recipe_for("imagenet-lt", scale=20.0).options["scale"] == 20.0
     assert recipe_for("imagenet-lt", net="resnext50_32x4d").options["queue"] == 8192
 
