@@ -78,7 +78,7 @@ def reproduce_command(
         say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
         with build_report(console) as report:
             progress = reproduce(cells, kept, report, say=say, **where)
-    title = f"{entry.title}; scale {format_scale(scale, precision)}, last epoch, printed values in brackets"
+    title = f"{entry.title}; scale {format_scale(scale, precision)}, last epoch, printed values in brackets, - not run"
     print_lines(console, title, build_lines(entry, cells, kept), format)
     if format == "text" and (marks := describe_marks(entry)):
         console.print(escape(marks), highlight=False)

@@ -13,6 +13,8 @@ from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.rows import Row, Setting, Table
 from longtail.reproduce.systems import MARKS, OURS
 
+NOT_RUN = "-"  # in a cell whose runs are not finished
+
 
 @dataclass(frozen=True)
 class Line:
@@ -28,6 +30,7 @@ class Line:
     paper: float | None
     group: str = ""
     marks: str = ""
+    is_undefined: bool = False  # runs are finished and have no such number, such as few-shot accuracy without such classes
 
     @property
     def mean(self) -> float | None:
@@ -52,7 +55,7 @@ class Line:
         if not self.wanted:
             ours = "cannot be run"
         elif self.mean is None:
-            ours = "missing"
+            ours = "n/a" if self.is_undefined else NOT_RUN
         else:
             ours = f"{self.mean:.1f}" + (f" ± {self.sd:.1f}" if self.sd is not None else "")
             ours += f" ({len(self.values)}/{self.wanted})" if len(self.values) < self.wanted else ""
@@ -100,7 +103,8 @@ def _build_line(row: Row, setting: Setting, name: str, path: str, finished: list
     column = ", ".join(filter(None, (setting.heading, name)))
     values = [get_measurement(kept, path) for kept in finished]
     numbers = tuple(v for v in values if v is not None)
-    return Line(row.label, column, numbers, wanted, row.paper.get(column), row.group, row.marks)
+    is_undefined = bool(finished) and not numbers
+    return Line(row.label, column, numbers, wanted, row.paper.get(column), row.group, row.marks, is_undefined)
 
 
 def build_grid(lines: list[Line]) -> tuple[list[str], list[list[str]]]:
