@@ -116,9 +116,7 @@ METHODS = {
         "multi-expert",
         "K networks + K key networks",
     ),
-    "proco": Entry(
-        "proco:ProCo", "Du et al., Probabilistic Contrast, TPAMI", 2024, "contrastive", "1 network on 3 views"
-    ),
+    "proco": Entry("proco:ProCo", "Du et al., ProCo, TPAMI", 2024, "contrastive", "1 network on 3 views"),
     "balpoe": Entry("balpoe:BalPoE", "Aimar et al., BalPoE, CVPR", 2023, "multi-expert", "1 trunk, K branches"),
     "tsc": Entry("tsc:TSC", "Li et al., Targeted Contrast, CVPR", 2022, "contrastive", "1 network + 1 key network"),
     "hybrid_sc": Entry(
