@@ -151,55 +151,15 @@ METHODS = {
         "multi-expert",
         "K networks + K key networks",
     ),
-    "proco": Entry(
-        "proco:ProCo",
-        "Du et al., Probabilistic Contrastive Learning, TPAMI",
-        2024,
-        "contrastive",
-        "1 network on 3 views",
-    ),
-    "balpoe": Entry(
-        "balpoe:BalPoE",
-        "Aimar et al., Balanced Product of Experts, CVPR",
-        2023,
-        "multi-expert",
-        "1 trunk, K branches",
-    ),
-    "tsc": Entry(
-        "tsc:TSC",
-        "Li et al., Targeted Supervised Contrastive, CVPR",
-        2022,
-        "contrastive",
-        "1 network + 1 key network",
-    ),
+    "proco": Entry("proco:ProCo", "Du et al., ProCo, TPAMI", 2024, "contrastive", "1 network on 3 views"),
+    "balpoe": Entry("balpoe:BalPoE", "Aimar et al., BalPoE, CVPR", 2023, "multi-expert", "1 trunk, K branches"),
+    "tsc": Entry("tsc:TSC", "Li et al., Targeted Contrast, CVPR", 2022, "contrastive", "1 network + 1 key network"),
     "hybrid_sc": Entry(
-        "hybrid_sc:HybridSC",
-        "Wang et al., Hybrid Networks, CVPR",
-        2021,
-        "contrastive",
-        "1 network on 3 views, 2 batches",
+        "hybrid_sc:HybridSC", "Wang et al., CVPR", 2021, "contrastive", "1 network on 3 views, 2 batches"
     ),
-    "dro_lt": Entry(
-        "dro_lt:DROLT",
-        "Samuel and Chechik, DRO-LT, ICCV",
-        2021,
-        "contrastive",
-        "1 network + a pass an epoch",
-    ),
-    "oltr": Entry(
-        "oltr:OLTR",
-        "Liu et al., Open Long-Tailed Recognition, CVPR",
-        2019,
-        "decoupled",
-        "1 network + memory",
-    ),
-    "tde_idr": Entry(
-        "tde_idr:TDEIDR",
-        "probably Yu et al., Instance Difficulty, CVPR",
-        2022,
-        "causal",
-        "1 network + a pass an epoch",
-    ),
+    "dro_lt": Entry("dro_lt:DROLT", "Samuel and Chechik, ICCV", 2021, "contrastive", "1 network + a pass an epoch"),
+    "oltr": Entry("oltr:OLTR", "Liu et al., OLTR, CVPR", 2019, "decoupled", "1 network + memory"),
+    "tde_idr": Entry("tde_idr:TDEIDR", "probably Yu et al., CVPR", 2022, "causal", "1 network + a pass an epoch"),
 }
 
 
