@@ -23,7 +23,8 @@ class HybridSC(Classifier):
 
     Departures. The paper prints the contrast as a sum over the batch; here it is the mean, as in the code of SupCon
     (Khosla et al. 2020). The recipe has smaller batches than the paper's 512 images, so a rare class often has its own
-    second view as its only positive. The views are "strong" and "moco" instead of the paper's two equal ones.
+    second view as its only positive. alpha falls with every step, in the paper with every epoch. The views are "strong"
+    and "moco" instead of the paper's two equal ones.
     """
 
     assumes = "uniform"  # the head sees balanced batches

@@ -35,9 +35,13 @@ class M2m(Classifier):
         counts: Sequence[int],
         net: Net,
         beta: Annotated[
-            float, "seeds come from larger classes, more so at a smaller beta (authors' code)", Range(0, 1)
+            float, "an image may be used with probability 1 - beta^(n_k0 - n_k) (authors' code)", Range(0, 1)
         ] = 0.999,
-        gamma: Annotated[float, "confidence of the guide from which an image is used (authors' code)", Range(0)] = 0.9,
+        gamma: Annotated[
+            float,
+            "confidence of the guide from which an image is used (authors' scripts; 0.99 in their code)",
+            Range(0),
+        ] = 0.9,
         push: Annotated[float, "lambda, weight of the seed class's logit (authors' code)", Range(0)] = 0.5,
         moves: Annotated[int, "T, steps of a translation (authors' code)", Range(1)] = 10,
         step_size: Annotated[float, "eta, L2 length of a step, for pixels in [0, 1] (authors' code)", Range(0)] = 0.1,

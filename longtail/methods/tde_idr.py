@@ -26,7 +26,8 @@ class TDEIDR(CausalNorm):
     ECL's table cites the method as TDE + IDR; that Yu et al. is its source is our reading. There is no official code:
     the formulas are those of two ports, one of which quotes Eq. 4, 6 and 7. The value of c is a port's. The ports draw
     images by their difficulty; here images come as they are and their loss weighs D / mean D, the same gradient on
-    average. The predictions take 4 N C bytes, also in every checkpoint; more than 1 GiB are refused.
+    average. Predictions are those of the training logits; the sources do not say whether causal norm subtracts first.
+    The stored predictions take 4 N C bytes, also in every checkpoint; more than 1 GiB are refused.
     """
 
     before: Tensor
