@@ -28,6 +28,7 @@ class ReadOptions:
     subsets; `val_share` and `test_share` are the shares of each class to hold out instead. `workers` is the number of
     processes that decode images in files (None: one for each core). Without `verify` no image of files is read. `group` is
     "auto", "column" or a regular expression that names the group of an image, as for `groups.find_groups`; None: no groups.
+    `fit` says how images in memory become squares, as in a `TransformSet`.
     """
 
     size: int | None = None
@@ -39,6 +40,7 @@ class ReadOptions:
     workers: int | None = None
     verify: bool = True
     group: str | None = None
+    fit: str = "cut"
 
 
 @dataclass(frozen=True)

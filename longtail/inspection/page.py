@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from longtail.data.catalog import is_path
 from longtail.inspection.facts import Facts
+from longtail.inspection.near_page import STYLE as NEAR_STYLE
+from longtail.inspection.near_page import render_near
 from longtail.inspection.suggestions import Suggestion
 from longtail.inspection.summary import build_overview, list_faults
 from longtail.metrics.names import GROUPS
@@ -36,7 +38,7 @@ TEMPLATE = """<!doctype html>
 {{ mark }}
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src {{ source }}; base-uri 'none'; form-action 'none'">
+  content="default-src 'none'; img-src data:; style-src {{ source }}; base-uri 'none'; form-action 'none'">
 <title>{{ facts.name }}: inspection</title>
 <style>{{ style }}</style></head><body><main>
 <h1>{{ facts.name }}</h1><p class="quiet list">{{ facts.data }}</p>
@@ -55,6 +57,7 @@ TEMPLATE = """<!doctype html>
 {% for title, total, lines in faults %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
 <ul class="list">{% for line in lines %}<li>{{ line }}</li>{% endfor %}</ul>
 {% if total > lines | length %}<p class="quiet">The list shows the first {{ lines | length }}.</p>{% endif %}{% endfor %}
+{{ near }}
 <h2>Classes</h2>
 {% if shown < facts.classes | length %}<p class="quiet">The table shows the {{ shown }} smallest classes.</p>{% endif %}
 <div class="scroll" tabindex="0" role="region" aria-label="Classes">
@@ -76,7 +79,7 @@ def format_page_mark(data: str) -> str:
 def render_page(facts: Facts, advice: list[str], suggestions: Sequence[Suggestion] = ()) -> str:
     """Render the page, with the commands that train on custom data.
 
-    Every text that comes from the data is escaped, and the content security policy allows one style.
+    Every text that comes from the data is escaped, and the content security policy allows one style and embedded pictures.
     """
     from jinja2 import Environment
     from markupsafe import Markup
@@ -86,17 +89,19 @@ def render_page(facts: Facts, advice: list[str], suggestions: Sequence[Suggestio
     order = sorted(range(len(facts.classes)), key=lambda c: facts.classes.counts[c])[:MAX_CLASSES]
     groups = facts.classes.groups
     classes = [(facts.classes.names[c], groups[c], [counts[c] for counts in facts.counts.values()]) for c in order]
+    style = STYLE + NEAR_STYLE
     template = Environment(autoescape=True).from_string(TEMPLATE)
     return template.render(
         mark=Markup(format_page_mark(facts.data)),
-        style=Markup(STYLE),
-        source=Markup(hash_source(STYLE)),
+        style=Markup(style),
+        source=Markup(hash_source(style)),
         facts=facts,
         overview=build_overview(facts),
         histogram=Markup(draw_histogram(facts.classes.counts, groups)),
         advice=advice,
         suggestions=suggestions,
         faults=list_faults(facts, most=1000),
+        near=Markup(render_near(facts)),
         classes=classes,
         shown=len(order),
     )
