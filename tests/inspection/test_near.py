@@ -80,7 +80,8 @@ def test_planted_copies_are_found_and_named_by_their_kind(facts, survey):
 
 def test_pairs_are_pictured_on_the_page_and_listed_as_json(facts, survey):
     page = render_page(facts, [])
-    assert page.count('src="data:image/jpeg;base64,') == 6 and "img-src data:" in page
+    section = page.partition('class="near"')[2].partition("<h2>Classes")[0]
+    assert section.count('src="data:image/jpeg;base64,') == 6 and "img-src data:" in page
     assert all(path.name in page for path in survey[1].values()) and not re.search(r"https?://|<script", page)
     found = json.loads(json.dumps(build_near_json(facts)))
     assert found["total"] == len(found["pairs"]) == 3 and found["net"] == NET and len(found["weights"]["sha256"]) == 64
@@ -133,7 +134,7 @@ def test_whitening_takes_correlations_out():
         (["--cosine", "0.9"], "cosine is of the network"),
         (["--cache", "x"], "cache is of the network"),
         (["--net", NET, "--cosine", "2"], "cosine is 2.0; it must be at most 1"),
-        (["--net", "tf_efficientnet_lite"], "unknown network 'tf_efficientnet_lite'"),
+        (["--net", "tf_efficientnet_lite"], "unknown net 'tf_efficientnet_lite'"),
         (["--net", NET], "is no list of `longtail inspect`"),
     ],
 )
