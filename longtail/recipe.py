@@ -68,10 +68,11 @@ class Recipe:
     val_share: Annotated[float, "share of every class of the training images held out to validate on", SHARE] = 0.0
     test_share: Annotated[float, "share of every class held out to test on, where DATA has no test split", SHARE] = 0.0
     group: Annotated[
-        str | None,
-        "regex over image paths that names tracks, sites or surveys, which no split divides; column: the column group of a "
-        "table; none: no groups",
+        str | None, "regex over paths that names tracks or sites, which no split divides; column; none"
     ] = None
+    fit: Annotated[
+        Literal["cut", "pad", "squeeze"], "photographs as squares: the center cut out, padded, or both sides resized"
+    ] = "cut"
     skip_bad: Annotated[bool, "leave unreadable images out, rather than stop before training"] = False
     select: Annotated[str | None, "also keep the epoch best in this metric on the validation images"] = None
     accumulate: Annotated[
@@ -107,6 +108,8 @@ class Recipe:
         check_fields({entry.name: getattr(self, entry.name) for entry in fields(self)})
         if self.data not in SOURCES and not os.path.isabs(self.data):
             raise unknown_name("data", self.data, SOURCES)
+        if self.fit != "cut" and self.data in CUT_SETS:
+            raise LongtailError(f"fit is {self.fit}, but the images of {self.data} are squares; leave --fit out")
         options = get_options(self.method)
         check_options(self.method, options, self.options)
         resolved = {name: option.default for name, option in options.items()} | self.options
@@ -144,7 +147,7 @@ class Recipe:
         from longtail.augment import get_transform_set
         from longtail.nets import find_input_config
 
-        found, config = get_transform_set(self.views), find_input_config(self.net, self.weights)
+        found, config = replace(get_transform_set(self.views), fit=self.fit), find_input_config(self.net, self.weights)
         return replace(found, mean=config["mean"], std=config["std"]) if config else found
 
     def find_weights(self) -> "PretrainedWeights | None":
@@ -169,9 +172,8 @@ class Recipe:
         is_resized = self.frozen or (self.tune is not None and self.data in CUT_SETS and self.views not in CUT_VIEWS)
         # views that are cut from whole photographs need the files
         size = None if found.eval_transform or is_resized else found.size
-        options = ReadOptions(
-            size, self.val, self.test, self.val_share, self.test_share, self.skip_bad, workers, verify, self.group
-        )
+        held = self.val, self.test, self.val_share, self.test_share
+        options = ReadOptions(size, *held, self.skip_bad, workers, verify, self.group, fit=self.fit)
         options = replace(options, default_test_share=DEFAULT_TEST_SHARE)
         split = load_split(self.data, self.imbalance, root, options)
         split = leave_in_files(split, workers) if is_resized else split

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -46,7 +47,8 @@ class TransformSet:
     """Transforms by view name ("strong", "moco"), the channels' mean and deviation in 0 ... 1, and the side of a view.
 
     If `eval_transform` is set, all transforms take photographs of any size; if None, they take squares of `size`, which
-    need no transform for evaluation.
+    need no transform for evaluation. `fit` is how a photograph becomes a square for evaluation: its center is cut out, or
+    its longer side fits and the rest is padded, or both sides are squeezed.
     """
 
     name: str
@@ -55,6 +57,7 @@ class TransformSet:
     std: Channels
     size: int
     eval_transform: PhotoTransform | None = None
+    fit: Literal["cut", "pad", "squeeze"] = "cut"
 
     @property
     def has_flips(self) -> bool:

@@ -1,6 +1,7 @@
 """The command `longtail inspect DATA`."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.markup import escape
 from longtail.data.catalog import format_data_name, is_path
 from longtail.errors import LongtailError, check_parent_folder, expand_path
 from longtail.recipes import DEFAULT, recipe_for
+from longtail.validation import Range, check_value
 
 if TYPE_CHECKING:
     from longtail.inspection.facts import Facts
@@ -38,20 +40,44 @@ def inspect(
     imbalance: Annotated[
         float | None, Parameter(help="imbalance of a known long-tailed set; by default that of its recipe")
     ] = None,
+    net: Annotated[
+        str | None,
+        Parameter(help="network of timm by whose features near duplicates are found; a frozen run reuses them"),
+    ] = None,
+    weights: Annotated[str | None, Parameter(help="weights of --net, as of train; by default auto")] = None,
+    cosine: Annotated[float | None, Parameter(help="from which two images are near duplicates (default 0.5)")] = None,
+    cache: Annotated[str | None, Parameter(help="folder of cached features; by default that of train")] = None,
     every: Annotated[bool, Parameter(help="decode every image in full, however many there are", negative="")] = False,
     out: Annotated[str | None, Parameter(help="page to write; by default inspect-NAME.html")] = None,
 ) -> None:
     """Inspect a data set before training: counts, faults, duplicates, advice; in the terminal and as a page."""
     from longtail.commands.console import break_silence
     from longtail.inspection.advice import give_advice
+    from longtail.inspection.near_page import MARK, build_near_json
     from longtail.inspection.page import render_page
     from longtail.inspection.suggestions import measure_suggestions, suggest_commands
     from longtail.inspection.summary import build_overview, list_faults
-    from longtail.runs.files import write_text
+    from longtail.runs.files import write_json, write_text
 
+    for name, value in {"weights": weights, "cosine": cosine, "cache": cache}.items():
+        if value is not None and net is None:
+            raise LongtailError(
+                f"{name} is of the network that finds near duplicates; add --net, or leave --{name} out"
+            )
+    if cosine is not None:
+        check_value("cosine", cosine, float, Range(-1, 1))
     console, target = Console(), resolve_page_path(out, data)
+    table = target.with_suffix(".near.json")
+    if (
+        net is not None
+        and table.exists()
+        and (not table.is_file() or MARK not in table.read_text(errors="replace")[:200])
+    ):
+        raise LongtailError(f"{table} is there already and is no list of `longtail inspect`; choose another --out")
     with break_silence("reading the images"):
         facts = inspect_data(data, root, val, test, imbalance, every, group)
+        if net is not None:
+            facts = add_near_duplicates(facts, net, weights, cosine, cache)
     lines = give_advice(facts)
     console.print(f"[bold]{escape(facts.name)}[/]  [dim]{escape(facts.data)}[/]", highlight=False, soft_wrap=True)
     width = max(len(name) for name, _ in build_overview(facts))
@@ -73,6 +99,9 @@ def inspect(
         console.print(f"  {row.name:<12}  {row.command}", markup=False, highlight=False, soft_wrap=True)
         console.print(f"  {'':<12}  {row.cost}", style="dim", markup=False, highlight=False, soft_wrap=True)
     write_text(target, render_page(facts, lines, suggestions))
+    if facts.near is not None:
+        write_json(table, build_near_json(facts))
+        console.print(f"{table}  the near duplicates as JSON", markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"{target}  the same, with every class and a histogram", markup=False, highlight=False, soft_wrap=True
     )
@@ -111,6 +140,32 @@ def inspect_data(
     found = list_data(os.path.abspath(data) if os.path.exists(data) else data, root, reading)
     name = format_data_name(data)
     return collect_facts(name, data, found.names, dict(found.subsets), found.notes, every, found.grouping)
+
+
+def add_near_duplicates(
+    facts: "Facts", net: str, weights: str | None, cosine: float | None, cache: str | None
+) -> "Facts":
+    """Return the facts with the near duplicates under a network."""
+    from longtail.commands.console import build_report
+    from longtail.distributed import init_world
+    from longtail.inspection.near import (
+        COSINE,
+        NearDuplicates,
+        build_near_extractor,
+        compute_features,
+        find_near_duplicates,
+    )
+    from longtail.inspection.suggestions import draw_test_images
+
+    world, cosine = init_world(), COSINE if cosine is None else cosine
+    with build_report(Console()) as report:
+        extractor = build_near_extractor(facts.data, net, weights, world, report, cache)
+        held = draw_test_images(facts)[1]
+        skip_bad = bool(facts.headers.bad) or not facts.headers.is_decoded
+        features, rows = compute_features(extractor, facts.subsets, held, skip_bad)
+    pairs = find_near_duplicates(facts.duplicates, features, rows, world.device, cosine)
+    about = {name: extractor.about[name] for name in ("weights", "sha256")}
+    return replace(facts, near=NearDuplicates(net, about, cosine, pairs))
 
 
 def resolve_page_path(out: str | None, data: str) -> Path:

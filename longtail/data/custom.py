@@ -28,7 +28,8 @@ class ReadOptions:
     subsets; `val_share` and `test_share` are the shares of each class to hold out instead, and `default_test_share` that of
     a data set without test images, where `test_share` is 0. `workers` is the number of processes that decode images in
     files (None: one for each core). Without `verify` no image of files is read. `group` is "auto", "column" or a regular
-    expression that names the group of an image, as for `groups.find_groups`; None: no groups.
+    expression that names the group of an image, as for `groups.find_groups`; None: no groups. `fit` says how images in
+    memory become squares, as in a `TransformSet`.
     """
 
     size: int | None = None
@@ -41,6 +42,7 @@ class ReadOptions:
     verify: bool = True
     group: str | None = None
     default_test_share: float = 0.0
+    fit: str = "cut"
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,10 @@ def get_lazy_subsets(split: Split) -> dict[str, LazyImages]:
     return {name: images for name, images in split.subsets.items() if isinstance(images, LazyImages)}
 
 
-def load_into_memory(split: Split, size: int, skip_bad: bool) -> Split:
+def load_into_memory(split: Split, size: int, skip_bad: bool, fit: str = "cut") -> Split:
     """Read every image of a split of `LazyImages`; raises LongtailError as `drop_unreadable` does."""
-    return drop_unreadable(
-        split, {name: decode_all(images, size) for name, images in get_lazy_subsets(split).items()}, skip_bad
-    )
+    decoded = {name: decode_all(images, size, fit) for name, images in get_lazy_subsets(split).items()}
+    return drop_unreadable(split, decoded, skip_bad)
 
 
 def leave_in_files(split: Split, workers: int | None = None) -> Split:
@@ -115,9 +114,9 @@ def drop_unreadable(
     return replace(split, classes=table, train=train, test=test, notes=notes, val=val)
 
 
-def decode_all(images: LazyImages, size: int) -> tuple[TensorImages, ReadErrors]:
+def decode_all(images: LazyImages, size: int, fit: str = "cut") -> tuple[TensorImages, ReadErrors]:
     """Decode all images; returns the readable ones, (N, 3, size, size) uint8, and the errors of the rest."""
-    pixels, transform = np.empty((len(images), 3, size, size), dtype=np.uint8), build_square_transform(size)
+    pixels, transform = np.empty((len(images), 3, size, size), dtype=np.uint8), build_square_transform(size, fit)
 
     def decode(i: int) -> None:
         pixels[i] = transform.transform(images.read(i, transform.min_side)).transpose(2, 0, 1)

@@ -39,7 +39,7 @@ def load_split(
         if not reading.verify:
             return split
         if reading.size and fits_in_memory(split, reading.size):
-            return load_into_memory(split, reading.size, reading.skip_bad)
+            return load_into_memory(split, reading.size, reading.skip_bad, reading.fit)
         return keep_in_files(split, reading.skip_bad, reading.workers, reading.size)
     if imbalance is None:
         raise LongtailError(f"{data} is cut from a balanced set and needs a number for imbalance")

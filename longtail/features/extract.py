@@ -99,6 +99,7 @@ class Extractor:
         """Return the cache of features under a number of looks."""
         s = self.transform_set
         transform = {"size": s.size, "mean": s.mean, "std": s.std, "resize": "bilinear", "crop_area": CROP_AREA}
+        transform |= {} if s.fit == "cut" else {"fit": s.fit}  # cut has the key of before
         return FeatureCache(self.cache, self.about | transform | {"looks": looks, "version": VERSION}, self.note)
 
     def embed(self, pixels: Tensor) -> Tensor:

@@ -5,11 +5,13 @@ import shlex
 
 import numpy as np
 
-from longtail.inspection.facts import Facts
+from longtail.inspection.facts import LONG, Facts
 from longtail.inspection.suggestions import BATCH, QUEUE, choose_queue, choose_schedule
 from longtail.metrics.names import GROUPS
 from longtail.recipe import largest_batch_size
 from longtail.recipes import DEFAULT
+
+MANY_LONG = 0.1  # of the images
 
 
 def give_advice(facts: Facts) -> list[str]:
@@ -33,9 +35,23 @@ def advise_on_faults(facts: Facts) -> list[str]:
     if conflicts := len(np.unique(duplicates.content[duplicates.find_conflicts()])):
         images = format_count(conflicts, "image has", "images have")
         advice.append(f"{images} several classes, so no model can be right on all copies; correct the labels.")
-    advice += advise_on_tracks(facts)
+    advice += [*advise_on_near(facts), *advise_on_tracks(facts)]
     if "test" not in facts.counts:
         advice.append("There is no test subset; training holds a fifth of every class out, as with --test-share 0.2.")
+    return advice
+
+
+def advise_on_near(facts: Facts) -> list[str]:
+    """Return advice on images of val and test that have near duplicates in train."""
+    if facts.near is None:
+        return []
+    advice, pairs = [], facts.near.pairs.positions
+    subsets = facts.duplicates.subset_index[pairs]
+    for k, subset in enumerate(facts.duplicates.subsets):
+        is_leak = (subsets == k) & (subsets[:, ::-1] == facts.duplicates.subsets.index("train"))
+        if subset != "train" and (n := len(np.unique(pairs[is_leak]))):
+            images = format_count(n, f"{subset} image has", f"{subset} images have")
+            advice.append(f"{images} near duplicates in train; look at the pairs, and remove copies from one subset.")
     return advice
 
 
@@ -68,6 +84,11 @@ def advise_on_training(facts: Facts) -> list[str]:
         shorter = int(np.median(facts.headers.sides.min(1)))
         detail = " --size 96 or more keeps more detail; the cost grows with the square of the size." * (shorter > 96)
         reasons.append(f"From scratch, --size fits the median shorter side, {shorter} pixels.{detail}")
+    if (share := facts.headers.long_share) >= MANY_LONG:
+        reasons.append(
+            f"{share:.0%} of the images are longer than {LONG:g} : 1, and both ends of these are cut off; --fit pad or "
+            "--fit squeeze shows them whole."
+        )
     if choose_queue(facts):
         reasons.append(
             f"--queue is small because ECL's {QUEUE} keys would cover most of the {images:,} training images."

@@ -10,9 +10,12 @@ from longtail.data import ClassTable, LazyImages, TensorImages
 from longtail.data.decode import ImageHeader
 from longtail.data.memory import ReadErrors, try_each
 from longtail.inspection.duplicates import Duplicates, find_duplicates
+from longtail.inspection.near import NearDuplicates
 from longtail.inspection.tracks import Tracks, find_tracks
 
 DECODE_BYTES = 1 << 28  # sets up to this size are decoded to the end; larger sets only with --every
+
+LONG = 1.5  # longer side over shorter: a third of such an image is cut off
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,11 @@ class Headers:
     kinds: Counter[str]
     bad: ReadErrors
     is_decoded: bool  # whether every image was decoded to its end
+
+    @property
+    def long_share(self) -> float:
+        """Return the share of the readable images that are longer than LONG to 1."""
+        return float((self.sides.max(1) > LONG * self.sides.min(1)).mean()) if len(self.sides) else 0.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Facts:
     duplicates: Duplicates
     notes: list[str]
     tracks: Tracks | None = None  # None also where the groups of images are known
+    near: NearDuplicates | None = None  # None unless a network was named to find them
 
     @property
     def imbalance(self) -> float | None:
@@ -60,13 +69,24 @@ class Facts:
         """Return name and training images of the classes with the fewest training images."""
         return sorted(zip(self.classes.names, self.classes.counts, strict=True), key=lambda pair: pair[1])[:most]
 
+    def locate_image(self, i: int) -> tuple[str, int]:
+        """Return the subset of the i-th of all images, and its position there."""
+        k = int(self.duplicates.subset_index[i])
+        return self.duplicates.subsets[k], i - int(np.searchsorted(self.duplicates.subset_index, k))
+
+    def name_image(self, i: int) -> str:
+        """Return path or position of the i-th of all images."""
+        subset, position = self.locate_image(i)
+        images = self.subsets[subset]
+        return images.name(position) if isinstance(images, LazyImages) else f"{subset} image {position}"
+
+    def name_class(self, i: int) -> str:
+        """Return the class of the i-th of all images."""
+        return self.classes.names[int(self.duplicates.labels[i])]
+
     def describe_image(self, i: int) -> str:
         """Return path or position of the i-th of all images, and its class."""
-        duplicates, k = self.duplicates, int(self.duplicates.subset_index[i])
-        subset, position = duplicates.subsets[k], i - int(np.searchsorted(duplicates.subset_index, k))
-        images = self.subsets[subset]
-        name = images.name(position) if isinstance(images, LazyImages) else f"{subset} image {position}"
-        return f"{name} (class {self.classes.names[int(duplicates.labels[i])]})"
+        return f"{self.name_image(i)} (class {self.name_class(i)})"
 
 
 def collect_facts(

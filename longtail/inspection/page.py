@@ -8,6 +8,8 @@ from functools import partial
 
 from longtail.data.catalog import hide_folders, is_path
 from longtail.inspection.facts import Facts
+from longtail.inspection.near_page import STYLE as NEAR_STYLE
+from longtail.inspection.near_page import render_near
 from longtail.inspection.photographs import MAX_PICTURED, PHOTOGRAPHS, pick_photographs
 from longtail.inspection.suggestions import Suggestion
 from longtail.inspection.summary import build_overview, list_faults
@@ -44,6 +46,7 @@ TEMPLATE = """<!doctype html>
 {% for title, total, lines in faults %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
 <ul class="list">{% for line in lines %}<li>{{ line | hidden | name }}</li>{% endfor %}</ul>
 {% if total > lines | length %}<p class="quiet">The list shows the first {{ lines | length }}.</p>{% endif %}{% endfor %}
+{{ near }}
 <h2>Classes</h2>
 {% if shown < facts.classes | length %}<p class="quiet">The table shows the {{ shown }} smallest classes.</p>{% endif %}
 <div class="scroll" tabindex="0" role="region" aria-label="Classes">
@@ -85,7 +88,7 @@ def render_page(facts: Facts, advice: list[str], suggestions: Sequence[Suggestio
     order = sorted(range(len(facts.classes)), key=lambda c: facts.classes.counts[c])[:MAX_CLASSES]
     groups = facts.classes.groups
     classes = [(facts.classes.names[c], groups[c], [counts[c] for counts in facts.counts.values()]) for c in order]
-    environment, style = Environment(autoescape=True), read_plain_style()
+    environment, style = Environment(autoescape=True), read_plain_style() + NEAR_STYLE
     environment.filters |= {"name": break_name, "hidden": partial(hide_folders, data=facts.data)}
     return environment.from_string(TEMPLATE).render(
         mark=Markup(format_page_mark(facts.data)),
@@ -97,6 +100,7 @@ def render_page(facts: Facts, advice: list[str], suggestions: Sequence[Suggestio
         advice=advice,
         suggestions=suggestions,
         faults=list_faults(facts, most=1000),
+        near=Markup(render_near(facts)),
         classes=classes,
         shown=len(order),
         kinds=pick_photographs(facts, order[:MAX_PICTURED]),

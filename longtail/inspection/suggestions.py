@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from longtail.data import ClassTable, Split
-from longtail.data.holdout import DEFAULT_TEST_SHARE, stratified_holdout
+from longtail.data import ClassTable, LazyImages, Split
+from longtail.data.holdout import DEFAULT_TEST_SHARE, grouped_holdout, stratified_holdout
 from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
 from longtail.estimate import estimate_run
@@ -116,10 +116,20 @@ def build_split(facts: Facts) -> Split:
         raise LongtailError("one class only")
     train, test = facts.subsets["train"], facts.subsets.get("test") or facts.subsets.get("val")
     if test is None:
-        kept, held = stratified_holdout(train.labels, DEFAULT_TEST_SHARE)
+        kept, held = draw_test_images(facts)
         train, test = train.take(kept), train.take(held)
     table = ClassTable.from_labels(list(facts.classes.names), train.labels)
     return Split(facts.name, table, train, test)
+
+
+def draw_test_images(facts: Facts) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions in train of the images that the suggested commands train on and test on; all, with a test subset."""
+    train = facts.subsets["train"]
+    if has_test(facts):
+        return np.arange(len(train)), np.empty(0, dtype=np.int64)
+    if isinstance(train, LazyImages) and train.groups is not None:
+        return grouped_holdout(train.labels, train.groups, DEFAULT_TEST_SHARE)
+    return stratified_holdout(train.labels, DEFAULT_TEST_SHARE)
 
 
 def shorten(reason: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from longtail.inspection.facts import Facts
+from longtail.inspection.near import NEAR
 
 
 def build_overview(facts: Facts) -> list[tuple[str, str]]:
@@ -37,6 +38,12 @@ def describe_images(facts: Facts) -> list[tuple[str, str]]:
     within = ", ".join(f"{name} {duplicates.count_within(name):,}" for name in facts.subsets)
     leaks = ", ".join(f"{name} {len(duplicates.find_leaks(name)):,}" for name in facts.subsets if name != "train")
     rows.append(("duplicates", f"within {within}" + (f"; also in train: {leaks}" if leaks else "")))
+    if near := facts.near:
+        kinds = ", ".join(
+            f"{len(pairs):,} {title.removeprefix(NEAR)}" for title, pairs in near.find_kinds(duplicates).items()
+        )
+        found = f"{near.pairs.total:,} pairs of cosine {near.cosine:g} or more under {near.net}"
+        rows.append(("near duplicates", f"{found}: {kinds}" if kinds else found))
     return rows + [("note", note) for note in facts.notes]
 
 
@@ -53,7 +60,21 @@ def list_faults(facts: Facts, most: int) -> list[tuple[str, int, list[str]]]:
     conflicts = duplicates.find_conflicts()
     lines = [facts.describe_image(i) for i in conflicts[:most]]
     faults.append(("Images with several classes", len(conflicts), lines))
-    return [fault for fault in faults if fault[1]]
+    return [fault for fault in faults if fault[1]] + list_near(facts, most)
+
+
+def list_near(facts: Facts, most: int) -> list[tuple[str, int, list[str]]]:
+    """Return title, number and the first lines of each kind of near duplicates, the nearest first."""
+    if facts.near is None:
+        return []
+    pairs = facts.near.pairs
+
+    def describe(row: int) -> str:
+        a, b = map(facts.describe_image, pairs.positions[row].tolist())
+        return f"{pairs.cosines[row]:.2f}  {a} ~ {b}"
+
+    kinds = facts.near.find_kinds(facts.duplicates)
+    return [(title, len(rows), [describe(row) for row in rows[:most]]) for title, rows in kinds.items()]
 
 
 def join_first(names: Iterable[str], most: int = 10) -> str:

@@ -30,7 +30,9 @@ class Line:
     paper: float | None
     group: str = ""
     marks: str = ""
-    is_undefined: bool = False  # runs are finished and have no such number, such as few-shot accuracy without such classes
+    is_undefined: bool = (
+        False  # runs are finished and have no such number, such as few-shot accuracy without such classes
+    )
 
     @property
     def mean(self) -> float | None:

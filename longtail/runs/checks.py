@@ -54,7 +54,7 @@ def check_model(model: dict, recipe: Recipe, split: dict) -> None:
     for key in ("classes", "train_counts"):
         if model[key] != split[key]:
             raise ValueError(f"{key} differ from those of split.json")
-    transform: dict = {"size": [get_transform_set(recipe.views).size] * 2}
+    transform: dict = {"size": [get_transform_set(recipe.views).size] * 2, "fit": recipe.fit}
     if recipe.weights in (None, *WEIGHTS_WORDS):
         transform_set = recipe.transform_set
         transform |= {"mean": list(transform_set.mean), "std": list(transform_set.std)}

@@ -64,7 +64,8 @@ class FinishedRun:
         kept = self.model.get("transform")
         if not kept:
             return self.recipe.transform_set
-        return replace(get_transform_set(self.recipe.views), mean=tuple(kept["mean"]), std=tuple(kept["std"]))
+        found = replace(get_transform_set(self.recipe.views), fit=self.recipe.fit)
+        return replace(found, mean=tuple(kept["mean"]), std=tuple(kept["std"]))
 
     @cached_property
     def results(self) -> dict:

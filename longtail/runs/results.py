@@ -8,6 +8,7 @@ from torch import Tensor
 
 from longtail.augment import TransformSet
 from longtail.data import Split
+from longtail.data.eval_transform import MEAN_COLOR
 from longtail.data.split import list_names
 from longtail.methods import Method
 from longtail.metrics import class_accuracy, summarize
@@ -85,10 +86,14 @@ def write_results(
 
 
 def describe_transform(transform_set: TransformSet) -> dict:
-    """Return how an image becomes network input: shorter side to `resize`, center of `size`, / 255, - mean, / std."""
-    size, evaluation = transform_set.size, transform_set.eval_transform
-    resize = evaluation.resize if evaluation else size
-    head = {"size": [size, size], "resize": resize}
+    """Return how an image becomes network input: by `fit` a square of `size`, / 255, - mean, / std.
+
+    The shorter side becomes `resize` before the center is cut out ("cut"), the longer side before the rest is padded in the
+    color `fill` ("pad"), or both do ("squeeze").
+    """
+    size, evaluation, fit = transform_set.size, transform_set.eval_transform, transform_set.fit
+    resize = evaluation.resize if evaluation and fit == "cut" else size
+    head = {"size": [size, size], "resize": resize, "fit": fit} | ({"fill": MEAN_COLOR} if fit == "pad" else {})
     return head | {"mean": transform_set.mean, "std": transform_set.std, "views": transform_set.name}
 
 
