@@ -66,6 +66,8 @@ def inspect(
             )
     if cosine is not None:
         check_value("cosine", cosine, float, Range(-1, 1))
+    if net is not None:
+        recipe_for(data, "frozen", net=net, weights=weights or "auto")  # an unknown network costs no reading of images
     console, target = Console(), resolve_page_path(out, data)
     table = target.with_suffix(".near.json")
     if (
