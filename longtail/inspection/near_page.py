@@ -24,7 +24,8 @@ STYLE = """
 SECTION = """{% for title, total, pairs in kinds %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
 <ul class="near">{% for cosine, images in pairs %}<li><span class="quiet">cosine {{ "%.2f" | format(cosine) }}</span>
 {% for image in images %}<img src="{{ image.picture }}" alt="{{ image.subset }} image of class {{ image.class }}">{% endfor %}
-{% for image in images %}<span><b>{{ image.class | name }}</b><br>{{ image.subset }}, {{ image.file | name }}</span>{% endfor %}</li>
+{% for image in images %}<span><b>{{ image.class | name }}</b><br>{{ image.subset }},
+{{ image.file | name }}</span>{% endfor %}</li>
 {% endfor %}</ul>
 {% if total > pairs | length %}<p class="quiet">The page shows the nearest {{ pairs | length }}.</p>{% endif %}{% endfor %}"""
 
