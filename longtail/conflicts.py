@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
+from longtail.data.catalog import CUT_SETS
 from longtail.errors import LongtailError
 from longtail.methods import METHODS, get_method_class
 
@@ -15,6 +16,7 @@ def check_conflicts(recipe: Any) -> None:
         raise LongtailError("nesterov is of SGD with a momentum above 0; leave --nesterov out")
     check_frozen(recipe)
     check_tune(recipe)
+    check_fit(recipe)
 
 
 def check_frozen(recipe: Any) -> None:
@@ -44,3 +46,13 @@ def check_tune(recipe: Any) -> None:
     if recipe.encoder_lr != 1 and (recipe.frozen or recipe.tune == "heads"):
         what = "frozen" if recipe.frozen else "tune heads"
         raise LongtailError(f"encoder_lr is of encoders that train, and {what} trains none; leave --encoder-lr out")
+
+
+def check_fit(recipe: Any) -> None:
+    """Raise LongtailError for a fit of images that are squares, and beside crops that are cut from whole photographs."""
+    if recipe.fit != "cut" and recipe.data in CUT_SETS:
+        raise LongtailError(f"fit is {recipe.fit}, but the images of {recipe.data} are squares; leave --fit out")
+    if recipe.fit != "cut" and recipe.five_crop:
+        raise LongtailError(
+            f"five_crop cuts crops out, and fit {recipe.fit} cuts nothing; leave --five-crop or --fit out"
+        )

@@ -3,13 +3,13 @@
 import os
 from typing import Any
 
-import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from longtail.data import LazyImages
 from longtail.data.decode import BadImage
 from longtail.inspection.facts import Facts
-from longtail.report.examples import encode_data_uri
+from longtail.report.photographs import break_name, encode_photograph
 
 MARK = "near duplicates, written by longtail inspect"  # a file with this line may be replaced
 SHOWN = 24  # pairs of each kind with pictures
@@ -24,7 +24,8 @@ STYLE = """
 SECTION = """{% for title, total, pairs in kinds %}<h2>{{ title }}: {{ "{:,}".format(total) }}</h2>
 <ul class="near">{% for cosine, images in pairs %}<li><span class="quiet">cosine {{ "%.2f" | format(cosine) }}</span>
 {% for image in images %}<img src="{{ image.picture }}" alt="{{ image.subset }} image of class {{ image.class }}">{% endfor %}
-{% for image in images %}<span><b>{{ image.class }}</b><br>{{ image.subset }}, {{ image.file }}</span>{% endfor %}</li>
+{% for image in images %}<span><b>{{ image.class | name }}</b><br>{{ image.subset }},
+{{ image.file | name }}</span>{% endfor %}</li>
 {% endfor %}</ul>
 {% if total > pairs | length %}<p class="quiet">The page shows the nearest {{ pairs | length }}.</p>{% endif %}{% endfor %}"""
 
@@ -44,24 +45,26 @@ def render_near(facts: Facts) -> str:
         )
         for title, rows in facts.near.find_kinds(facts.duplicates).items()
     ]
-    return Environment(autoescape=True).from_string(SECTION).render(kinds=kinds)
+    environment = Environment(autoescape=True)
+    environment.filters["name"] = break_name
+    return environment.from_string(SECTION).render(kinds=kinds)
 
 
 def show_image(facts: Facts, i: int) -> dict[str, str]:
     """Return class, subset, file name and picture of the i-th of all images."""
     subset, position = facts.locate_image(i)
     images = facts.subsets[subset]
-    if isinstance(images, LazyImages):
-        try:
-            image = images.read(position, SIDE)
-        except BadImage:  # it disappeared meanwhile
-            image = Image.new("RGB", (SIDE, SIDE))
-        image.thumbnail((SIDE, SIDE))
-        pixels = np.moveaxis(np.asarray(image), -1, 0)
-    else:
-        pixels = images.images[position].numpy()
-    file = os.path.basename(facts.name_image(i))
-    return {"subset": subset, "class": facts.name_class(i), "file": file, "picture": encode_data_uri(pixels)}
+    try:
+        image = images.read(position, SIDE) if isinstance(images, LazyImages) else to_image(images.images[position])
+    except BadImage:  # it disappeared meanwhile
+        image = Image.new("RGB", (SIDE, SIDE))
+    file, picture = os.path.basename(facts.name_image(i)), encode_photograph(image, SIDE)
+    return {"subset": subset, "class": facts.name_class(i), "file": file, "picture": picture}
+
+
+def to_image(pixels: Tensor) -> Image.Image:
+    """Turn an image in memory (3, H, W) into a PIL image."""
+    return Image.fromarray(pixels.permute(1, 2, 0).numpy())
 
 
 def build_near_json(facts: Facts) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The most frequent confusions as a page shows them: names, counts, and small embedded images."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,7 +88,8 @@ def build_confusions(
 
 def build_reader(summary: RunSummary, split: Split | None) -> Callable[[WrongPrediction], Example]:
     """Return a function that reads the image of a wrong prediction and names image and classes."""
-    classes, transform_set = summary.classes.names, get_transform_set(summary.recipe.views)
+    recipe = summary.recipe
+    classes, transform_set = summary.classes.names, replace(get_transform_set(recipe.views), fit=recipe.fit)
     names = find_names(summary, split)
 
     def read(wrong: WrongPrediction) -> Example:

@@ -133,6 +133,11 @@ def test_sets_of_squares_refuse_a_fit_that_does_nothing(data):
     assert recipe_for(data, fit="cut").fit == "cut"
 
 
+def test_five_crops_and_a_fit_exclude_each_other(eels):
+    with pytest.raises(LongtailError, match="five_crop cuts crops out, and fit pad cuts nothing"):
+        recipe_for(eels, "scratch", method="ce", fit="pad", five_crop=True)
+
+
 def test_inspect_says_that_ends_of_long_images_are_cut_off(eels, tmp_path):
     line = "100% of the images are longer than 1.5 : 1, and both ends of these are cut off; --fit pad or --fit squeeze"
     assert any(line in text for text in advise_on_training(collect(eels)))
