@@ -43,7 +43,6 @@ class ReadOptions:
     group: str | None = None
     fit: str = "cut"
     default_test_share: float = 0.0
-    fit: str = "cut"
 
 
 @dataclass(frozen=True)
