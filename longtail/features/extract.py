@@ -78,7 +78,6 @@ class Extractor:
         self.trunk = self.trunk.to(self.world.device)
         self.normalize = self.transform_set.build_normalize(self.world.device)
 
-    @torch.no_grad()
     def extract_split(self, split: Split, looks: int, skip_bad: bool = False) -> Split:
         """Return a split of `LazyImages` as one of `FeatureSet`s, L = `looks` for training images and 2 for all others.
 
@@ -91,8 +90,7 @@ class Extractor:
         found = {name: self.world.on_main(call) for name, call in look_up.items()}
         checked = {name: (subsets[name].take(lookup.rows), lookup.errors) for name, lookup in found.items()}
         split = drop_unreadable(split, checked, skip_bad)
-        with fused_conv_bn(self.trunk):
-            sets = {name: self.complete(name, images, found[name]) for name, images in get_lazy_subsets(split).items()}
+        sets = {name: self.complete(name, images, found[name]) for name, images in get_lazy_subsets(split).items()}
         return replace(split, train=sets["train"], test=sets["test"], val=sets.get("val"))
 
     def build_cache(self, looks: int) -> FeatureCache:
@@ -141,17 +139,18 @@ class Extractor:
         looks, is_kept, done = lookup.features.shape[1], True, 0
         cache, digests = self.build_cache(looks), [lookup.digests[row] for row in rows]
         batches, blocks = [], [lookup.features[:0]]
-        for batch in self.iterate_looks(images, rows, digests, looks):
-            batches.append(batch)
-            done += len(batch)
-            self.say(f"features of {name} images", done, len(rows))
-            if sum(map(len, batches)) < FILE_IMAGES and done < len(rows):
-                continue
-            block, batches = torch.cat(batches), []
-            if not block.isfinite().all():
-                raise LongtailError("the features of this network are too large for float16; choose another --net")
-            is_kept = is_kept and cache.write(digests[done - len(block) : done], block)
-            blocks.append(block)
+        with torch.no_grad(), fused_conv_bn(self.trunk):
+            for batch in self.iterate_looks(images, rows, digests, looks):
+                batches.append(batch)
+                done += len(batch)
+                self.say(f"features of {name} images", done, len(rows))
+                if sum(map(len, batches)) < FILE_IMAGES and done < len(rows):
+                    continue
+                block, batches = torch.cat(batches), []
+                if not block.isfinite().all():
+                    raise LongtailError("the features of this network are too large for float16; choose another --net")
+                is_kept = is_kept and cache.write(digests[done - len(block) : done], block)
+                blocks.append(block)
         return torch.cat(blocks)
 
     def build_decoder(self, images: LazyImages, looks: int) -> Decoder:
@@ -210,5 +209,4 @@ def load_test_features(run: FinishedRun, images: LazyImages) -> FeatureSet:
     lookup = extractor.look_up(images, TEST_LOOKS, skip_bad=False)
     if lookup.errors:
         raise unreadable_error(lookup.errors, len(images), run.recipe.data)
-    with torch.no_grad(), fused_conv_bn(extractor.trunk):
-        return extractor.complete("test", images, lookup)
+    return extractor.complete("test", images, lookup)
