@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from longtail.data import ClassTable, Split
 from longtail.distributed import init_world
 from longtail.evaluate import begin_with_class_means, evaluate_subset
-from longtail.methods.bc import BalancedClassifier
 from longtail.nets import Net
 from longtail.nets.tune import prepare_tuning
 from longtail.recipes import recipe_for
@@ -69,7 +68,8 @@ def train(split: Split, net: SmallNet, **fields) -> tuple[dict[str, Tensor], flo
     recipe = recipe_for("cifar100-lt", method="bc", **settings, **fields)
     with world.session():
         torch.manual_seed(0)
-        method = BalancedClassifier(split.classes.counts, net, **recipe.options)
+        method = recipe.build_method(split.classes.counts)
+        method = type(method)(split.classes.counts, net, **recipe.options)  # on the small ViT
         plans, loader = plan_stages(method.stages(), recipe.epochs), build_loader(recipe, method, split, world)
         begin_with_class_means(method, split.train, recipe.transform_set, world)
         Trainer(recipe, method, split, plans, loader, None, SilentReport(), world).train()
