@@ -134,7 +134,7 @@ def test_whitening_takes_correlations_out():
         (["--cosine", "0.9"], "cosine is of the network"),
         (["--cache", "x"], "cache is of the network"),
         (["--net", NET, "--cosine", "2"], "cosine is 2.0; it must be at most 1"),
-        (["--net", "tf_efficientnet_lite"], "unknown network 'tf_efficientnet_lite'"),
+        (["--net", "tf_efficientnet_lite"], "unknown net 'tf_efficientnet_lite'"),
         (["--net", NET], "is no list of `longtail inspect`"),
     ],
 )
