@@ -14,7 +14,7 @@ SOURCES = (*CUT_SETS, *PUBLISHED_SETS, *FOLDER_SETS)
 
 TABLES, LISTS = (".csv", ".tsv"), (".txt", ".lst")
 SUFFIXES = (*TABLES, *LISTS, ".parquet")
-ABSOLUTE = re.compile(r"(?<![\w./~:>^-])/(?:[^/\s'\"]+/)+")  # the folders of an absolute path in a text
+ABSOLUTE = re.compile(r"(?<![\w./~:>^)-])/(?:[^/\s'\"]+/)+")  # the folders of an absolute path in a text, not [^/]
 
 
 def is_path(data: str) -> bool:

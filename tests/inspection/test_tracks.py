@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
+from longtail.data.catalog import hide_folders
 from longtail.inspection.advice import advise_on_tracks, give_advice
 from longtail.inspection.page import render_page
 from longtail.inspection.suggestions import suggest_commands
+from longtail.inspection.tracks import FOLDER, STEM
 from longtail.metrics import summarize
 from tests.data.loading import load
 from tests.data.pictures import picture
@@ -106,6 +108,8 @@ def test_ordinary_names_are_no_tracks(tmp_path, name):
 
 
 def test_the_page_warns(folders):
+    for pattern in (STEM, FOLDER):
+        assert hide_folders(f"`--group '{pattern}'` of /home/me/fish/a.jpg") == f"`--group '{pattern}'` of a.jpg"
     facts = collect(folders[0])
     page = render_page(facts, give_advice(facts)).replace("&#39;", "'").replace("<wbr>", "")
     assert "names like frames of 24 tracks" in page and "<code>--group '([^/]+)_[0-9]+[^/]*$'</code>" in page
