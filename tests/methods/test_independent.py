@@ -19,6 +19,8 @@ from longtail.methods import Method
 from longtail.nets import Encoder
 from longtail.testing import COUNTS, build_method, enter_stage, make_batch, make_batches
 
+LABELS = (0, 0, 3, 0, 1, 0, 2, 0, 1, 0, 3, 1, 0, 2, 1, 2)
+
 
 @pytest.fixture(autouse=True)
 def keep_float64(monkeypatch):
@@ -32,8 +34,9 @@ def prepare(name: str, **options) -> Method:
 
 
 def double(*batches):
-    """Return batches whose views and progress are float64."""
-    return [replace(b, views=[v.double() for v in b.views], progress=b.progress.double()) for b in batches]
+    """Return batches with float64 views and progress, and with classes that are not equally frequent."""
+    y = torch.tensor(LABELS)
+    return [replace(b, views=[v.double() for v in b.views], y=y, progress=b.progress.double()) for b in batches]
 
 
 def assert_equal_terms(method: Method, terms: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -400,6 +403,7 @@ def test_hybrid_sc_has_the_naive_terms_and_gradients(progress):
     method = prepare("hybrid_sc")
     natural, balanced = double(*make_batches(method, method.stages()[0]))
     natural.progress.fill_(progress)
+    balanced.y = torch.arange(16) % 4
     v = method.encoders(torch.cat([*natural.views, balanced.views[0]]))[0]
     points = [unit(row) for row in method.projector(v[None, :32])[0]]
     alpha = 1 - progress * progress
