@@ -56,7 +56,7 @@ def inspect(
     from longtail.inspection.near_page import MARK, build_near_json
     from longtail.inspection.page import render_page
     from longtail.inspection.suggestions import measure_suggestions, suggest_commands
-    from longtail.inspection.summary import build_overview, list_faults
+    from longtail.inspection.summary import build_overview, list_faults, list_near
     from longtail.runs.files import write_json, write_text
 
     for name, value in {"weights": weights, "cosine": cosine, "cache": cache}.items():
@@ -85,7 +85,7 @@ def inspect(
     width = max(len(name) for name, _ in build_overview(facts))
     for name, value in build_overview(facts):
         console.print(f"  [dim]{name:<{width}}[/]  {escape(value)}", highlight=False, soft_wrap=True)
-    for title, total, shown in list_faults(facts, MAX_SHOWN):
+    for title, total, shown in list_faults(facts, MAX_SHOWN) + list_near(facts, MAX_SHOWN):
         console.print(f"[bold]{title}[/]: {total:,}", highlight=False)
         more = [f"and {total - MAX_SHOWN:,} more, in {target}"] if total > MAX_SHOWN else []
         console.print(*(f"  {line}" for line in shown + more), sep="\n", markup=False, highlight=False, soft_wrap=True)

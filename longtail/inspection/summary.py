@@ -60,7 +60,7 @@ def list_faults(facts: Facts, most: int) -> list[tuple[str, int, list[str]]]:
     conflicts = duplicates.find_conflicts()
     lines = [facts.describe_image(i) for i in conflicts[:most]]
     faults.append(("Images with several classes", len(conflicts), lines))
-    return [fault for fault in faults if fault[1]] + list_near(facts, most)
+    return [fault for fault in faults if fault[1]]
 
 
 def list_near(facts: Facts, most: int) -> list[tuple[str, int, list[str]]]:

@@ -18,7 +18,7 @@ from longtail.inspection.advice import advise_on_near
 from longtail.inspection.near import BLOCK, find_pairs, whiten
 from longtail.inspection.near_page import build_near_json, render_near
 from longtail.inspection.page import render_page
-from longtail.inspection.summary import build_overview, list_faults
+from longtail.inspection.summary import build_overview, list_near
 from tests.data.pictures import picture
 from tests.data.tracks import FISH
 from tests.inspection.test_inspect import collect
@@ -66,7 +66,7 @@ def facts(survey, cache):
 
 
 def test_planted_copies_are_found_and_named_by_their_kind(facts, survey):
-    kinds = {title: lines for title, _, lines in list_faults(facts, 5) if title.startswith("Near")}
+    kinds = {title: lines for title, _, lines in list_near(facts, 5)}
     assert list(kinds) == [
         f"Near duplicates {kind}" for kind in ("of different classes", "across subsets", "within a subset")
     ]
