@@ -3,8 +3,9 @@
 import ast
 import inspect
 from importlib.resources import files
-from typing import get_args
+from typing import Annotated, get_args
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -13,24 +14,39 @@ from longtail.errors import unknown_name
 from longtail.methods import METHODS, find_plugins, get_method_class, get_options
 from longtail.recipe import describe_fields
 from longtail.recipes import DEFAULT, RECIPES, default_fields
+from longtail.reproduce.systems import find_printed, parse_marks
+
+COLUMN = "CIFAR-100-LT 100"
+PRINTED = "printed: top-1 in Table I of ECL on CIFAR-100-LT, imbalance 100, %; p: published elsewhere."
 
 
-def methods(name: str | None = None, /) -> None:
+def methods(
+    name: str | None = None,
+    /,
+    *,
+    cost: Annotated[bool, Parameter(help="count parameters and MACs, which takes seconds", negative="")] = False,
+) -> None:
     """List the methods, or show one with its options, defaults and sources."""
     console = Console()
+    if cost:
+        console.print(list_costs([name] if name else [*METHODS]))
+        return
     if name is None:
-        table = Table("method", "paper", "year", "family", "cost")
+        table = Table("method", "paper", "year", "family", "cost", "printed", caption=PRINTED)
         for key, entry in METHODS.items():
-            table.add_row(key, entry.paper, str(entry.year or ""), entry.family, entry.cost)
+            table.add_row(key, entry.paper, str(entry.year or ""), entry.family, entry.cost, format_printed(key))
         for key, point in find_plugins().items():
             package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-            table.add_row(key, f"package {escape(package)}", "", "plug-in", "")
+            table.add_row(key, f"package {escape(package)}", "", "plug-in", "", "")
         console.print(table)
         return
     options, title = get_options(name), name
     if name in METHODS:
         entry = METHODS[name]
         title = f"{name}: {entry.paper} {entry.year or ''}."
+        title += f" In training: {entry.cost}."
+        if printed := format_printed(name):
+            title += f" Top-1 printed in Table I, {COLUMN}: {printed}."
     console.print(f"[bold]{escape(title)}[/] {escape(join_lines(read_method_docstring(name)))}", highlight=False)
     table = Table("option", "default", "meaning (source)")
     for option in options.values():
@@ -38,6 +54,31 @@ def methods(name: str | None = None, /) -> None:
         text = f"{option.help}: {choices}" if choices else option.help
         table.add_row(f"--{option.name.replace('_', '-')}", str(option.default).lower(), escape(text))
     console.print(table)
+
+
+def format_printed(method: str) -> str:
+    """Return the top-1 of a method in Table I on CIFAR-100-LT at imbalance 100, "p" if published elsewhere, "" if not known."""
+    printed = find_printed(method, COLUMN)
+    return "" if printed is None else f"{printed[0]:g}" + " p" * ("p" in parse_marks(printed[1]))
+
+
+def list_costs(names: list[str]) -> Table:
+    """Build the table of costs: ResNet-32 on 32 x 32 pixels with 100 classes, default options."""
+    from longtail.estimate.arithmetic import count_costs
+
+    table = Table(
+        "method", "views", "trained", "MACs", "at test", "MACs", "printed",
+        title="Millions of parameters and of MACs for one image; ResNet-32, 32 x 32 pixels, 100 classes, default options",
+        caption=f"views: of an image in a step. trained: parameters; MACs of the step without its backward pass. at test: "
+        f"parameters and MACs of the logits. {PRINTED}",
+    )  # fmt: skip
+    for name in names:
+        get_options(name)  # an unknown name is refused here
+        c = count_costs(name)
+        millions = (c.trained_parameters, c.training_macs, c.parameters, c.macs)
+        trained, training_macs, parameters, macs = (f"{number / 1e6:,.3g}" for number in millions)
+        table.add_row(name, str(c.views), trained, training_macs, parameters, macs, format_printed(name))
+    return table
 
 
 def read_method_docstring(name: str) -> str:

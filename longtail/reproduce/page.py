@@ -16,7 +16,8 @@ HEAD = """# Results
 `longtail reproduce all --show --ledger {ledger}` writes this page; do not edit it. Numbers are percent of the test
 images, for the ensemble at the last epoch, without flip TTA. Each number is the mean ± sample standard deviation over
 seeds; (1/3) means that one of three seeds is finished. Brackets hold the value that the ECL paper prints; only scale
-`full` compares with them. No test image chose an epoch or a setting.
+`full` compares with them. A p beside the value says that it was published elsewhere; docs/reproduction.md explains
+all marks. No test image chose an epoch or a setting.
 """
 
 

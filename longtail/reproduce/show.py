@@ -11,7 +11,7 @@ from longtail.errors import LongtailError
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.rows import Row, Setting, Table
-from longtail.reproduce.systems import MARKS, OURS
+from longtail.reproduce.systems import MARKS, OURS, parse_marks
 
 NOT_RUN = "-"  # in a cell whose runs are not finished
 
@@ -61,7 +61,7 @@ class Line:
         else:
             ours = f"{self.mean:.1f}" + (f" ± {self.sd:.1f}" if self.sd is not None else "")
             ours += f" ({len(self.values)}/{self.wanted})" if len(self.values) < self.wanted else ""
-        elsewhere = " p" if "p" in self.marks.partition(";")[0].split() else ""
+        elsewhere = " p" if "p" in parse_marks(self.marks) else ""
         return ours if self.paper is None else f"{ours} [{self.paper:g}{elsewhere}]"
 
 
@@ -96,8 +96,8 @@ def build_lines(table: Table, cells: list[Cell], ledger: Ledger) -> list[Line]:
     for row, setting in product(table.rows, table.settings):
         key = (row.label, setting.heading)
         if key in wanted or (row.reason and is_whole):
-            measures, kept = setting.measures.items(), finished.get(key, [])
-            lines += [_build_line(row, setting, name, path, kept, wanted[key]) for name, path in measures]
+            measures, runs = setting.measures.items(), finished.get(key, [])
+            lines += [_build_line(row, setting, name, path, runs, wanted[key]) for name, path in measures]
     return lines
 
 
@@ -148,7 +148,7 @@ def describe_printed(table: Table) -> str:
 
 def describe_marks(table: Table) -> str:
     """Return what the marks of a table mean and why a row cannot be run, "" for a table without marks."""
-    marks = {mark for row in table.rows for mark in row.marks.partition(";")[0].split() if mark in MARKS}
+    marks = {mark for row in table.rows for mark in parse_marks(row.marks)}
     if not any(row.marks for row in table.rows):
         return ""
     reasons = "".join(f" {row.label} cannot be run: {row.reason}." for row in table.rows if row.reason)

@@ -113,6 +113,11 @@ def parse_printed(headings: dict[str, dict], values: str) -> dict[str, float]:
     return {name: float(value) for name, value in zip(headings, values.split(), strict=True) if value != "-"}
 
 
+def parse_marks(marks: str) -> set[str]:
+    """Return the marks among the words before the first semicolon."""
+    return set(marks.partition(";")[0].split()) & MARKS.keys()
+
+
 def find_printed(method: str, heading: str) -> tuple[float, str] | None:
     """Return the printed value of a method in a column of Table I or II and its marks, or None."""
     for headings in (CIFAR, LARGE):

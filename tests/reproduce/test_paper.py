@@ -12,7 +12,7 @@ from longtail.reproduce import Ledger, as_markdown, build_cells, build_lines, dr
 from longtail.reproduce.figures import FIGURES
 from longtail.reproduce.rows import CALIBRATED, Row, Setting, Table
 from longtail.reproduce.show import describe_marks
-from longtail.reproduce.systems import MARKS, SYSTEMS
+from longtail.reproduce.systems import MARKS, SYSTEMS, parse_marks
 from longtail.reproduce.tables import SCALES, TABLES
 from longtail.tracking import SilentReport
 
@@ -115,8 +115,10 @@ def test_every_mark_is_explained_once_in_the_docs():
     text = (ROOT / "docs" / "reproduction.md").read_text()
     for mark, meaning in MARKS.items():
         assert text.count(f"| `{mark}` | {meaning} |") == 1
-    used = {mark for rows in SYSTEMS.values() for *_, marks in rows for mark in marks.partition(";")[0].split()}
-    assert {mark for mark in used if len(mark) == 1 and mark.isalpha()} - {"x"} == MARKS.keys()
+    texts = [marks for rows in SYSTEMS.values() for *_, marks in rows]
+    assert set().union(*map(parse_marks, texts)) == MARKS.keys()
+    for text in texts:  # marks; epochs x views; networks at inference, each where known
+        assert re.fullmatch(r"([a-z]( [a-z])*(; |$))?(\(?[\d +]+\)? x \d(; |$))?(\d( branches)?)?", text), text
 
 
 @pytest.mark.parametrize(
