@@ -116,11 +116,11 @@ def build_results_table(results: dict, selected: int | None = None) -> Table:
     seeds = f"seed {results['seed']}" if "seed" in results else f"mean ± sd of {len(results['seeds'])} seeds"
     subject = f"{results['method']} on {escape(format_data_name(results['data']))}"
     epoch = f"{results['epochs']} (the last)" if selected is None else f"{selected} (selected)"
-    title = f"{subject}, {seeds}, epoch {epoch}, % of test images"
+    title = f"{subject}, {seeds}, epoch {epoch}"
     table = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False
     )
-    table.add_column("", no_wrap=True)
+    table.add_column("% of test images", no_wrap=True)  # in the title it would wrap: a title is as wide as its table
     for name in METRICS:
         table.add_column(METRIC_LABELS[name], justify="right", no_wrap=True)
     for mode, note in (("plain", ""), ("flip", ", flip TTA"), ("five_crop", ", five-crop TTE")):

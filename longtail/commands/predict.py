@@ -84,7 +84,8 @@ def predict(
     else:
         with silence:
             predictions = predict_files(paths, model.transform_set, predict_batch, bad)
-            lines = outputs.write(predictions, f"{model.recipe.method} on {model.run.path.resolve().name}", prior, bad)
+            title = f"Predictions of {model.run.path.resolve().name} ({model.recipe.method})"
+            lines = outputs.write(predictions, title, prior, bad)
         print(*map(escape_controls, lines), sep="\n")
     return report_skipped(bad, skipped)
 

@@ -88,7 +88,7 @@ def print_whole_lines(console: Console, found: "Sequence[tuple[str, Prediction]]
     limits = (room // 2, room // 4, 11, WIDEST, room // 4)
     for path, best in found:
         then = ", ".join(f"{n} {100 * p:.1f}" for n, p in list(zip(best.classes, best.probabilities, strict=True))[1:])
-        texts = (path, best.label, f"{100 * best.probabilities[0]:.1f} %", then, " ".join(best.votes))
+        texts = (path, best.label, f"{100 * best.probabilities[0]:.1f} %", then, ", ".join(best.votes))
         rows.append([shorten(text, limit) for text, limit in zip(texts, limits, strict=True)])
     names = ("image", "class", "probability", "then", "experts")
     widths = [max([len(name), *map(cell_len, cells)]) for name, *cells in zip(names, *rows, strict=True)]

@@ -83,7 +83,9 @@ def advise_on_training(facts: Facts) -> list[str]:
     if "size" in schedule:
         shorter = int(np.median(facts.headers.sides.min(1)))
         detail = " --size 96 or more keeps more detail; the cost grows with the square of the size." * (shorter > 96)
-        reasons.append(f"From scratch, --size fits the median shorter side, {shorter} pixels.{detail}")
+        reasons.append(
+            f"From scratch, --size {schedule['size']} suits a median shorter side of {shorter} pixels.{detail}"
+        )
     if (share := facts.headers.long_share) >= MANY_LONG:
         reasons.append(
             f"{share:.0%} of the images are longer than {LONG:g} : 1, and both ends of these are cut off; --fit pad or "

@@ -2,9 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
-from longtail.commands.console import ConsoleReport, break_silence, build_report
+from longtail.commands.console import METRIC_LABELS, ConsoleReport, break_silence, build_report, build_results_table
+from longtail.metrics import METRICS
 from longtail.tracking import PrintReport
 
 
@@ -33,3 +35,14 @@ def test_a_command_that_is_long_at_work_says_so_on_standard_error(monkeypatch, c
         silence.break_silence()
     found = capsys.readouterr()
     assert set(found.err.splitlines()) == {"testing"} and not found.out
+
+
+@pytest.mark.parametrize("experts", [1, 3])
+def test_the_title_of_a_results_table_is_one_line_of_a_terminal_with_80_columns(experts):
+    mode = {"ensemble": dict.fromkeys(METRICS, 100.0), "experts": [dict.fromkeys(METRICS, 100.0)] * experts}
+    results = {"method": "logit_adjustment", "data": "photos", "seed": 0, "epochs": 30, "plain": mode, "flip": mode}
+    console = Console(file=io.StringIO(), width=80)
+    console.print(build_results_table(results))
+    title, blank, head, *_ = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert title == "logit_adjustment on photos, seed 0, epoch 30 (the last)" and not blank
+    assert head.split() == ["%", "of", "test", "images", *METRIC_LABELS.values()]

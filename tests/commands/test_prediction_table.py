@@ -77,4 +77,4 @@ def test_a_pipe_gets_whole_lines_with_all_columns(terminal):
     head, row = [line for line in lines if line][:3:2]
     assert head.split() == ["image", "class", "probability", "then", "experts"]
     then = ", ".join(f"{name} {100 * share:.1f}" for name, share in list(zip(NAMES, SHARES, strict=True))[1:])
-    assert row.split("  ", 1)[0].strip() == PATH.format(1, 1) and then in row and row.endswith(" ".join(NAMES[:2]))
+    assert row.split("  ", 1)[0].strip() == PATH.format(1, 1) and then in row and row.endswith(", ".join(NAMES[:2]))

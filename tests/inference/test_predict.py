@@ -153,7 +153,11 @@ def test_images_are_sorted_into_links_and_onto_a_page_beside_the_table(run, fold
     links = {os.readlink(path): path.parent.name for path in (out / "sorted").glob("*/*")}
     assert links == rows and len(rows) == 30 and {path: path.read_bytes() for path in before} == before
     html = (out / "page.html").read_text()
-    assert html.count("<img ") == 30 and "30 images by predicted class" in html and f"ecl on {run.name}" in html
+    assert (
+        html.count("<img ") == 30
+        and "30 images by predicted class" in html
+        and f"Predictions of {run.name} (ecl)" in html
+    )
     assert lines == [
         f"{out}/a.csv: 30 images, class prior as trained (uniform)",
         f"{out}/sorted: links to 30 images in {len(set(rows.values()))} folders",

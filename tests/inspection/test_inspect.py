@@ -63,7 +63,7 @@ def test_every_fault_of_a_folder_is_found(folder):
         "8 unreadable",
         "1 test image is also in train",
         "1 image has several classes",
-        "--size fits the median shorter side",
+        "--size 32 suits a median shorter side of",
         "--queue is small",
         "2 classes have no",
     ):
