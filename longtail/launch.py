@@ -137,7 +137,7 @@ def keep_test_share(recipe: Recipe, split: Split) -> Recipe:
     if not split.test_share or recipe.test_share:
         return recipe
     split.notes.append(
-        f"no test images: {split.test_share:g} of every class is held out to test on, always the same images; "
+        f"no test images: about {split.test_share:g} of every class is held out to test on, always the same images; "
         "--test-share sets another share, --test names test images"
     )
     return recipe.change(test_share=split.test_share)

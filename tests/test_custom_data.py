@@ -76,7 +76,9 @@ def test_a_folder_without_test_images_trains_with_a_fifth_held_out_and_says_so_i
     words = ["train", folder / "train", *FAST[:-4], "--epochs", "1", "--out"]
     assert run(*words, tmp_path / "run") == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "no test images: 0.2 of every class is held out to test on, always the same images; --test-share" in text
+    assert (
+        "no test images: about 0.2 of every class is held out to test on, always the same images; --test-share" in text
+    )
     assert "0.2 of every class held out to test," in text or "0.2 of every class held out to test" in text
     split, recipe = (RunFolder(tmp_path / "run").read_json(name) for name in ("split.json", "recipe.json"))
     assert split["test_images"] == 29 and recipe["test_share"] == 0.2

@@ -89,6 +89,7 @@ FIGURES = {
         "Logit adjustment of single experts",
         "",
         "Test accuracy of each expert after tau times the log prior is subtracted; tau = 0 has the training prior (Sec. IV).",
+        experts=2,
     ),
     "experts": Figure(
         "experts",

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 
 def cache(
@@ -31,12 +31,15 @@ def cache(
     if copied := measure_copies(root):
         console.print(f"{copied / 1e6:,.1f} MB of training images, copied from parquet, are in {root}", markup=False)
     entries = list_cache(root)
-    table = Table(
-        "network", "weights", "pixels", "looks", "images", "MB", title=escape(str(root)), title_justify="left"
-    )
+    weights_column = Column("weights", overflow="fold")  # a name is told whole, on several lines of a narrow terminal
+    table = Table("network", weights_column, "pixels", "looks", "images", "MB")
     for entry in entries:
         with report_damage(Path(entry["folder"], ABOUT)):
             weights, size = f"{entry['weights']}, {entry['sha256'][:8]}", f"{entry['bytes'] / 1e6:,.1f}"
             cells = entry["net"], weights, str(entry["size"]), str(entry["looks"]), f"{entry['images']:,}", size
             table.add_row(*map(escape, cells))
-    console.print(table if entries else f"no features are cached in {root}", markup=False)
+    if not entries:
+        console.print(f"no features are cached in {root}", markup=False)
+        return
+    console.print(f"features in {root}", markup=False, highlight=False, soft_wrap=True)
+    console.print(table)

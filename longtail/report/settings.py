@@ -115,7 +115,9 @@ def format_source(summary: RunSummary) -> str:
 
 
 def format_value(value: object) -> str:
-    """Format a value for a table cell."""
+    """Format a value for a table cell; None is a flag that is not given."""
+    if value is None:
+        return "not given"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else hide_folders(str(value))
