@@ -297,7 +297,7 @@ def test_every_command_of_the_page_runs_as_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
     lines = [line for block in blocks for line in block.splitlines() if "# needs" not in line]
-    assert len(lines) == 19
+    assert len(lines) == 20
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         assert run(*(quick(words) if words[0] == "train" else words)) == 0, line

@@ -70,9 +70,9 @@ def test_a_class_trains_as_its_name_does():
     ids=["lists", "tensors", "tensors with gradient", "float64", "column-major", "read-only"],
 )
 def test_the_container_of_the_vectors_changes_nothing(convert):
-    expected = fit_features(X, Y, epochs=2).predict_proba(TEST_X)
+    expected = fit_features(X, Y, "bc", epochs=2).predict_proba(TEST_X)
     with warnings.catch_warnings(action="error"):
-        heads = fit_features(convert(X), convert(Y), epochs=2)
+        heads = fit_features(convert(X), convert(Y), "bc", epochs=2)
         assert np.array_equal(heads.predict_proba(convert(TEST_X)), expected)
     assert type(heads.predict(TEST_X)) is np.ndarray and heads.score(convert(TEST_X), convert(TEST_Y)) > 0.5
 
@@ -86,7 +86,7 @@ def test_half_precision_is_computed_with_in_float32(dtype):
 
 def test_labels_are_positions_in_the_class_names_or_names_and_a_class_may_be_empty():
     names = (*NAMES, "fox")  # no example
-    numbered, named = (fit_features(X, y, class_names=names, epochs=6) for y in (Y, np.array(NAMES)[Y]))
+    numbered, named = (fit_features(X, y, "bc", names, epochs=6) for y in (Y, np.array(NAMES)[Y]))
     assert numbered.classes_.tolist() == list(names)
     probabilities = numbered.predict_proba(TEST_X)
     assert probabilities.shape == (120, 4) and np.array_equal(probabilities, named.predict_proba(TEST_X))
@@ -101,8 +101,8 @@ def test_labels_are_positions_in_the_class_names_or_names_and_a_class_may_be_emp
         (Y, {"class_names": ("a", "b", "b")}, "class_names holds a name twice"),
         (np.array(NAMES)[Y], {"class_names": ("cat", "dog", "fox")}, "label 'eel' is not among the class_names"),
         (np.zeros(100, int), {"class_names": NAMES}, "one class only"),
-        (Y, {"epocs": 3}, "unknown option of bc on features 'epocs'; did you mean 'epochs'"),
-        (Y, {"select": "top1"}, "unknown option of bc on features 'select'"),
+        (Y, {"epocs": 3}, "unknown option of logit_adjustment on features 'epocs'; did you mean 'epochs'"),
+        (Y, {"select": "top1"}, "unknown option of logit_adjustment on features 'select'"),
         (Y, {"epochs": 0}, "epochs is 0; it must be at least 1"),
         (Y, {"method": "ecl", "alpha": "x"}, "option alpha of ecl is 'x'; it takes a number"),
         (Y, {"method": "becl"}, "unknown method 'becl'; did you mean"),
@@ -144,7 +144,7 @@ def test_pickled_heads_predict_equally(method):
 def test_verbose_prints_the_vectors_and_the_last_epoch(capsys):
     fit_features(X, Y, epochs=2, verbose=True)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "bc: 100 vectors of 8, 3 classes, 2 epochs of 6 steps" and "epoch 2/2" in lines[-1]
+    assert lines[0] == "logit_adjustment: 100 vectors of 8, 3 classes, 2 epochs of 6 steps" and "epoch 2/2" in lines[-1]
     assert not any("images of" in line or "efficientnet" in line for line in lines)
 
 

@@ -73,6 +73,7 @@ def test_a_streamed_run_names_itself_so_and_writes_the_files_of_every_run(finish
     assert json.loads((out / "model.json").read_text())["transform"] == {
         "size": [32, 32],
         "resize": 37,
+        "fit": "cut",
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
         "views": "imagenet-32",

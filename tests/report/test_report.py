@@ -178,7 +178,7 @@ def test_a_report_of_one_network_has_no_word_and_no_figure_of_experts(trained, t
 
 def test_a_report_of_several_experts_keeps_their_figures(trained):
     html = write_report([trained / "ecl"], trained / "experts.html").read_text()
-    assert "Distance between experts" in html and "the teachers give each class" in html and html.count("<figure") == 7
+    assert "Distance between experts" in html and "the teachers give each class" in html and html.count("<figure") == 8
 
 
 def test_no_absolute_path_is_in_a_report(tmp_path):
