@@ -149,8 +149,8 @@ def check_space(index: ParquetIndex, copy: Path) -> None:
 
 
 def measure_copies(cache: Path) -> int:
-    """Return the bytes of all copies of training images in the cache."""
-    return sum(path.stat().st_size for path in (cache / FOLDER).glob("*.arrow"))
+    """Return the bytes of all copies of training images in the cache, those of a killed run included."""
+    return sum(path.stat().st_size for path in (cache / FOLDER).glob("*.arrow*"))
 
 
 def clear_copies(cache: Path) -> int:
@@ -159,7 +159,7 @@ def clear_copies(cache: Path) -> int:
     Raises LongtailError for a file that cannot be removed.
     """
     freed = measure_copies(cache)
-    for path in (cache / FOLDER).glob("*.arrow"):
+    for path in (cache / FOLDER).glob("*.arrow*"):
         try:
             path.unlink()
         except OSError as error:

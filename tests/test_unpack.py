@@ -129,6 +129,7 @@ def test_a_full_disk_is_reported_before_anything_is_written(folder, tmp_path, mo
 
 def test_a_run_trains_on_the_copy_which_the_cache_command_lists_and_clears(folder, tmp_path, capsys):
     train(build_recipe(folder), tmp_path / "run", SilentReport(), cache=tmp_path / "cache", workers=2, device="cpu")
+    (tmp_path / "cache" / unpack.FOLDER / ".x.arrow.1.tmp").write_bytes(b"of a killed run")
     for flags, expected in (([], "MB of training images, copied from parquet"), (["--clear"], "MB of images from")):
         with pytest.raises(SystemExit, match="0"):
             main(["cache", "--cache", str(tmp_path / "cache"), *flags])

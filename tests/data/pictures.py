@@ -25,6 +25,19 @@ def class_folders(folder: Path, counts: dict[str, int], first: int = 0) -> Path:
     return folder
 
 
+def colored_photos(folder: Path, train: tuple[int, int, int], test: tuple[int, int, int]) -> Path:
+    """Write three classes that differ in color, as PNGs of 40 x 50 pixels, with these numbers of images."""
+    generator = np.random.default_rng(0)
+    for subset, counts in (("train", train), ("test", test)):
+        for c, n in enumerate(counts):
+            where = folder / subset / f"class{c}"
+            where.mkdir(parents=True)
+            for i in range(n):
+                pixels = generator.integers(0, 120, (40, 50, 3)) + 120 * (np.arange(3) == c)
+                Image.fromarray(pixels.astype(np.uint8)).save(where / f"{i}.png")
+    return folder
+
+
 def encoded(image: Image.Image, kind: str = "PNG", **how) -> bytes:
     """Encode an image as the bytes of a file."""
     buffer = io.BytesIO()

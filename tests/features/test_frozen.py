@@ -21,6 +21,7 @@ from longtail.nets import Net
 from longtail.recipes import recipe_for
 from longtail.runs.files import read_tensors, write_tensors
 from longtail.tracking import SilentReport
+from tests.data.pictures import colored_photos
 from tests.dying import KillAt, Killed
 from tests.test_distributed import environment, torchrun
 
@@ -39,15 +40,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Three classes that differ in color, 24, 12 and 6 training images of 40 x 50 pixels, and 6 test images each."""
-    folder, generator = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for subset, counts in (("train", (24, 12, 6)), ("test", (6, 6, 6))):
-        for c, n in enumerate(counts):
-            where = folder / subset / f"class{c}"
-            where.mkdir(parents=True)
-            for i in range(n):
-                pixels = generator.integers(0, 120, (40, 50, 3)) + 120 * (np.arange(3) == c)
-                Image.fromarray(pixels.astype(np.uint8)).save(where / f"{i}.png")
-    return folder
+    return colored_photos(tmp_path_factory.mktemp("photos"), (24, 12, 6), (6, 6, 6))
 
 
 @pytest.fixture
