@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from triton import cdiv, next_power_of_2
 
 from longtail.nets import fused_kernels as kernels
 from longtail.nets.resnet_cifar import Block, ResNetCifar
@@ -93,6 +94,9 @@ class FusedResNets:
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         # three products in TF32 have the precision of one in float32
         self.dot = {"fp32": "tf32x3", "tf32": "tf32", "bf16": "ieee"}[precision]
+        self.stages = (
+            3 if precision == "bf16" else 2
+        )  # of a loop's loads; more would not fit a small GPU's shared memory
         self.experts, device = len(bodies), self.parameters[0].device
         self.identities = {c: torch.eye(2, device=device)[:1].T.repeat(self.experts, 1, c) for c in CHANNELS}
 
@@ -126,13 +130,14 @@ class FusedResNets:
         y, sums = x.new_empty(k, n, ho, wo, c), x.new_empty(k, programs, 2, c, dtype=torch.float32)
         kernels.conv[programs, k](
             x, layer.weights, before, y, sums, x.stride(0) if before is not None else 0, rows,
-            height, width, ho, wo, layer.inputs, max(layer.inputs, 16), c, layer.stride,
-            before is not None, self.dot, block,
+            height, width, ho, wo, layer.inputs, c, layer.stride,
+            *taps(layer.inputs), before is not None, self.dot, block, num_stages=self.stages,
         )  # fmt: skip
         affine, moments = sums.new_empty(k, 2, c), sums.new_empty(k, 2, c)
         kernels.normalize[k, c // 16](
-            sums, *layer.norm_tables, affine, moments, programs, float(rows), layer.momentum, layer.eps, c, 256
-        )
+            sums, *layer.norm_tables, affine, moments, programs, float(rows), layer.momentum, layer.eps, c,
+            min(next_power_of_2(programs), 512), num_warps=8,
+        )  # fmt: skip
         return Activations(layer, x, before, y, affine, moments)
 
     def activate(self, kept: Activations, x: Tensor | None) -> Tensor:
@@ -182,7 +187,8 @@ class FusedResNets:
         out, sums = torch.empty_like(before.y), before.affine.new_empty(k, programs, 2, c)
         kernels.conv_input_gradient[programs, k](
             dy, layer.weights, shortcut, a, before.y, before.affine, before.moments, out, sums, rows,
-            height, width, *dy.shape[2:4], c, layer.outputs, layer.stride, shortcut is not None, self.dot, block,
+            height, width, *dy.shape[2:4], c, layer.outputs, layer.stride,
+            *taps(layer.outputs), shortcut is not None, self.dot, block, num_stages=self.stages,
         )  # fmt: skip
         return out, sums
 
@@ -206,16 +212,17 @@ class Gradients:
         rows, size, number = n * ho * wo, n * ho * wo * c, self.numbers[id(kept)]
         coefficients, dy = sums.new_empty(k, 3, c), torch.empty_like(g)
         kernels.normalize_gradient[k, c // 16](
-            sums, kept.affine, kept.moments, coefficients, self.norms[number], sums.shape[1], float(rows), c, 256
-        )
+            sums, kept.affine, kept.moments, coefficients, self.norms[number], sums.shape[1], float(rows), c,
+            min(next_power_of_2(sums.shape[1]), 512), num_warps=8,
+        )  # fmt: skip
         kernels.combine[cdiv(size, 1024), k](g, kept.y, coefficients, dy, size, c, 1024)
         shape, place = self.places[number]
         out = self.shares[shape][:, place]
-        splits, (height, width) = len(out), kept.x.shape[-3:-1]
-        kernels.conv_weight_gradient[splits, 3, k](
+        splits, (height, width), block = len(out), kept.x.shape[-3:-1], 32 if c == 64 else 64
+        kernels.conv_weight_gradient[splits, k, 3](
             dy, kept.x, kept.before, out, kept.x.stride(0) if kept.before is not None else 0, out.stride(0), rows,
-            cdiv(rows, splits * 64), height, width, ho, wo, layer.inputs, max(layer.inputs, 16), c, layer.stride,
-            kept.before is not None, self.nets.dot, 64,
+            cdiv(rows, splits * block), height, width, ho, wo, layer.inputs, c, layer.stride, next_power_of_2(3 * layer.inputs),
+            kept.before is not None, self.nets.dot, block, num_stages=2, num_warps=8 if c == 64 else 4,
         )  # fmt: skip
         return dy
 
@@ -253,6 +260,7 @@ def list_layers(body: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     return [(body.conv1, body.bn1), *inner]
 
 
-def cdiv(a: int, b: int) -> int:
-    """Return a / b rounded up."""
-    return -(-a // b)
+def taps(channels: int) -> tuple[int, int]:
+    """Return how many neighbors in a row one product takes, and its width: a power of two, at least 16."""
+    number = 3 if channels <= 16 else 1
+    return number, next_power_of_2(number * channels)
