@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from longtail.nets.encoder import Encoder
+from longtail.nets.fusible import fits
 
 
 class Experts(nn.Module):
@@ -29,15 +30,18 @@ class Experts(nn.Module):
         return torch.stack([expert(x) for expert in self.experts])
 
     def find_fused(self, x: Tensor) -> Any:
-        """Return all experts as one fused network where a GPU trains ResNets of CIFAR in one process, else None."""
-        if not (x.is_cuda and self.training and torch.cuda.is_available() and find_spec("triton")):
-            return None
-        from longtail.nets.fused import FusedResNets, fits  # needs Triton, which torch brings for GPUs only
+        """Return all experts as one fused network where one GPU trains ResNets of CIFAR, else None.
 
+        Images under 16 pixels train too fast to be worth the compiling.
+        """
+        if not (x.is_cuda and self.training and torch.cuda.is_available() and find_spec("triton")) or x.shape[-1] < 16:
+            return None
         encoders = [cast(Encoder, expert) for expert in self.experts]
         bodies = [encoder.body for encoder in encoders]
         if not fits(bodies, x):
             return None
+        from longtail.nets.fused import FusedResNets  # needs Triton, which torch brings on Linux
+
         precision = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
         precision = "bf16" if encoders[0].half else precision
         if self.fused is None or not self.fused.fits_still(precision):

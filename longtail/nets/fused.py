@@ -1,8 +1,12 @@
-"""K CIFAR ResNets as one: on a GPU a training pass of all K in some 200 kernels instead of thousands.
+"""K CIFAR ResNets as one: on a GPU a training pass of all K in some 300 kernels instead of thousands.
 
 The networks of CIFAR are so small that a GPU spends its time on starting kernels. Here each convolution is one kernel for
-all K networks, with ReLU and batch norm before it and the sums of batch norm after it. `nets.Experts` uses this in training
-where `fits` allows; parameters, buffers and results are those of `nets.ResNetCifar`.
+all K networks, with ReLU and batch norm before it and the sums of batch norm after it. Parameters, buffers and results are
+those of `nets.ResNetCifar`; `nets.Experts` trains with it what `nets.fusible` allows.
+
+Milliseconds for a captured step of ECL at the paper's size on an H100 (torch 2.11, 2026-11-26), plain and fused: float32
+12.9 and 7.8, TF32 9.1 and 4.8, bfloat16 5.6 and 3.4. The first step compiles for 17 to 29 s; Triton keeps the result in its
+cache. Slower: products of three neighbors at once (bfloat16 3.7), and torch.compile of the blocks (10.5, 7.2, 4.6).
 """
 
 from collections.abc import Sequence
@@ -15,38 +19,11 @@ from torch.autograd.function import once_differentiable
 from triton import cdiv, next_power_of_2
 
 from longtail.nets import fused_kernels as kernels
+from longtail.nets.fusible import CHANNELS
 from longtail.nets.resnet_cifar import Block, ResNetCifar
 
-CHANNELS = {16, 32, 64}  # powers of two, and as many as a tensor core multiplies
 NORM_TENSORS = ("weight", "bias", "running_mean", "running_var")
 ROWS, SPLITS = {16: 128, 32: 64, 64: 64}, {16: 48, 32: 32, 64: 16}  # by channels: pixels of a program, shares of pixels
-
-
-def fits(bodies: Sequence[nn.Module], x: Tensor) -> bool:
-    """Return whether the kernels can train these networks on these images."""
-    first = bodies[0]
-    return (
-        isinstance(first, ResNetCifar)
-        and all(type(body) is ResNetCifar and body.training for body in bodies)
-        and x.dim() == 4
-        and not x.requires_grad
-        and x.shape[2] % 4 == 0 == x.shape[3] % 4
-        and all(is_standard(module) for body in bodies for module in body.modules())
-        and len({p.requires_grad for body in bodies for p in body.parameters()}) == 1
-    )
-
-
-def is_standard(module: nn.Module) -> bool:
-    """Return whether a module of a ResNetCifar is as it was built: float32, channels last, no hooks, usual batch norm."""
-    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-        return False
-    if isinstance(module, nn.Conv2d):
-        weight = module.weight
-        is_last = weight.is_contiguous(memory_format=torch.channels_last)
-        return is_last and weight.dtype == torch.float32 and module.out_channels in CHANNELS
-    if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        return type(module) is nn.BatchNorm2d and module.training and module.momentum is not None and module.affine
-    return True
 
 
 @dataclass
@@ -94,9 +71,6 @@ class FusedResNets:
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         # three products in TF32 have the precision of one in float32
         self.dot = {"fp32": "tf32x3", "tf32": "tf32", "bf16": "ieee"}[precision]
-        self.stages = (
-            3 if precision == "bf16" else 2
-        )  # of a loop's loads; more would not fit a small GPU's shared memory
         self.experts, device = len(bodies), self.parameters[0].device
         self.identities = {c: torch.eye(2, device=device)[:1].T.repeat(self.experts, 1, c) for c in CHANNELS}
 
@@ -130,8 +104,8 @@ class FusedResNets:
         y, sums = x.new_empty(k, n, ho, wo, c), x.new_empty(k, programs, 2, c, dtype=torch.float32)
         kernels.conv[programs, k](
             x, layer.weights, before, y, sums, x.stride(0) if before is not None else 0, rows,
-            height, width, ho, wo, layer.inputs, c, layer.stride,
-            *taps(layer.inputs), before is not None, self.dot, block, num_stages=self.stages,
+            height, width, ho, wo, layer.inputs, max(layer.inputs, 16), c, layer.stride,
+            before is not None, self.dot, block,
         )  # fmt: skip
         affine, moments = sums.new_empty(k, 2, c), sums.new_empty(k, 2, c)
         kernels.normalize[k, c // 16](
@@ -187,8 +161,7 @@ class FusedResNets:
         out, sums = torch.empty_like(before.y), before.affine.new_empty(k, programs, 2, c)
         kernels.conv_input_gradient[programs, k](
             dy, layer.weights, shortcut, a, before.y, before.affine, before.moments, out, sums, rows,
-            height, width, *dy.shape[2:4], c, layer.outputs, layer.stride,
-            *taps(layer.outputs), shortcut is not None, self.dot, block, num_stages=self.stages,
+            height, width, *dy.shape[2:4], c, layer.outputs, layer.stride, shortcut is not None, self.dot, block,
         )  # fmt: skip
         return out, sums
 
@@ -218,11 +191,11 @@ class Gradients:
         kernels.combine[cdiv(size, 1024), k](g, kept.y, coefficients, dy, size, c, 1024)
         shape, place = self.places[number]
         out = self.shares[shape][:, place]
-        splits, (height, width), block = len(out), kept.x.shape[-3:-1], 32 if c == 64 else 64
-        kernels.conv_weight_gradient[splits, k, 3](
+        splits, (height, width) = len(out), kept.x.shape[-3:-1]
+        kernels.conv_weight_gradient[splits, 3, k](
             dy, kept.x, kept.before, out, kept.x.stride(0) if kept.before is not None else 0, out.stride(0), rows,
-            cdiv(rows, splits * block), height, width, ho, wo, layer.inputs, c, layer.stride, next_power_of_2(3 * layer.inputs),
-            kept.before is not None, self.nets.dot, block, num_stages=2, num_warps=8 if c == 64 else 4,
+            cdiv(rows, splits * 64), height, width, ho, wo, layer.inputs, max(layer.inputs, 16), c, layer.stride,
+            kept.before is not None, self.nets.dot, 64,
         )  # fmt: skip
         return dy
 
@@ -258,9 +231,3 @@ def list_layers(body: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
     blocks = [block for block in body.modules() if isinstance(block, Block)]
     inner = [pair for block in blocks for pair in ((block.conv1, block.bn1), (block.conv2, block.bn2))]
     return [(body.conv1, body.bn1), *inner]
-
-
-def taps(channels: int) -> tuple[int, int]:
-    """Return how many neighbors in a row one product takes, and its width: a power of two, at least 16."""
-    number = 3 if channels <= 16 else 1
-    return number, next_power_of_2(number * channels)

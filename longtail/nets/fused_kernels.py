@@ -10,48 +10,32 @@ import triton.language as tl
 
 
 @triton.jit
-def load_address(table):
-    """Return the address of this network's float32 tensor; torch aligns tensors to 16 bytes at least."""
-    return tl.multiple_of(tl.load(table + tl.program_id(1)).to(tl.pointer_type(tl.float32)), 16)
-
-
-@triton.jit
-def load_pair(at, distance: tl.constexpr):
-    """Return two rows of values, such as scale and shift."""
-    return tl.load(at), tl.load(at + distance)
-
-
-@triton.jit
 def conv(
     x, weights, affine, y, sums, x_stride, rows,
     HI: tl.constexpr, WI: tl.constexpr, HO: tl.constexpr, WO: tl.constexpr,
-    CIN: tl.constexpr, COUT: tl.constexpr, STRIDE: tl.constexpr,
-    TAPS: tl.constexpr, WIDTH: tl.constexpr, ACTIVATE: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
+    CIN: tl.constexpr, PADDED: tl.constexpr, COUT: tl.constexpr, STRIDE: tl.constexpr,
+    ACTIVATE: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Compute y = conv3x3(x) or conv3x3(relu(scale x + shift)), and the sums of y and y squared of each channel.
-
-    A product takes TAPS neighbors in a row, which lie side by side in memory: TAPS x CIN values, padded to WIDTH.
-    """
+    """Compute y = conv3x3(x) or conv3x3(relu(scale x + shift)), and the sums of y and y squared of each channel."""
     p, e = tl.program_id(0), tl.program_id(1)
     m = p * BLOCK + tl.arange(0, BLOCK)
     n, h, w = m // (HO * WO), m // WO % HO, m % WO
-    j, o = tl.arange(0, WIDTH), tl.arange(0, COUT)
-    used, weight = j < TAPS * CIN, load_address(weights)
+    i, o = tl.arange(0, PADDED), tl.arange(0, COUT)
+    weight = tl.load(weights + e).to(tl.pointer_type(tl.float32))
     x += e * x_stride
     if ACTIVATE:
-        scale, shift = load_pair(affine + e * 2 * CIN + j % CIN, CIN)
+        scale, shift = tl.load(affine + e * 2 * CIN + i), tl.load(affine + (e * 2 + 1) * CIN + i)
     total = tl.zeros((BLOCK, COUT), tl.float32)
-    for step in range(9 // TAPS):
-        row, first = h * STRIDE + step * TAPS // 3 - 1, w * STRIDE + step * TAPS % 3 - 1
-        column = first[:, None] + (j // CIN)[None, :]
-        inside = ((m < rows) & (row >= 0) & (row < HI))[:, None] & (column >= 0) & (column < WI) & used[None, :]
-        at = ((n * HI + row) * WI + first) * CIN
-        a = tl.load(x + at[:, None] + j[None, :], mask=inside, other=0.0)
+    for t in tl.static_range(9):
+        row, column = h * STRIDE + t // 3 - 1, w * STRIDE + t % 3 - 1
+        inside = (m < rows) & (row >= 0) & (row < HI) & (column >= 0) & (column < WI)
+        at = ((n * HI + row) * WI + column) * CIN
+        a = tl.load(x + at[:, None] + i[None, :], mask=inside[:, None] & (i < CIN)[None, :], other=0.0)
         if ACTIVATE:
             active = tl.maximum(a.to(tl.float32) * scale[None, :] + shift[None, :], 0.0)
-            a = tl.where(inside, active, 0.0).to(a.dtype)
-        b = tl.load(weight + (o[None, :] * 9 + step * TAPS) * CIN + j[:, None], mask=used[:, None], other=0.0)
-        total = tl.dot(a, b.to(a.dtype), total, input_precision=PRECISION)
+            a = tl.where(inside[:, None], active, 0.0).to(a.dtype)
+        b = tl.load(weight + (o[None, :] * 9 + t) * CIN + i[:, None], mask=(i < CIN)[:, None], other=0.0).to(a.dtype)
+        total = tl.dot(a, b, total, input_precision=PRECISION)
     tl.store(y + (e * rows + m[:, None]) * COUT + o[None, :], total.to(y.dtype.element_ty), mask=(m < rows)[:, None])
     sums += (e * tl.num_programs(0) + p) * 2 * COUT + o
     tl.store(sums, tl.sum(total, 0))
@@ -105,8 +89,7 @@ def activate(
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     known, c = at < size, at % COUT
     value = tl.load(y + e * size + at, mask=known, other=0.0).to(tl.float32)
-    scale, shift = load_pair(affine + e * 2 * COUT + c, COUT)
-    value = value * scale + shift
+    value = value * tl.load(affine + e * 2 * COUT + c) + tl.load(affine + (e * 2 + 1) * COUT + c)
     if HAS_SHORTCUT:
         if STRIDE == 1:
             value += tl.load(x + e * size + at, mask=known, other=0.0).to(tl.float32)
@@ -126,7 +109,7 @@ def save_masked(gradient, y, moments, out, sums, m, rows, C: tl.constexpr):
     at = (e * rows + m[:, None]) * C + c[None, :]
     known = (m < rows)[:, None]
     value = tl.load(y + at, mask=known, other=0.0).to(tl.float32)
-    mean, inverse = load_pair(moments + e * 2 * C + c, C)
+    mean, inverse = tl.load(moments + e * 2 * C + c), tl.load(moments + (e * 2 + 1) * C + c)
     tl.store(out + at, gradient.to(out.dtype.element_ty), mask=known)
     sums += (e * tl.num_programs(0) + p) * 2 * C + c
     tl.store(sums, tl.sum(gradient, 0))
@@ -154,7 +137,7 @@ def normalize_gradient(
     e, c = tl.program_id(0), tl.program_id(1) * 16 + tl.arange(0, 16)
     alone, times = add_up(sums, programs, C, BLOCK)
     scale = tl.load(affine + e * 2 * C + c)
-    mean, inverse = load_pair(moments + e * 2 * C + c, C)
+    mean, inverse = tl.load(moments + e * 2 * C + c), tl.load(moments + (e * 2 + 1) * C + c)
     slope = -scale * inverse * times / count
     tl.store(coefficients + e * 3 * C + c, scale)
     tl.store(coefficients + (e * 3 + 1) * C + c, slope)
@@ -181,7 +164,7 @@ def conv_input_gradient(
     dy, weights, shortcut, a, y, affine, moments, out, sums, rows,
     HI: tl.constexpr, WI: tl.constexpr, HO: tl.constexpr, WO: tl.constexpr,
     CIN: tl.constexpr, COUT: tl.constexpr, STRIDE: tl.constexpr,
-    TAPS: tl.constexpr, WIDTH: tl.constexpr, IS_BLOCK: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
+    IS_BLOCK: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Compute the gradient of the batch norm in front of a convolution: through the convolution, then through ReLU.
 
@@ -190,21 +173,19 @@ def conv_input_gradient(
     e = tl.program_id(1)
     m = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     n, h, w = m // (HI * WI), m // WI % HI, m % WI
-    i, j = tl.arange(0, CIN), tl.arange(0, WIDTH)
-    used, tap, o, weight = j < TAPS * COUT, j // COUT, j % COUT, load_address(weights)
+    i, o = tl.arange(0, CIN), tl.arange(0, COUT)
+    weight = tl.load(weights + e).to(tl.pointer_type(tl.float32))
     source = dy + e * (rows // (HI * WI) * HO * WO) * COUT
     total = tl.zeros((BLOCK, CIN), tl.float32)
-    for step in range(9 // TAPS):  # from the left neighbor to the right one, which are taps 2, 1, 0 of the weights
-        row, first = h - 1 + step * TAPS // 3, w - 1 + step * TAPS % 3
-        column = first[:, None] + tap[None, :]
-        inside = ((m < rows) & (row >= 0) & (row < HO * STRIDE))[:, None] & used[None, :]
-        inside = inside & (column >= 0) & (column < WO * STRIDE)
-        if STRIDE == 2:  # with one tap a product
-            inside = inside & (row % 2 == 0)[:, None] & (column % 2 == 0)
-        at = ((n * HO + row // STRIDE) * WO + first // STRIDE) * COUT
-        d = tl.load(source + at[:, None] + j[None, :], mask=inside, other=0.0)
-        b = tl.load(weight + (o * 9 + 8 - step * TAPS - tap)[:, None] * CIN + i[None, :], mask=used[:, None], other=0.0)
-        total = tl.dot(d, b.to(d.dtype), total, input_precision=PRECISION)
+    for t in tl.static_range(9):
+        row, column = h + 1 - t // 3, w + 1 - t % 3
+        inside = (m < rows) & (row >= 0) & (row < HO * STRIDE) & (column >= 0) & (column < WO * STRIDE)
+        if STRIDE == 2:
+            inside = inside & (row % 2 == 0) & (column % 2 == 0)
+        at = ((n * HO + row // STRIDE) * WO + column // STRIDE) * COUT
+        d = tl.load(source + at[:, None] + o[None, :], mask=inside[:, None], other=0.0)
+        b = tl.load(weight + (o[:, None] * 9 + t) * CIN + i[None, :]).to(d.dtype)
+        total = tl.dot(d, b, total, input_precision=PRECISION)
     known, own = (m < rows)[:, None], (e * rows + m[:, None]) * CIN + i[None, :]
     if IS_BLOCK:
         if STRIDE == 1:
@@ -216,7 +197,7 @@ def conv_input_gradient(
             total += tl.load(passed, mask=even[:, None], other=0.0).to(tl.float32)
         is_active = tl.load(a + own, mask=known, other=0.0).to(tl.float32) > 0
     else:
-        scale, shift = load_pair(affine + e * 2 * CIN + i, CIN)
+        scale, shift = tl.load(affine + e * 2 * CIN + i), tl.load(affine + (e * 2 + 1) * CIN + i)
         before = tl.load(y + own, mask=known, other=0.0).to(tl.float32)
         is_active = before * scale[None, :] + shift[None, :] > 0
     save_masked(tl.where(is_active & known, total, 0.0), y, moments, out, sums, m, rows, CIN)
@@ -226,29 +207,40 @@ def conv_input_gradient(
 def conv_weight_gradient(
     dy, x, affine, out, x_stride, out_stride, rows, steps,
     HI: tl.constexpr, WI: tl.constexpr, HO: tl.constexpr, WO: tl.constexpr,
-    CIN: tl.constexpr, COUT: tl.constexpr, STRIDE: tl.constexpr,
-    WIDTH: tl.constexpr, ACTIVATE: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
+    CIN: tl.constexpr, PADDED: tl.constexpr, COUT: tl.constexpr, STRIDE: tl.constexpr,
+    ACTIVATE: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Compute the gradient of one row of a convolution's 3 x 3 weights, over a share of the pixels."""
-    s, e, tap = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    j, o = tl.arange(0, WIDTH), tl.arange(0, COUT)
-    used = j < 3 * CIN
+    s, tap, e = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    i, o = tl.arange(0, PADDED), tl.arange(0, COUT)
     x += e * x_stride
     if ACTIVATE:
-        scale, shift = load_pair(affine + e * 2 * CIN + j % CIN, CIN)
-    total = tl.zeros((COUT, WIDTH), tl.float32)
+        scale, shift = tl.load(affine + e * 2 * CIN + i), tl.load(affine + (e * 2 + 1) * CIN + i)
+    left = tl.zeros((COUT, PADDED), tl.float32)
+    middle = tl.zeros((COUT, PADDED), tl.float32)
+    right = tl.zeros((COUT, PADDED), tl.float32)
     for step in range(steps):
         m = (s * steps + step) * BLOCK + tl.arange(0, BLOCK)
         n, h, w = m // (HO * WO), m // WO % HO, m % WO
         d = tl.load(dy + (e * rows + m[:, None]) * COUT + o[None, :], mask=(m < rows)[:, None], other=0.0)
-        row, first = h * STRIDE + tap - 1, w * STRIDE - 1
-        column = first[:, None] + (j // CIN)[None, :]
-        inside = ((m < rows) & (row >= 0) & (row < HI))[:, None] & (column >= 0) & (column < WI) & used[None, :]
-        at = ((n * HI + row) * WI + first) * CIN
-        a = tl.load(x + at[:, None] + j[None, :], mask=inside, other=0.0)
-        if ACTIVATE:
-            active = tl.maximum(a.to(tl.float32) * scale[None, :] + shift[None, :], 0.0)
-            a = tl.where(inside, active, 0.0).to(a.dtype)
-        total = tl.dot(tl.trans(d), a, total, input_precision=PRECISION)
-    at = out + s * out_stride + e * (COUT * 9 * CIN) + (o[:, None] * 3 + tap) * 3 * CIN + j[None, :]
-    tl.store(at, total, mask=used[None, :])
+        d = tl.trans(d)
+        row = h * STRIDE + tap - 1
+        for t in tl.static_range(3):
+            column = w * STRIDE + t - 1
+            inside = (m < rows) & (row >= 0) & (row < HI) & (column >= 0) & (column < WI)
+            at = ((n * HI + row) * WI + column) * CIN
+            a = tl.load(x + at[:, None] + i[None, :], mask=inside[:, None] & (i < CIN)[None, :], other=0.0)
+            if ACTIVATE:
+                active = tl.maximum(a.to(tl.float32) * scale[None, :] + shift[None, :], 0.0)
+                a = tl.where(inside[:, None], active, 0.0).to(a.dtype)
+            if t == 0:
+                left = tl.dot(d, a, left, input_precision=PRECISION)
+            elif t == 1:
+                middle = tl.dot(d, a, middle, input_precision=PRECISION)
+            else:
+                right = tl.dot(d, a, right, input_precision=PRECISION)
+    at = out + s * out_stride + e * (COUT * 9 * CIN) + (o[:, None] * 9 + tap * 3) * CIN + i[None, :]
+    known = (i < CIN)[None, :]
+    tl.store(at, left, mask=known)
+    tl.store(at + CIN, middle, mask=known)
+    tl.store(at + 2 * CIN, right, mask=known)

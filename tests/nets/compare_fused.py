@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from longtail.nets import fused
+from longtail.nets.fusible import fits
 from longtail.nets.resnet_cifar import ResNetCifar
 
 
@@ -19,7 +20,7 @@ def compare(precision: str, tolerance: float, device: str = "cpu", depth: int = 
         nn.init.uniform_(norm.bias, -0.5, 0.5)
     plain = [copy.deepcopy(body).double() for body in bodies]
     x = torch.randn(n, 3, side, side, device=device)
-    assert fused.fits(bodies, x)
+    assert fits(bodies, x)
     features = fused.FusedResNets(bodies, precision)(x)
     expected = torch.stack([body(x.double()) for body in plain])
     weights = torch.randn_like(features)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from longtail.nets.fusible import fits
 from longtail.nets.resnet_cifar import ResNetCifar
 
 pytest.importorskip("triton", reason="torch brings Triton on Linux only")
@@ -43,8 +44,6 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_networks_that_differ_from_how_they_are_built_are_not_fused(change):
-    from longtail.nets.fused import fits
-
     x, bodies = torch.zeros(2, 3, 8, 8), train_mode()
     assert fits(bodies, x)
     CHANGES[change](bodies[1])
@@ -52,8 +51,6 @@ def test_networks_that_differ_from_how_they_are_built_are_not_fused(change):
 
 
 def test_images_that_need_a_gradient_or_whose_sides_do_not_halve_twice_are_not_fused():
-    from longtail.nets.fused import fits
-
     assert not fits(train_mode(), torch.zeros(2, 3, 8, 8, requires_grad=True))
     assert not fits(train_mode(), torch.zeros(2, 3, 10, 8))
     assert not fits([ResNetCifar(8, slim=True).to(memory_format=torch.channels_last).train()], torch.zeros(2, 3, 8, 8))
