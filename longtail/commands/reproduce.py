@@ -23,7 +23,7 @@ FORMATS = ("text", "markdown", "csv")
 
 def reproduce_command(
     table: Annotated[
-        str | None, Parameter(help="table or figure, or all with --show; without a name, all tables are listed")
+        str | None, Parameter(help="table or figure, claims, or all with --show; without a name, all tables are listed")
     ] = None,
     /,
     *,
@@ -49,14 +49,17 @@ def reproduce_command(
     if table is None:
         console.print(list_tables())
         return
-    if table == "all":
-        if not show:
+    if table in ("all", "claims"):
+        if not show and table == "all":
             raise LongtailError("all tables together can only be shown: add --show, or name one table to run")
         given = {"scale": scale != "full", "only": only, "seeds": seeds, "precision": precision != "fp32"}
         given["format"] = format not in ("text", "markdown")
         if flags := [f"--{flag}" for flag, is_given in given.items() if is_given]:
-            raise LongtailError(f"all prints the whole ledger as Markdown; leave {' and '.join(flags)} out")
-        print_page(ledger)
+            raise LongtailError(f"{table} reads the whole ledger; leave {' and '.join(flags)} out")
+        if table == "all":
+            print_page(ledger)
+        else:
+            show_claims(console, ledger, format)
         return
     check_choices(table, scale, format, seeds)
     from longtail.machine import keep_freed_memory
@@ -98,6 +101,31 @@ def print_page(ledger: str) -> None:
     from longtail.reproduce.page import render_page
 
     print(*map(escape_controls, render_page(Ledger(ledger)).split("\n")), sep="\n", end="")
+
+
+def show_claims(console: Console, path: str, format: str) -> None:
+    """Print what the ledger says of each claim of the paper, and draw it."""
+    from longtail.reproduce.claims import PICTURE, find_all, render_claims
+    from longtail.reproduce.forest import draw_forest
+    from longtail.reproduce.ledger import Ledger
+
+    ledger = Ledger(path)
+    if not (findings := find_all(ledger)):
+        raise LongtailError(
+            f"{path} holds no two runs that a claim of the paper compares; run `longtail reproduce evidence`"
+        )
+    if format == "markdown":
+        print("\n".join(render_claims(findings)))
+        return
+    grid = Grid("claim", "where", "difference, verdict", title="The claims of the paper", title_justify="left")
+    last = None
+    for found in findings:
+        cells = "" if found.claim is last else found.claim.text, found.place.heading, str(found)
+        grid.add_row(*(escape(cell.replace("**", "").replace("`", "")) for cell in cells))
+        last = found.claim
+    console.print(grid)
+    draw_forest(findings, ledger.path / "figures" / PICTURE)
+    show_file(console, ledger.path / "figures" / PICTURE, "difference and 95 % interval over seeds of each claim")
 
 
 def list_tables() -> Grid:
