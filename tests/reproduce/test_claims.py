@@ -1,9 +1,13 @@
 """Claims of the paper: differences paired by seed, one rule for all verdicts, and a page that shows them."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+from longtail.commands.app import main
 from longtail.errors import LongtailError
 from longtail.reproduce.claims import CLAIMS, ECL, NCL, PLACES, Claim, Finding, find, render_claims
 from longtail.reproduce.forest import draw_forest
@@ -84,3 +88,25 @@ def test_the_picture_names_claims_and_places_and_equal_findings_give_equal_bytes
 
 def test_two_places_of_one_claim_never_share_a_heading():
     assert len({place.heading for place in PLACES}) == len(PLACES)
+
+
+def test_the_command_prints_the_claims_of_a_ledger_and_draws_them(tmp_path, capsys):
+    for path in (Path(__file__).parents[2] / "results" / "ledger").glob("full-digits-lt-g50-[en]cl-*.json"):
+        shutil.copy(path, tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(["reproduce", "claims", "--ledger", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert (
+        not stop.value.code and "ECL is more accurate than NCL" in shown and "undecided" in shown and "**" not in shown
+    )
+    assert (tmp_path / "figures" / "claims.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [("", "holds no two runs that a claim of the paper compares"), ("--seeds 2", "leave --seeds out")],
+)
+def test_claims_of_an_empty_ledger_and_flags_that_do_nothing_are_refused_in_one_line(words, line, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["reproduce", "claims", "--ledger", str(tmp_path), *words.split()])
+    assert stop.value.code == 2 and line in " ".join(capsys.readouterr().err.split())
