@@ -104,7 +104,7 @@ def test_the_command_prints_the_claims_of_a_ledger_and_draws_them(tmp_path, caps
 
 @pytest.mark.parametrize(
     ("words", "line"),
-    [("", "holds no two runs that a claim of the paper compares"), ("--seeds 2", "leave --seeds out")],
+    [("", "holds no two runs that a claim of the paper compares"), ("--seeds 2", "does not take --seeds")],
 )
 def test_claims_of_an_empty_ledger_and_flags_that_do_nothing_are_refused_in_one_line(words, line, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
