@@ -78,7 +78,7 @@ def note_missing_images(run: FinishedRun, calibration: Calibration) -> list[str]
     notes = []
     if missing := [name for name, n in zip(names, thresholds.images, strict=True) if not n]:
         more = ", ..." if len(missing) > SHOWN else ""
-        number = f"{len(missing):,} of {len(names):,} classes have"
+        number = f"{len(missing):,} of {len(names):,} classes {'has' if len(missing) == 1 else 'have'}"
         notes.append(f"{number} no calibration images: {', '.join(missing[:SHOWN])}{more}")
     for source, n in thresholds.count_sources().items():
         if source != options.by:

@@ -18,7 +18,9 @@ def draw(n: int, seed: int, prior: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 
 
 def compute_loss(z, labels, correction, temperature):
-    return cross_entropy(z / temperature + correction, labels, reduction="sum") + torch.tensor(temperature).log() ** 2 / 2
+    return (
+        cross_entropy(z / temperature + correction, labels, reduction="sum") + torch.tensor(temperature).log() ** 2 / 2
+    )
 
 
 def test_the_temperature_has_the_smallest_loss_of_a_grid_and_undoes_a_distortion():
