@@ -4,12 +4,16 @@ import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.harness import save
+
+if TYPE_CHECKING:
+    from longtail.api import Model
 
 COVERAGE, IMBALANCE = 0.9, 100.0
 Thresholds = Callable[[Tensor, Tensor, int], Tensor | float]
@@ -46,51 +50,85 @@ ROWS: dict[str, tuple[str, Thresholds | None]] = {
 }
 
 
-def measure(root: str, method: str, seed: int, draws: int, cache: str | None) -> tuple[dict[str, np.ndarray], dict]:
-    """Train a head and return (draws, 3) for each row: few-shot and all coverage in percent, and mean size; and facts.
-
-    A draw calibrates on a random half of the test images and tests on the other half.
-    """
+def load_logits(
+    root: str, method: str, seed: int, val_share: float, cache: str | None
+) -> tuple["Model", tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
+    """Train a head; return it with logits (N, C) and labels (N,) of the test images and of the validation part, if any."""
     from longtail import api
     from longtail.features import load_test_features
     from longtail.inference.calibrate import compute_image_logits
-    from longtail.inference.calibration import Priors, compute_scores
     from longtail.launch import train
-    from longtail.metrics import fit_temperature, mondrian_thresholds
     from longtail.recipes import recipe_for
-    from longtail.tracking import PrintReport
+    from longtail.tracking import SilentReport
 
+    changes = {"method": method, "seed": seed, "imbalance": IMBALANCE, "eval_every": 0, "val_share": val_share}
     with tempfile.TemporaryDirectory() as folder:
-        recipe = recipe_for("caltech101", "frozen", method=method, seed=seed, imbalance=IMBALANCE, eval_every=0)
-        run = train(recipe, Path(folder) / "run", PrintReport(), root=root, threads=1, cache=cache)
+        run = train(
+            recipe_for("caltech101", "frozen", **changes),
+            Path(folder) / "run",
+            SilentReport(),
+            root=root,
+            threads=1,
+            cache=cache,
+        )
         model = api.load(run.path, threads=1)
-        images = load_test_features(model.run, model.run.load_data().test)
-        logits = compute_image_logits(model.run, model.method, images).mean(0)
-    labels, priors, classes = images.labels, Priors.from_method(model.method), len(model.classes)
-    groups = model.run.classes.groups
-    group = torch.tensor([("many", "medium", "few").index(name) for name in groups])
-    is_few = group == 2
-    found: dict[str, list] = {name: [] for name in ROWS}
-    behind = []
-    for draw in range(draws):
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1000 * seed + draw))
-        ours, theirs = order.split([len(order) // 2, len(order) - len(order) // 2])
-        y, counts = labels[ours], torch.bincount(labels[ours], minlength=classes)
-        behind.append((counts < 9).sum().item())
-        prior = (counts + 0.5) / (counts + 0.5).sum()
-        temperature = fit_temperature(logits[ours], y, priors.correct(prior.log()))
-        for name, (score, take) in ROWS.items():
-            scores = compute_scores(logits, score, temperature, priors)
-            s = scores[ours].gather(1, y.unsqueeze(1)).squeeze(1)
-            q = take(s, y, classes) if take else mondrian_thresholds(s, group[y], 3, COVERAGE)[group]
-            sets = scores[theirs] <= q
-            is_in = sets.gather(1, labels[theirs].unsqueeze(1)).squeeze(1).double()
-            by_class = [is_in[labels[theirs] == c].mean().item() for c in is_few.nonzero().flatten().tolist()]
-            found[name].append(
-                [100 * np.nanmean(by_class), 100 * is_in.mean().item(), sets.sum(1).double().mean().item()]
-            )
-    facts = {"few_classes": int(is_few.sum()), "classes_below_9": float(np.mean(behind)), "images": len(labels) // 2}
-    return {name: np.array(values) for name, values in found.items()}, facts
+        split, found = model.run.load_data(), []
+        for subset in (split.test, split.val):
+            if subset is not None:
+                features = load_test_features(model.run, subset)
+                found.append((compute_image_logits(model.run, model.method, features).mean(0), features.labels))
+    return model, found[0], found[1] if split.val is not None else None
+
+
+def compare_sets(model: "Model", ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> dict[str, list[float]]:
+    """Calibrate on `ours`, logits and labels, and test on `theirs`.
+
+    Returns for each row the few-shot and all coverage in percent and the mean size; and top-1 as trained and with estimated
+    class frequencies.
+    """
+    from longtail.inference.calibration import CalibrationOptions, Priors, calibrate_logits, compute_scores
+    from longtail.inference.decisions import Decider, DecisionOptions, estimate_log_target
+    from longtail.metrics import mondrian_thresholds
+
+    priors, table = Priors.from_method(model.method), model.run.classes
+    calibration = calibrate_logits(*ours, priors, model.run, CalibrationOptions(COVERAGE, "all"), {})
+    target, _ = estimate_log_target(calibration, model.method, [theirs[0]])
+    decider = Decider(calibration, DecisionOptions(), model.method, (), None, target, is_estimated=True)
+    group = torch.tensor([("many", "medium", "few").index(name) for name in table.groups])
+    few = (group == 2).nonzero().flatten().tolist()
+    found = {}
+    for name, (score, take) in ROWS.items():
+        of_ours, of_theirs = (compute_scores(z, score, calibration.temperature, priors) for z, _ in (ours, theirs))
+        s = of_ours.gather(1, ours[1].unsqueeze(1)).squeeze(1)
+        by_group = mondrian_thresholds(s, group[ours[1]], 3, COVERAGE)[group]
+        sets = of_theirs <= (take(s, ours[1], len(table)) if take else by_group)
+        is_in = sets.gather(1, theirs[1].unsqueeze(1)).squeeze(1).double()
+        by_class = [is_in[theirs[1] == c].mean().item() for c in few]
+        found[name] = [100 * np.nanmean(by_class), 100 * is_in.mean().item(), sets.sum(1).double().mean().item()]
+    top1 = [100 * (z.argmax(-1) == theirs[1]).double().mean().item() for z in (theirs[0], decider.adjust(theirs[0]))]
+    return found | {"top-1 as trained, estimated": top1}
+
+
+def measure(
+    root: str, method: str, seed: int, draws: int, val_share: float, cache: str | None
+) -> tuple[list[dict], dict]:
+    """Return what `compare_sets` finds in each draw, and facts.
+
+    A draw calibrates on a random half of the test images and tests on the other half; with a validation part, which
+    calibrates, there is one draw.
+    """
+    model, (logits, labels), val = load_logits(root, method, seed, val_share, cache)
+    if val is not None:
+        pairs = [(val, (logits, labels))]
+    else:
+        orders = [
+            torch.randperm(len(labels), generator=torch.Generator().manual_seed(1000 * seed + i)) for i in range(draws)
+        ]
+        halves = [order.split([len(order) // 2, len(order) - len(order) // 2]) for order in orders]
+        pairs = [tuple((logits[rows], labels[rows]) for rows in half) for half in halves]  # type: ignore[misc]
+    below = [int((torch.bincount(ours[1], minlength=logits.shape[1]) < 9).sum()) for ours, _ in pairs]
+    facts = {"few_classes": model.run.classes.groups.count("few"), "classes_below_9": float(np.mean(below))}
+    return [compare_sets(model, *pair) for pair in pairs], facts | {"images": len(pairs[0][0][1])}
 
 
 def main(argv: list[str]) -> None:
@@ -100,19 +138,22 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--methods", nargs="+", default=["ce", "bc", "logit_adjustment"])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--val-share", type=float, default=0.0, help="calibrate on a validation part of this share")
     parser.add_argument("--cache", help="folder of cached features")
     options = parser.parse_args(argv)
     record = {}
     for method in options.methods:
-        runs = [measure(options.root, method, seed, options.draws, options.cache) for seed in range(options.seeds)]
-        facts = runs[0][1]
+        runs = [
+            measure(options.root, method, seed, options.draws, options.val_share, options.cache)
+            for seed in range(options.seeds)
+        ]
+        facts = record[method] = runs[0][1]
         print(
             f"{method}: {facts['images']:,} calibration images, {facts['classes_below_9']:.0f} of 101 classes below 9; "
             f"few-shot coverage (mean of {facts['few_classes']} classes), coverage of all images, classes in a set"
         )
-        record[method] = facts
-        for name in ROWS:
-            few, every, size = np.concatenate([found[name] for found, _ in runs]).mean(0)
-            record[method][name] = {"few": few, "all": every, "size": size}
-            print(f"  {name:<24} {few:5.1f} %  {every:5.1f} %  {size:6.2f}")
-    save("sets", {"coverage": COVERAGE, "seeds": options.seeds, "draws": options.draws, "methods": record})
+        for name in runs[0][0][0]:
+            facts[name] = np.mean([draw[name] for draws, _ in runs for draw in draws], axis=0).tolist()
+            print(f"  {name:<28} " + "  ".join(f"{value:6.2f}" for value in facts[name]), flush=True)
+    name = "sets" + ("-val" if options.val_share else "")
+    save(name, {"coverage": COVERAGE, "seeds": options.seeds, "draws": options.draws, "methods": record})
