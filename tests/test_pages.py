@@ -47,6 +47,25 @@ def test_the_commands_of_use_run(photos, capsys):
     assert len((photos / "found.csv").read_text().splitlines()) == 5
 
 
+def test_the_commands_of_decisions_run(photos, capsys):
+    test = load_split("digits-lt", 50.0).test
+    for row, label in enumerate(test.labels.tolist()):
+        folder = photos / "labeled" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(test.images[row].permute(1, 2, 0).numpy()).save(folder / f"{row}.png")
+    kinds = ["even" if digit % 2 == 0 else "odd" for digit in range(10)]
+    rows = "".join(f"{digit},{kind}\n" for digit, kind in enumerate(kinds))
+    (photos / "superclasses.csv").write_text("class,parent\n" + rows)
+    for words in read_commands("docs/decisions.md"):
+        assert words[0] == "longtail"
+        with pytest.raises(SystemExit) as stop:
+            app.main(words[1:])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/decisions.md").read_text(), re.S)[1]
+    exec(code, {})
+    assert "set_size" in (photos / "found.csv").read_text()
+
+
 @pytest.mark.slow
 def test_the_commands_of_many_machines_run(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
