@@ -24,6 +24,7 @@ COMMANDS = {  # import path and help
         "export:export",
         "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",
     ),
+    "distill": ("distill:distill", "Distill the experts of a finished run into one network, as a run of its own."),
     "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
     "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
     "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),
