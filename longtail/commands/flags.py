@@ -20,6 +20,9 @@ OTHER_FLAGS = {
     "top",
     "expert",
     "minutes",
+    "max_drop",
+    "root",
+    "n",
 }  # neither recipe fields nor method options
 
 
