@@ -28,6 +28,8 @@ COMMANDS = {  # import path and help
     "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
     "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
     "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),
+    "label": ("label:label", "Choose which unlabeled images to label next: uncertain, rare, unlike each other."),
+    "suspects": ("suspects:suspects", "Find training images whose labels are probably wrong."),
     "cache": ("cache:cache", "List the cached features of frozen encoders, or remove them."),
     "methods": ("listings:methods", "List the methods, or show one with its options, defaults and sources."),
     "recipes": ("listings:recipes", "List the recipes, or show one."),

@@ -197,8 +197,10 @@ def build_extractor(
     )
 
 
-def load_test_features(run: FinishedRun, images: LazyImages) -> FeatureSet:
+def load_test_features(run: FinishedRun, images: LazyImages, looks: int = TEST_LOOKS) -> FeatureSet:
     """Return the features of the test images of a frozen run, from the cache or computed again, on the CPU.
+
+    With the `looks` of training, the cache holds those of its training images too.
 
     Raises LongtailError for an image that cannot be read.
     """
@@ -206,7 +208,7 @@ def load_test_features(run: FinishedRun, images: LazyImages) -> FeatureSet:
     with run.folder.report_damage("environment.json"):
         weights, cache = environment["weights"], environment["cache"]
         extractor = build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
-    lookup = extractor.look_up(images, TEST_LOOKS, skip_bad=False)
+    lookup = extractor.look_up(images, looks, skip_bad=False)
     if lookup.errors:
         raise unreadable_error(lookup.errors, len(images), run.recipe.data)
     return extractor.complete("test", images, lookup)
