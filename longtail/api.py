@@ -13,6 +13,7 @@ from longtail.data import Split, format_data_name
 from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
 from longtail.evaluate import compute_logits, predict_subset
+from longtail.hub import is_hub_name
 from longtail.inference.export import export
 from longtail.inference.images import list_images, to_image_tensor
 from longtail.inference.predict import Prediction, build_predictions
@@ -20,6 +21,7 @@ from longtail.inference.prior import move_to_prior, parse_target_prior
 from longtail.launch import train as launch
 from longtail.machine import default_threads
 from longtail.methods import Method, name_method
+from longtail.publish import fetch_run
 from longtail.ranks import get_rank
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
@@ -96,19 +98,20 @@ def load(
 ) -> "Model":
     """Load the model of a finished run or, with `selected`, that of the epoch that validation selected.
 
-    A run of a method that was passed as a class, and cannot be imported here, needs that class as `method`. Raises
-    LongtailError if the run is not finished or damaged.
+    `run` is a folder, or `hf:owner/name[@rev]`, a run of the hub. A run of a method that was passed as a class, and cannot be
+    imported here, needs that class as `method`. Raises LongtailError if the run is not finished or damaged.
     """
-    if method is not None:
-        name_method(method)
-    return Model(FinishedRun.open(run), init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS)
+    named = None if method is None else name_method(method)
+    folder = fetch_run(str(run), named) if is_hub_name(run) else run
+    world, weights = init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS
+    return Model(FinishedRun.open(folder), world, weights, str(run))
 
 
 class Model:
     """A trained model: its classes, their training counts, its results, and logits and predictions for images."""
 
-    def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS):
-        self.run, self.weights, self.recipe = run, weights, run.recipe
+    def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS, name: str = ""):
+        self.run, self.weights, self.recipe, self.name = run, weights, run.recipe, name or str(run.path)
         self.world = replace(world, threads=world.threads or default_threads(run.transform_set.size))
         self.method = run.load_method(weights).to(world.device)
         with run.folder.report_damage("model.json"):
@@ -117,7 +120,7 @@ class Model:
         self.path, self.transform_set = run.path, run.transform_set
 
     def __repr__(self) -> str:
-        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.path}>"
+        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.name}>"
 
     @property
     def results(self) -> dict:
@@ -173,5 +176,12 @@ class Model:
         return move_to_prior(self.logits(images), self.method, target)
 
     def export(self, kind: str, expert: int | None = None, out: str | Path | None = None) -> tuple[Path, float]:
-        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`."""
+        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`.
+
+        A run of the hub needs `out`.
+        """
+        if out is None and is_hub_name(self.name):
+            raise LongtailError(
+                f"{self.name} lies in the cache of the hub, where nothing is written; name a file by --out"
+            )
         return export(self.run, self.method, kind, expert, out, selected=self.weights == SELECTED_WEIGHTS)

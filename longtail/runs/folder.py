@@ -10,6 +10,7 @@ from torch import Tensor
 
 from longtail.data import Split
 from longtail.errors import LongtailError, check_utf8_path, expand_path
+from longtail.hub import is_hub_name
 from longtail.recipe import Recipe
 from longtail.runs import files
 
@@ -69,6 +70,10 @@ class RunFolder:
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
         """Open an existing run; raises LongtailError if the folder holds none."""
+        if is_hub_name(path):
+            raise LongtailError(
+                f"{path} is of the hub, which predict, evaluate, export, try and longtail.load take only"
+            )
         run = cls(path)
         if run.has("seeds.json"):
             raise LongtailError(
