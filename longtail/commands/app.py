@@ -20,6 +20,10 @@ from longtail.ranks import get_rank, get_world_size
 COMMANDS = {  # import path and help
     "evaluate": ("evaluate:evaluate", "Test the model of a finished run again and print its table; write no file."),
     "predict": ("predict:predict", "Predict the classes of images: files, folders, lists or tables of paths."),
+    "calibrate": (
+        "calibrate:calibrate",
+        "Calibrate a finished run, for probabilities and for sets that hold the class as often as asked.",
+    ),
     "export": (
         "export:export",
         "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",

@@ -20,6 +20,7 @@ OTHER_FLAGS = {
     "top",
     "expert",
     "minutes",
+    *("coverage", "weight", "score", "unknown", "sure"),
 }  # neither recipe fields nor method options
 
 

@@ -197,8 +197,10 @@ def build_extractor(
     )
 
 
-def load_test_features(run: FinishedRun, images: LazyImages) -> FeatureSet:
-    """Return the features of the test images of a frozen run, from the cache or computed again, on the CPU.
+def load_test_features(run: FinishedRun, images: LazyImages, subset: str = "test") -> FeatureSet:
+    """Return the features of images as a frozen run tests them, from the cache or computed again, on the CPU.
+
+    `subset` names the images where the progress is shown.
 
     Raises LongtailError for an image that cannot be read.
     """
@@ -208,5 +210,7 @@ def load_test_features(run: FinishedRun, images: LazyImages) -> FeatureSet:
         extractor = build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
     lookup = extractor.look_up(images, TEST_LOOKS, skip_bad=False)
     if lookup.errors:
-        raise unreadable_error(lookup.errors, len(images), run.recipe.data)
-    return extractor.complete("test", images, lookup)
+        raise unreadable_error(
+            lookup.errors, len(images), run.recipe.data if subset == "test" else f"the {subset} images"
+        )
+    return extractor.complete(subset, images, lookup)

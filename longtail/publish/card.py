@@ -8,14 +8,14 @@ from longtail import __version__
 from longtail.data import format_data_name
 from longtail.errors import escape_controls
 from longtail.hub import HubAddress, is_hub_name
+from longtail.inference.calibration import NAME as CALIBRATION
+from longtail.inference.calibration import read_calibration
 from longtail.inference.prior import describe_prior
 from longtail.metrics.names import GROUPS, METRICS
 from longtail.nets.weights import find_restriction
-from longtail.publish.fetch import CALIBRATION
 from longtail.publish.scrub import scrub
-from longtail.runs.files import read_json, report_damage
 from longtail.runs.finished import FinishedRun
-from longtail.runs.folder import MANIFEST
+from longtail.runs.results import LAST_WEIGHTS
 
 NAMES = dict(zip(METRICS, ("top-1", "balanced", "many", "medium", "few", "worst class", "ECE"), strict=True))
 MODES = {"plain": "as they are", "flip": "flip TTA", "five_crop": "five crops"}
@@ -142,19 +142,14 @@ def describe_calibration(run: FinishedRun) -> str:
     ece = format_number(run.results["plain"]["ensemble"]["ece"])
     if not run.folder.has(CALIBRATION):
         return f"The probabilities are as trained, with an ECE of {ece} percent; they were not calibrated."
-    if run.folder.has(MANIFEST) and CALIBRATION in read_json(run.path / MANIFEST).get("sha256", {}):
-        run.folder.verify(CALIBRATION)
-    kept = read_json(run.path / CALIBRATION)
-    plain = {key: value for key, value in kept.items() if isinstance(value, int | float | str) and key != "sha256"}
-    with report_damage(run.path / CALIBRATION):
-        rows = [f"| {escape(key.replace('_', ' '))} | {escape(format_value(value))} |" for key, value in plain.items()]
-    table = "\n".join(["| calibration | |", "|---|---|", *rows])
-    return f"{table}\n\n`{CALIBRATION}` says for every class how many images stand behind it and what it can promise."
-
-
-def format_value(value: float | str) -> str:
-    """Format a number with four digits; text stays as it is."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    found = read_calibration(run, LAST_WEIGHTS)
+    options, of, measured = found.options, sum(found.thresholds.images), found.measured
+    return (
+        f"Calibrated on {of:,} images (`{CALIBRATION}`): temperature {found.temperature:.3g}; on these images the ECE goes from "
+        f"{measured['before']['ece']:.1f} to {measured['after']['ece']:.1f} percent. Prediction sets ask for a coverage of "
+        f"{100 * options.coverage:g} percent, by {options.by}, with the score {options.score}. `{CALIBRATION}` says for every "
+        f"class how many images stand behind it and what it can promise. `longtail predict --set --calibrated` uses it."
+    )
 
 
 def list_limits(run: FinishedRun) -> str:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from longtail.errors import LongtailError
 from longtail.hub import HubAddress, report_failure
+from longtail.inference.calibration import NAME as CALIBRATION
 from longtail.runs.folder import MANIFEST
 from longtail.runs.results import RESULT_FILES
 
-CALIBRATION = "calibration.json"  # of `longtail calibrate`, where a run has been calibrated
 RUN_FILES = (*(name for name in RESULT_FILES if name != "predictions.parquet"), CALIBRATION, MANIFEST)
 
 

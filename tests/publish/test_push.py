@@ -12,10 +12,10 @@ from PIL import Image
 import longtail
 from longtail import LongtailError
 from longtail.commands import app
+from longtail.data import load_split
 from longtail.launch import train
 from longtail.publish import push_run
 from longtail.recipes import recipe_for
-from longtail.runs.files import write_json
 from longtail.tracking import SilentReport
 from tests.data.pictures import class_folders
 from tests.hub_server import TOKEN
@@ -108,14 +108,18 @@ def test_no_folder_and_no_file_name_of_this_machine_is_pushed_and_the_run_loads_
 def test_a_calibrated_run_takes_its_calibration_along(hub, token, runs, tmp_path):
     copy = tmp_path / "run"
     copy.mkdir()
-    for file in runs["digits"].iterdir():
-        if file.is_file():
-            (copy / file.name).write_bytes(file.read_bytes())
-    write_json(copy / "calibration.json", {"temperature": 1.25, "coverage": 0.9, "classes": [{"class": "0"}]})
+    for file in filter(Path.is_file, runs["digits"].iterdir()):
+        (copy / file.name).write_bytes(file.read_bytes())
+    images = load_split("digits-lt", 50.0).test.images
+    for label in range(10):
+        (tmp_path / "labeled" / str(label)).mkdir(parents=True)
+        for i, image in enumerate(images[70 * label : 70 * label + 12]):
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "labeled" / str(label) / f"{i}.png")
+    calibration, _ = longtail.load(copy, device="cpu").calibrate(tmp_path / "labeled", by="all")
     push_run(copy, "me/digits")
-    files = get_files(hub, "me/digits")
-    assert json.loads(files["calibration.json"])["temperature"] == 1.25
-    assert "| temperature | 1.25 |" in files["README.md"].decode()
+    card = get_files(hub, "me/digits")["README.md"].decode()
+    assert f"Calibrated on 120 images (`calibration.json`): temperature {calibration.temperature:.3g};" in card
+    assert longtail.load("hf:me/digits", device="cpu").calibration == calibration
     push_run(runs["digits"], "me/digits")
     assert "calibration.json" not in get_files(hub, "me/digits"), "an earlier calibration is not of these weights"
     assert len(hub.repositories["models/me/digits"].commits) == 3
