@@ -28,6 +28,10 @@ COMMANDS = {  # import path and help
         "export:export",
         "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",
     ),
+    "try": (
+        "tryout:try_run",
+        "Open a page on this machine that classifies a photograph: classes, votes, nearest images.",
+    ),
     "push": ("push:push", "Push a finished run to the Hugging Face hub, with a model card made from the run."),
     "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
     "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),

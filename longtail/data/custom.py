@@ -151,14 +151,14 @@ def find_raw_splits(
 
     Raises LongtailError for a named subset that the path holds already, or a file without that subset.
     """
-    raw_splits, notes = read_raw_splits(data, "train", root, commits)
+    raw_splits, notes = read_any(data, "train", root, commits)
     for subset, named in (("val", reading.val), ("test", reading.test)):
         if named and subset in raw_splits:
             raise LongtailError(f"{data} has a {subset} subset already; leave --{subset} out")
         if subset in raw_splits:
             continue
         if named:
-            more, extra = read_raw_splits(named, subset, root, commits)
+            more, extra = read_any(named, subset, root, commits)
         elif is_hub_name(data):
             continue
         else:
@@ -185,7 +185,7 @@ def read_sibling_list(data: Path, subset: str, root: Path | None) -> tuple[dict[
     if path is None:
         return {}, notes
     try:
-        more, extra = read_path(path, subset, root)
+        more, extra = read_raw_splits(path, subset, root)
         if subset in more:
             return {subset: more[subset]}, extra + notes
         raise LongtailError(f"{path} has no {subset} subset, only {' and '.join(more)}")
@@ -197,19 +197,19 @@ def read_sibling_list(data: Path, subset: str, root: Path | None) -> tuple[dict[
         ) from error
 
 
-def read_raw_splits(
+def read_any(
     data: str, subset: str, root: Path | None, commits: dict[str, str]
 ) -> tuple[dict[str, RawSplit], list[str]]:
-    """List the subsets in one folder, file or data set of the hub, with notes, as `read_path` does."""
+    """List the subsets in one folder, file or data set of the hub, with notes, as `read_raw_splits` does."""
     if not is_hub_name(data):
-        return read_path(expand_path(data), subset, root)
+        return read_raw_splits(expand_path(data), subset, root)
     if root is not None:
         raise LongtailError(f"root is of files on this machine, and {data} is of the hub; leave --root out")
     raw_splits, notes, commits[data] = read_hub_data(data, subset, commits.get(data))
     return raw_splits, notes
 
 
-def read_path(path: Path, subset: str, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:
+def read_raw_splits(path: Path, subset: str, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:
     """List the subsets in one folder or file, with notes; images that name no subset belong to `subset`.
 
     Raises LongtailError for a path that is missing or of an unknown kind.

@@ -197,10 +197,12 @@ def build_extractor(
     )
 
 
-def load_test_features(run: FinishedRun, images: LazyImages, subset: str = "test") -> FeatureSet:
+def load_test_features(
+    run: FinishedRun, images: LazyImages, subset: str = "test", looks: int = TEST_LOOKS
+) -> FeatureSet:
     """Return the features of images as a frozen run tests them, from the cache or computed again, on the CPU.
 
-    `subset` names the images where the progress is shown.
+    `subset` names the images where the progress is shown; the first of the `looks` is the image as it is evaluated.
 
     Raises LongtailError for an image that cannot be read.
     """
@@ -208,7 +210,7 @@ def load_test_features(run: FinishedRun, images: LazyImages, subset: str = "test
     with run.folder.report_damage("environment.json"):
         weights, cache = environment["weights"], environment["cache"]
         extractor = build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
-    lookup = extractor.look_up(images, TEST_LOOKS, skip_bad=False)
+    lookup = extractor.look_up(images, looks, skip_bad=False)
     if lookup.errors:
         raise unreadable_error(
             lookup.errors, len(images), run.recipe.data if subset == "test" else f"the {subset} images"
