@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from longtail.budget import fit_minutes
-from longtail.data import Split, format_data_name
+from longtail.data import Split
+from longtail.data.catalog import resolve_path
 from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
 from longtail.evaluate import compute_logits, predict_subset
+from longtail.hub import is_hub_name
 from longtail.inference.calibrate import calibrate_run, choose_score
 from longtail.inference.calibration import Calibration, CalibrationOptions, read_calibration
 from longtail.inference.decisions import (
@@ -30,13 +32,13 @@ from longtail.inference.prior import move_to_prior, parse_target_prior
 from longtail.launch import train as launch
 from longtail.machine import default_threads
 from longtail.methods import Method, name_method
-from longtail.ranks import get_rank
-from longtail.recipe import Recipe
+from longtail.publish import fetch_run
 from longtail.recipes import recipe_for
-from longtail.report import write_report
+from longtail.report import write_run_report
 from longtail.runs.finished import FinishedRun
+from longtail.runs.folder import default_run_path
 from longtail.runs.results import LAST_WEIGHTS, SELECTED_WEIGHTS, Predictions
-from longtail.tracking import PrintReport, ProgressReport, SilentReport
+from longtail.tracking import PrintReport, SilentReport
 
 
 def train(
@@ -77,25 +79,6 @@ def train(
     return load(run.path, device=device, threads=threads)
 
 
-def write_run_report(path: Path, report: ProgressReport) -> None:
-    """Write the report of a run that was just trained; a failure costs one line, never the run."""
-    if get_rank():
-        return  # only rank 0 writes
-    report.phase("drawing the report")
-    try:
-        write_report([path])
-    except Exception as error:  # whatever it is, the training is done and kept
-        why = " ".join(str(error).split()) or type(error).__name__
-        report.note(f"no report was written: {why}. The run is complete; longtail report {path} tries again")
-
-
-def default_run_path(recipe: Recipe) -> Path:
-    """Return where a run goes by default: runs/DATA-METHOD-gGAMMA-seedN, without -gGAMMA for data as they are."""
-    gamma = "" if recipe.imbalance is None else f"-g{recipe.imbalance:g}"
-    method = recipe.method.rpartition(":")[2]
-    return Path("runs") / f"{format_data_name(recipe.data)}-{method}{gamma}-seed{recipe.seed}"
-
-
 def load(
     run: str | Path,
     *,
@@ -106,19 +89,20 @@ def load(
 ) -> "Model":
     """Load the model of a finished run or, with `selected`, that of the epoch that validation selected.
 
-    A run of a method that was passed as a class, and cannot be imported here, needs that class as `method`. Raises
-    LongtailError if the run is not finished or damaged.
+    `run` is a folder, or `hf:owner/name[@rev]`, a run of the hub. A run of a method that was passed as a class, and cannot be
+    imported here, needs that class as `method`. Raises LongtailError if the run is not finished or damaged.
     """
-    if method is not None:
-        name_method(method)
-    return Model(FinishedRun.open(run), init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS)
+    named = None if method is None else name_method(method)
+    folder = fetch_run(str(run), named) if is_hub_name(run) else run
+    world, weights = init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS
+    return Model(FinishedRun.open(folder), world, weights, str(run))
 
 
 class Model:
     """A trained model: its classes, their training counts, its results, and logits and predictions for images."""
 
-    def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS):
-        self.run, self.weights, self.recipe = run, weights, run.recipe
+    def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS, name: str = ""):
+        self.run, self.weights, self.recipe, self.name = run, weights, run.recipe, name or str(run.path)
         self.world = replace(world, threads=world.threads or default_threads(run.transform_set.size))
         self.method = run.load_method(weights).to(world.device)
         with run.folder.report_damage("model.json"):
@@ -127,7 +111,7 @@ class Model:
         self.path, self.transform_set = run.path, run.transform_set
 
     def __repr__(self) -> str:
-        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.path}>"
+        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.name}>"
 
     @property
     def results(self) -> dict:
@@ -183,7 +167,7 @@ class Model:
         Returns the calibration and notes. Raises LongtailError for bad images, for images of training, and for too few.
         """
         options = CalibrationOptions(coverage, by, choose_score(self.method) if score is None else score, weight)
-        recipe = self.recipe.change(data=os.path.abspath(data)) if data else None
+        recipe = self.recipe.change(data=resolve_path(os.fspath(data))) if data else None
         with self.world.session(tf32=self.recipe.precision == "tf32"):
             return calibrate_run(self.run, self.method, self.weights, images, options, root=root, recipe=recipe)
 
@@ -251,5 +235,12 @@ class Model:
         return move_to_prior(logits, self.method, target)
 
     def export(self, kind: str, expert: int | None = None, out: str | Path | None = None) -> tuple[Path, float]:
-        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`."""
+        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`.
+
+        A run of the hub needs `out`.
+        """
+        if out is None and is_hub_name(self.name):
+            raise LongtailError(
+                f"{self.name} lies in the cache of the hub, where nothing is written; name a file by --out"
+            )
         return export(self.run, self.method, kind, expert, out, selected=self.weights == SELECTED_WEIGHTS)

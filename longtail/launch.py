@@ -80,7 +80,8 @@ def build_trainer(
         torch.set_num_threads(default_threads(recipe.transform_set.size))  # the session restores the caller's
     if resume:
         restore_threads(out, report, world)
-    split = world.main_first(lambda: recipe.load_split(root, workers, verify=not recipe.frozen))
+    commits = world.on_main(lambda: read_commits(RunFolder(out))) if resume else None
+    split = world.main_first(lambda: recipe.load_split(root, workers, not recipe.frozen, commits))
     trunk = None
     if recipe.frozen:
         RunFolder(out).check_new(resume)  # before minutes of work
@@ -128,6 +129,11 @@ def build_trainer(
         report.phase("computing the mean features of the classes")
         begin_with_class_means(method, split.train, recipe.transform_set, world)
     return Trainer(recipe, method, split, plans, loader, run, report, world, should_stop)
+
+
+def read_commits(run: RunFolder) -> dict[str, str] | None:
+    """Return the commits of the data sets of the hub that a begun run reads; None for none."""
+    return run.read_json("split.json").get("commits") if run.has("split.json") else None
 
 
 def check_heads(recipe: Recipe, method: Method) -> None:

@@ -29,6 +29,11 @@ COMMANDS = {  # import path and help
         "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",
     ),
     "distill": ("distill:distill", "Distill the experts of a finished run into one network, as a run of its own."),
+    "try": (
+        "tryout:try_run",
+        "Open a page on this machine that classifies a photograph: classes, votes, nearest images.",
+    ),
+    "push": ("push:push", "Push a finished run to the Hugging Face hub, with a model card made from the run."),
     "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
     "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
     "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),

@@ -202,7 +202,7 @@ def load_test_features(
 ) -> FeatureSet:
     """Return the features of images as a frozen run tests them, from the cache or computed again, on the CPU.
 
-    `subset` names the images where the progress is shown.
+    `subset` names the images where the progress is shown; the first of the `looks` is the image as it is evaluated.
 
     With the `looks` of training, the cache holds those of its training images too.
 

@@ -8,12 +8,20 @@ from pathlib import Path
 
 from torch import Tensor
 
-from longtail.data import Split
+from longtail.data import Split, format_data_name
 from longtail.errors import LongtailError, check_utf8_path, expand_path
+from longtail.hub import is_hub_name
 from longtail.recipe import Recipe
 from longtail.runs import files
 
 MANIFEST = "manifest.json"  # the sha256 of every file that a finished run is read from
+
+
+def default_run_path(recipe: Recipe) -> Path:
+    """Return where a run goes by default: runs/DATA-METHOD-gGAMMA-seedN, without -gGAMMA for data as they are."""
+    gamma = "" if recipe.imbalance is None else f"-g{recipe.imbalance:g}"
+    method = recipe.method.rpartition(":")[2]
+    return Path("runs") / f"{format_data_name(recipe.data)}-{method}{gamma}-seed{recipe.seed}"
 
 
 class Busy(LongtailError):
@@ -69,6 +77,10 @@ class RunFolder:
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
         """Open an existing run; raises LongtailError if the folder holds none."""
+        if is_hub_name(path):
+            raise LongtailError(
+                f"{path} is of the hub, which predict, evaluate, export, try and longtail.load take only"
+            )
         run = cls(path)
         if run.has("seeds.json"):
             raise LongtailError(
