@@ -204,12 +204,10 @@ class Model:
         target prior "estimate". `Prediction.decision` holds them.
         Raises LongtailError for bad input.
         """
+        options = DecisionOptions(calibrated, sets, unknown, hierarchy, sure)
         several = list_images(images)
         images = images if several is None else several
-        logits, options = (
-            self.logits(to_image_tensor(images, self.transform_set)),
-            DecisionOptions(calibrated, sets, unknown, hierarchy, sure),
-        )
+        logits = self.logits(to_image_tensor(images, self.transform_set))
         decider, _ = self.build_decider(options, target_prior, [logits.mean(0)])
         if decider is None:
             logits = self.move_to_prior(logits, target_prior)

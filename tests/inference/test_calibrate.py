@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import longtail
+from benchmarks.temperature import measure, write_unused_digits
 from longtail import LongtailError, metrics
 from longtail.analysis import FIGURES
 from longtail.commands import app
@@ -364,3 +365,11 @@ def test_the_report_of_a_calibrated_run_shows_sets_and_says_if_the_file_is_damag
     (run / "calibration.json").write_text("{")
     damaged = write_report([run]).read_text()
     assert "Not drawn: Prediction sets" in damaged and 'id="decisions"' not in damaged
+
+
+@pytest.mark.slow
+def test_a_temperature_more_than_halves_the_calibration_error_of_ecl_on_digits_and_moves_no_class(tmp_path):
+    train(recipe_for("digits-lt", method="ecl"), tmp_path / "run", SilentReport(), threads=1)
+    write_unused_digits(tmp_path / "unused")
+    found = measure(tmp_path / "run", tmp_path / "unused")
+    assert found["ece_after"] < 2.5 < found["ece_before"] and found["top1_after"] == found["top1_before"]
