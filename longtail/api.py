@@ -18,13 +18,7 @@ from longtail.evaluate import compute_logits, predict_subset
 from longtail.hub import is_hub_name
 from longtail.inference.calibrate import calibrate_run, choose_score
 from longtail.inference.calibration import Calibration, CalibrationOptions, read_calibration
-from longtail.inference.decisions import (
-    ESTIMATE,
-    Decider,
-    DecisionOptions,
-    estimate_log_target,
-    parse_log_target,
-)
+from longtail.inference.decisions import Decider, DecisionOptions
 from longtail.inference.export import export
 from longtail.inference.images import list_images, to_image_tensor
 from longtail.inference.predict import Prediction, build_predictions
@@ -194,12 +188,10 @@ class Model:
         target prior "estimate". `Prediction.decision` holds them.
         Raises LongtailError for bad input.
         """
+        options = DecisionOptions(calibrated, sets, unknown, hierarchy, sure)
         several = list_images(images)
         images = images if several is None else several
-        logits, options = (
-            self.logits(to_image_tensor(images, self.transform_set)),
-            DecisionOptions(calibrated, sets, unknown, hierarchy, sure),
-        )
+        logits = self.logits(to_image_tensor(images, self.transform_set))
         decider, _ = self.build_decider(options, target_prior, [logits.mean(0)])
         if decider is None:
             logits = self.move_to_prior(logits, target_prior)
@@ -215,13 +207,7 @@ class Model:
         """
         if not options.needs_calibration(target_prior):
             return None, 0
-        calibration, used = self.calibration, 0
-        target, is_estimated = parse_log_target(target_prior, self.classes, self.train_counts), False
-        if str(target_prior) == ESTIMATE:
-            target, used = estimate_log_target(calibration, self.method, batches)
-            is_estimated = True
-        decider = Decider.build(calibration, options, self.method, self.classes, target, is_estimated=is_estimated)
-        return decider, used
+        return Decider.build(self.calibration, options, self.method, self.classes, target_prior, batches)
 
     def adjusted_logits(self, images: Tensor, target_prior: str | Path | None = None) -> Tensor:
         """Compute logits under a class prior other than that of training (ECL, Eq. 4); None leaves them as trained."""

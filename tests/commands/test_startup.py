@@ -33,6 +33,7 @@ def run_probe(*words: str, **environment: str) -> subprocess.CompletedProcess[st
         "train --help",
         "train digits-lt --help",
         "predict --help",
+        "calibrate --help",
         "reproduce",
         "train cifar100-lt ncl --help",
         "train cifar100-lt --recipe=ncl-cifar --help",

@@ -9,13 +9,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 import longtail
+from benchmarks.temperature import measure, write_unused_digits
 from longtail import LongtailError, metrics
+from longtail.analysis import FIGURES
 from longtail.commands import app
 from longtail.inference.calibration import CalibrationOptions, Priors, calibrate_logits, compute_scores
 from longtail.inference.decisions import DecisionOptions
 from longtail.inference.images import to_image_tensor
+from longtail.inference.labeled import find_shared, read_labeled_images
 from longtail.launch import train
 from longtail.recipes import recipe_for
 from longtail.report import write_report
@@ -151,25 +155,30 @@ def test_sets_hold_the_class_of_test_images_about_as_often_as_asked(calibrated, 
 
 
 def test_images_of_training_are_refused_with_their_number_and_test_images_are_named(run, photos, tmp_path, capsys):
-    mixed = tmp_path / "mixed"
+    mixed, split = tmp_path / "mixed", longtail.load(run, threads=1).run.load_data()
     shutil.copytree(photos / "test", mixed)
-    shutil.copy(photos / "train" / "class0" / "0.png", mixed / "class0" / "renamed.png")
-    train = {str(p.relative_to(photos / "train")) for p in (photos / "train").rglob("*.png")}
-    assert "class0/0.png" in train
-    split = longtail.load(run, threads=1).run.load_data()
-    used = {split.train.index.short_name(i) for i in range(len(split.train))}
-    held_out = sorted(name for name in (f"class0/{i}.png" for i in range(120)) if f"train/{name}" not in used)
-    assert held_out  # of the validation part
-    trained_on = "0.png" if "train/class0/0.png" in used else None
-    if trained_on:
-        check_refused(capsys, "1 of 61 images of", "calibrate", run, mixed, "--threads", 1)
-    (mixed / "class0" / "renamed.png").unlink()
+    seen = photos / split.train.index.short_name(0)
+    shutil.copy(seen, mixed / seen.parent.name / "renamed.png")
+    check_refused(capsys, "1 of 61 images of", "calibrate", run, mixed, "--threads", 1)
+    (mixed / seen.parent.name / "renamed.png").unlink()
     check_refused(capsys, "132 of 176 images of", "calibrate", run, photos / "train", "--threads", 1)
     assert not (run / "calibration.json").exists()
     assert command("calibrate", run, mixed, "--threads", 1) == 0
     assert "60 of 60 images are test images" in capsys.readouterr().err
     kept = json.loads((run / "calibration.json").read_text())
     assert kept["images"]["tested"] == 60 and kept["images"]["source"] == "labeled images"
+
+
+def test_digits_of_training_are_found_by_their_pixels_in_any_file_and_frozen_too(tmp_path):
+    split = longtail.data.load_split("digits-lt", 50.0)
+    known = longtail.data.leave_in_files(split)
+    for i in (0, 3, 250):
+        Image.fromarray(split.train.images[i].permute(1, 2, 0).numpy()).save(tmp_path / f"{i}.bmp")
+    Image.fromarray(split.test.images[0].permute(1, 2, 0).numpy()).save(tmp_path / "new.bmp")
+    (tmp_path / "list.csv").write_text("path,label\n0.bmp,0\nnew.bmp,0\n3.bmp,0\n250.bmp,0\n")
+    images, _ = read_labeled_images(str(tmp_path / "list.csv"), split.classes.names)
+    for trained in (split.train, known.train):
+        assert find_shared(images, trained).tolist() == [True, False, True, True]
 
 
 def test_labeled_images_may_be_a_table_a_list_or_parquet(run, photos, tmp_path):
@@ -339,13 +348,28 @@ def test_a_frozen_run_is_calibrated_on_its_features(photos, tmp_path):
     assert isinstance(found, longtail.inference.predict.Prediction) and found.label in (found.decision.set or ())
 
 
-def test_the_report_of_a_calibrated_run_shows_sets_and_says_if_the_file_is_damaged(calibrated, trained, tmp_path):
+def test_the_report_of_a_calibrated_run_shows_sets_and_says_if_the_file_is_damaged(
+    calibrated, trained, tmp_path, monkeypatch
+):
+    drawn = {
+        name: FIGURES[name] for name in ("curves", "risk", "sets")
+    }  # all others take long, and are tested elsewhere
+    monkeypatch.setattr("longtail.report.figures.FIGURES", drawn)
+    monkeypatch.setattr("longtail.report.figures.FIRST", tuple(drawn))
     html = write_report([calibrated], tmp_path / "a.html").read_text()
     assert "Prediction sets on 60 test images; asked: 90 % hold their class" in html and "Risk against coverage" in html
     assert "Calibrated on 44 images (validation part)." in html and "estimated from the test images" in html
     plain = write_report([trained], tmp_path / "b.html").read_text()
-    assert "Prediction sets" not in plain and 'id="decisions"' not in plain
+    assert "Prediction sets" not in plain and 'id="decisions"' not in plain and "Risk against" not in plain
     run = Path(shutil.copytree(calibrated, tmp_path / "run"))
     (run / "calibration.json").write_text("{")
     damaged = write_report([run]).read_text()
     assert "Not drawn: Prediction sets" in damaged and 'id="decisions"' not in damaged
+
+
+@pytest.mark.slow
+def test_a_temperature_more_than_halves_the_calibration_error_of_ecl_on_digits_and_moves_no_class(tmp_path):
+    train(recipe_for("digits-lt", method="ecl"), tmp_path / "run", SilentReport(), threads=1)
+    write_unused_digits(tmp_path / "unused")
+    found = measure(tmp_path / "run", tmp_path / "unused")
+    assert found["ece_after"] < 2.5 < found["ece_before"] and found["top1_after"] == found["top1_before"]
