@@ -66,6 +66,21 @@ def test_the_commands_of_decisions_run(photos, capsys):
     assert "set_size" in (photos / "found.csv").read_text()
 
 
+def test_the_commands_of_after_training_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pool").mkdir()
+    for i, image in enumerate(load_split("digits-lt", 50.0).test.images[:40:5]):
+        Image.fromarray(image.flip(-1).permute(1, 2, 0).numpy()).save(tmp_path / "pool" / f"{i}.png")
+    for words in read_commands("docs/after-training.md"):
+        assert words[0] == "longtail"
+        short = ["--epochs", "1"] if words[1] in ("train", "distill") and "--epochs" not in words else []
+        with pytest.raises(SystemExit) as stop:
+            app.main([*words[1:], *short])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    tables = {name: (tmp_path / f"{name}.csv").read_text().splitlines() for name in ("next", "faults")}
+    assert len(tables["next"]) == 4 and len(tables["faults"]) == 288
+
+
 @pytest.mark.slow
 def test_the_commands_of_many_machines_run(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -49,5 +49,5 @@ def suspects(
     print(describe_features(found))
     if judged < len(judgment.labels):
         print(f"{len(judgment.labels) - judged:,} images are not judged: no other fold holds an image of their class")
-    print(f"{escape_controls(table)}: {faults:,} of {judged:,} labels are probably wrong, the least credible first")
+    print(f"{escape_controls(table)}: {faults:,} of {judged:,} labels are probably wrong, the least probable first")
     print(f"{escape_controls(page)}: the same with photographs")

@@ -41,7 +41,8 @@ TEMPLATE = """<!doctype html>
 <p class="quiet"><b class="key many"></b> many (over 100 training images), <b class="key medium"></b> medium (20 to 100),
 <b class="key few"></b> few (below 20).</p>
 <h2>{{ heading }}</h2>
-{% if total > cards | length %}<p class="quiet">The page shows the first {{ cards | length }} of {{ "{:,}".format(total) }}.</p>{% endif %}
+{% if total > cards | length %}
+<p class="quiet">The page shows the first {{ cards | length }} of {{ "{:,}".format(total) }}.</p>{% endif %}
 <ul class="photos">{% for card in cards %}
 <li>{% if card.photo.uri %}<img src="{{ card.photo.uri }}" alt="{{ card.photo.name }}" decoding="async"
 {%- if card.photo.is_crisp %} class="crisp"{% endif %}>{% endif %}

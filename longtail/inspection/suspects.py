@@ -1,7 +1,7 @@
 """Probable label faults: training images whose label a head that never saw them finds improbable, whatever the class prior.
 
-The rule by which faults are counted is that of confident learning (Northcutt, Jiang and Chuang 2021), on probabilities under a
-uniform class prior.
+The score is the self-confidence of confident learning (Northcutt, Jiang and Chuang 2021), under a uniform class prior. Their
+confident joint is not used: on a long tail it flags three sound labels for each wrong one (`python -m benchmarks suspects`).
 """
 
 import warnings
@@ -35,11 +35,8 @@ class Judgment:
 
     @property
     def credibility(self) -> np.ndarray:
-        """Return the probability of each label minus that of the most probable other class, (N,) in [-1, 1]."""
-        rows = np.arange(len(self.labels))
-        others = self.probabilities.copy()
-        others[rows, self.labels] = -1
-        return self.probabilities[rows, self.labels] - others.max(1)
+        """Return the probability of each label, (N,): self-confidence (Northcutt et al. 2021) under a uniform prior."""
+        return self.probabilities[np.arange(len(self.labels)), self.labels]
 
     @property
     def suggested(self) -> np.ndarray:
@@ -47,18 +44,9 @@ class Judgment:
         return self.probabilities.argmax(1)
 
     def find_faults(self) -> np.ndarray:
-        """Return which labels are probably wrong, (N,) bool.
-
-        The image reaches, for another class, the mean probability that images labeled so have for their label, and this
-        class is the most probable of those that the image reaches.
-        """
-        rows = np.arange(len(self.labels))
-        own = self.probabilities[rows, self.labels]
-        sums = np.bincount(self.labels, own * self.is_judged, minlength=self.probabilities.shape[1])
-        counts = np.bincount(self.labels, self.is_judged, minlength=self.probabilities.shape[1])
-        thresholds = np.divide(sums, counts, out=np.full(len(sums), np.inf), where=counts > 0)
-        reached = np.where(self.probabilities >= thresholds, self.probabilities, -1)
-        return self.is_judged & (reached.max(1) > 0) & (reached.argmax(1) != self.labels)
+        """Return which labels are probably wrong, (N,) bool: less probable than a guess, 1 / C, and not the best class."""
+        guess = 1 / self.probabilities.shape[1]
+        return self.is_judged & (self.credibility < guess) & (self.suggested != self.labels)
 
 
 def judge_labels(

@@ -1,4 +1,4 @@
-"""What `longtail suspects` writes: a table of all training images, the least credible label first, and a page of these."""
+"""What `longtail suspects` writes: a table of all training images, the least probable label first, and a page of these."""
 
 from functools import partial
 from pathlib import Path
@@ -29,15 +29,14 @@ def describe_features(run: FinishedRun) -> str:
 
 
 def order_images(judgment: Judgment) -> list[int]:
-    """Return the positions of all images: probable faults, the least credible first, then the rest, unjudged images last."""
-    credibility = np.where(judgment.is_judged, judgment.credibility, np.inf)
-    return np.lexsort((credibility, ~judgment.find_faults())).tolist()
+    """Return the positions of all images, those with the least probable label first, images that are not judged last."""
+    return np.argsort(np.where(judgment.is_judged, judgment.credibility, np.inf), kind="stable").tolist()
 
 
 def build_rows(judgment: Judgment, split: Split) -> list[dict]:
-    """Return a row for each training image, the least credible label first; an image that is not judged has empty cells."""
+    """Return a row for each training image, the least probable label first; an image that is not judged has empty cells."""
     names, classes, faults = list_names(split.train), split.classes, judgment.find_faults()
-    credibility, suggested = judgment.credibility, judgment.suggested
+    suggested = judgment.suggested
     rows = []
     for rank, i in enumerate(order_images(judgment), 1):
         label, other = int(judgment.labels[i]), int(suggested[i])
@@ -48,13 +47,12 @@ def build_rows(judgment: Judgment, split: Split) -> list[dict]:
             "suggested": classes.names[other],
             "label_probability": round(float(judgment.probabilities[i, label]), 4),
             "suggested_probability": round(float(judgment.probabilities[i, other]), 4),
-            "credibility": round(float(credibility[i]), 4),
             "probable_fault": "yes" if faults[i] else "no",
             "group": classes.groups[label],
             "train_images": classes.counts[label],
         }
         if not judgment.is_judged[i]:
-            empty = ("suggested", "label_probability", "suggested_probability", "credibility", "probable_fault")
+            empty = ("suggested", "label_probability", "suggested_probability", "probable_fault")
             row |= dict.fromkeys(empty)
         rows.append(row)
     return rows
@@ -100,8 +98,9 @@ def write_suspects(table: Path, page: Path, judgment: Judgment, split: Split, ru
         ("probable label faults", f"{int(faults.sum()):,}"),
     ]
     notes = [
-        "Each probability is under a uniform class prior, so that a rare class is not suspected for being rare. Look at the "
-        "photographs before you change a label.",
+        "Each probability is under a uniform class prior, so that a rare class is not suspected for being rare. A label is "
+        f"probably wrong if it is less probable than a guess among {len(split.classes)} classes. Look at the photographs before "
+        "you change a label.",
         describe_features(run),
     ]
     tally = Tally("Probable faults by class", ("label", "training images", "probable faults"), lines)

@@ -57,7 +57,8 @@ def test_the_images_of_the_calibration_are_training_images_of_every_class(run):
     loaded = longtail.load(run)
     split = loaded.run.load_data()
     seen = torch.cat(list(quantize.read_calibration(split.train, loaded.transform_set)))
-    train = {image.numpy().tobytes(): label for image, label in zip(split.train.images, split.train.labels.tolist())}
+    labels = split.train.labels.tolist()
+    train = {image.numpy().tobytes(): y for image, y in zip(split.train.images, labels, strict=True)}
     assert len(seen) == min(quantize.CALIBRATED, len(split.train))
     assert {train[image.numpy().tobytes()] for image in seen} == set(range(10))
 
