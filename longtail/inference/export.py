@@ -71,6 +71,8 @@ def export(
     if kind not in KINDS:
         raise unknown_name("format", str(kind), KINDS)
     name = "export" + "-selected" * selected + ("" if expert is None else f"-expert{expert + 1}")
+    if not out:
+        run.folder.check_own()
     path = expand_path(out) if out else run.path / f"{name}.{kind}"
     check_parent_folder(path)
     if path.exists():
