@@ -52,10 +52,12 @@ class Neighbors:
         """Begin to read the training images."""
         self.thread.start()
 
-    def stop(self) -> None:
-        """Stop reading, and wait for the batch at hand."""
+    def stop(self) -> bool:
+        """Stop reading and wait a little for the batch at hand; return whether it is done."""
         self.is_stopped = True
-        self.thread.join(timeout=10)
+        if self.thread.ident is not None:  # it was started
+            self.thread.join(timeout=2)
+        return not self.thread.is_alive()
 
     def prepare(self) -> None:
         """Load the training images and compute their features; a failure becomes the note."""
