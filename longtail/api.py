@@ -87,16 +87,16 @@ def load(
     imported here, needs that class as `method`. Raises LongtailError if the run is not finished or damaged.
     """
     named = None if method is None else name_method(method)
-    folder = fetch_run(str(run), named) if is_hub_name(run) else run
-    world, weights = init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS
-    return Model(FinishedRun.open(folder), world, weights, str(run))
+    found = FinishedRun.open(fetch_run(str(run), named) if is_hub_name(run) else run)
+    found.folder.origin = str(run) if is_hub_name(run) else None
+    return Model(found, init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS)
 
 
 class Model:
     """A trained model: its classes, their training counts, its results, and logits and predictions for images."""
 
-    def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS, name: str = ""):
-        self.run, self.weights, self.recipe, self.name = run, weights, run.recipe, name or str(run.path)
+    def __init__(self, run: FinishedRun, world: World, weights: str = LAST_WEIGHTS):
+        self.run, self.weights, self.recipe = run, weights, run.recipe
         self.world = replace(world, threads=world.threads or default_threads(run.transform_set.size))
         self.method = run.load_method(weights).to(world.device)
         with run.folder.report_damage("model.json"):
@@ -105,7 +105,8 @@ class Model:
         self.path, self.transform_set = run.path, run.transform_set
 
     def __repr__(self) -> str:
-        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.name}>"
+        source = self.run.folder.origin or self.path
+        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {source}>"
 
     @property
     def results(self) -> dict:
@@ -221,12 +222,5 @@ class Model:
         return move_to_prior(logits, self.method, target)
 
     def export(self, kind: str, expert: int | None = None, out: str | Path | None = None) -> tuple[Path, float]:
-        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`.
-
-        A run of the hub needs `out`.
-        """
-        if out is None and is_hub_name(self.name):
-            raise LongtailError(
-                f"{self.name} lies in the cache of the hub, where nothing is written; name a file by --out"
-            )
+        """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`."""
         return export(self.run, self.method, kind, expert, out, selected=self.weights == SELECTED_WEIGHTS)

@@ -81,6 +81,52 @@ def test_the_commands_of_after_training_run(tmp_path, monkeypatch, capsys):
     assert len(tables["next"]) == 4 and len(tables["faults"]) == 288
 
 
+def add_pets(hub) -> None:
+    """Add the data sets that docs/hub.md names: three classes of colored squares."""
+    from tests.data.test_hub import make_shard
+
+    files = {"data/train-0.parquet": make_shard([0] * 12 + [1] * 6 + [2] * 4)}
+    hub.add("me/pets-test", {"test.parquet": make_shard([0, 0, 1, 1, 2, 2], first=60)})
+    card = """---
+configs:
+- config_name: default
+  default: true
+  data_files: [{split: train, path: data/train-*}, {split: test, path: data/test-*}]
+- config_name: small
+  data_files: data/train-*
+---
+"""
+    files |= {"data/test-0.parquet": make_shard([0, 1, 2], first=50), "README.md": card.encode()}
+    hub.add("me/pets", files)
+
+
+def test_the_commands_of_hub_run(photos, hub, capsys, monkeypatch):
+    from http.server import ThreadingHTTPServer
+
+    from longtail.inspection import suggestions
+    from tests.hub_server import TOKEN
+
+    def interrupt(server: ThreadingHTTPServer) -> None:
+        if type(server).__name__ == "TryServer":
+            raise KeyboardInterrupt
+        serve(server)
+
+    add_pets(hub)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(suggestions, "measure_suggestions", lambda commands, facts: [])  # it takes many seconds
+    serve = ThreadingHTTPServer.serve_forever
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", interrupt)
+    for words in read_commands("docs/hub.md"):
+        assert words[0] == "longtail"
+        with pytest.raises(SystemExit) as stop:
+            app.main(words[1:])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/hub.md").read_text(), re.S)[1]
+    exec(code, {})
+    assert len((photos / "found.csv").read_text().splitlines()) == 3
+    assert hub.repositories["models/me/pets-small"].private
+
+
 @pytest.mark.slow
 def test_the_commands_of_many_machines_run(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

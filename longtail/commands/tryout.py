@@ -1,5 +1,6 @@
 """The command `longtail try`."""
 
+import os
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -39,14 +40,16 @@ def try_run(
     )
     about = answerer.describe()
     with TryServer(port, render_page(about, MOST_BYTES), about, answerer.answer) as server, suppress_pillow_warnings():
-        answerer.neighbors.start()
         for note in answerer.notes:
             print(escape_controls(f"longtail: {note}"), flush=True)
-        print(f"{server.address}  open it in a browser on this machine, once; Ctrl-C ends it", flush=True)
         try:
+            answerer.neighbors.start()
+            print(f"{server.address}  open it in a browser on this machine, once; Ctrl-C ends it", flush=True)
             server.serve_forever()
         except KeyboardInterrupt as stop:
-            answerer.neighbors.stop()
             print("longtail: the page is closed", flush=True)
-            return 143 if stop.args else 0
+            code = 143 if stop.args else 0
+            if not answerer.neighbors.stop():
+                os._exit(code)  # a thread that still reads images would crash the end of the interpreter
+            return code
     return 0

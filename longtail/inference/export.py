@@ -70,6 +70,8 @@ def export(
     """
     if kind not in KINDS:
         raise unknown_name("format", str(kind), KINDS)
+    if not out:
+        run.folder.check_own()
     path = expand_path(out) if out else run.path / f"{name_export(expert, selected)}.{kind}"
     check_parent_folder(path)
     if path.exists():

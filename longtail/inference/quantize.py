@@ -60,6 +60,8 @@ def export_int8(
     `show` receives the numbers before the file is kept. Raises LongtailError if top-1 or the accuracy of a group falls by more
     than `max_drop` points, if the file exists, and if an extra package is missing.
     """
+    if not out:
+        run.folder.check_own()
     path = expand_path(out) if out else run.path / f"{name_export(expert, selected)}-int8.onnx"
     check_parent_folder(path)
     if path.exists():

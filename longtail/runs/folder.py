@@ -35,6 +35,7 @@ class RunFolder:
         if not isinstance(path, str | Path):
             raise LongtailError(f"a run folder is named by its path, not by {path!r}")
         self.path = expand_path(path)
+        self.origin: str | None = None  # name of a run of the hub, in whose cache nothing is written
 
     @classmethod
     def create(cls, path: str | Path) -> "RunFolder":
@@ -189,8 +190,16 @@ class RunFolder:
         self.verify(name)
         return files.read_json(self.path / name)
 
+    def check_own(self) -> None:
+        """Raise LongtailError for a run of the hub, which lies in the hub's cache."""
+        if self.origin is not None:
+            raise LongtailError(
+                f"{self.origin} is of the hub, and nothing is written into its cache; copy {self.path}, or name a file by --out"
+            )
+
     def write_json(self, name: str, content: dict) -> None:
         """Write a JSON file of the run."""
+        self.check_own()
         files.write_json(self.path / name, content)
 
     def read_csv(self, name: str) -> list[dict[str, str]]:
@@ -200,6 +209,7 @@ class RunFolder:
 
     def write_csv(self, name: str, rows: list[dict]) -> None:
         """Write a CSV file of the run."""
+        self.check_own()
         files.write_csv(self.path / name, rows)
 
     def read_tensors(self, name: str) -> dict[str, Tensor]:
@@ -209,6 +219,7 @@ class RunFolder:
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Write a safetensors file of the run."""
+        self.check_own()
         files.write_tensors(self.path / name, tensors)
 
     def report_damage(self, name: str) -> AbstractContextManager[None]:

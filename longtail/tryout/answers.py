@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 
@@ -55,7 +54,7 @@ class Answerer:
         table = zip(model.classes, model.train_counts, groups, strict=True)
         found = self.calibration
         return {
-            "name": Path(model.name).name if not model.name.startswith("hf:") else model.name,
+            "name": model.run.folder.origin or model.run.path.resolve().name,
             "method": model.recipe.method,
             "data": format_data_name(model.recipe.data),
             "classes": [{"name": name, "images": n, "group": group} for name, n, group in table],

@@ -14,14 +14,13 @@ from longtail.api import Model
 from longtail.data import FeatureSet, LazyImages, Split, TensorImages
 from longtail.data.catalog import hide_folders
 from longtail.data.decode import BadImage
-from longtail.data.split import Subset
 from longtail.errors import LongtailError
 from longtail.evaluate import compute_features
-from longtail.features import load_test_features
+from longtail.features import find_cached_features
 from longtail.report.photographs import LARGEST, encode_photograph
 
 MOST = 20_000  # training images that are compared; of more, each class gives its first ones
-AT_ONCE = 256  # images between which a photograph is answered
+FILES_AT_ONCE, ROWS_AT_ONCE = 32, 1024  # images in files, and in memory, between which a photograph is answered
 SHOWN = 6
 
 
@@ -38,7 +37,7 @@ class Neighbor:
 class Neighbors:
     """The features of the training images, computed in a thread of their own; `note` says how far it is, or why not.
 
-    `lock` is held while the model computes.
+    `lock` is held while the model computes: folding its batch norm traces it, which no second thread may disturb.
     """
 
     def __init__(self, model: Model, load: Callable[[], Split], lock: threading.Lock):
@@ -53,10 +52,12 @@ class Neighbors:
         """Begin to read the training images."""
         self.thread.start()
 
-    def stop(self) -> None:
-        """Stop reading, and wait for the batch at hand."""
+    def stop(self) -> bool:
+        """Stop reading and wait a little for the batch at hand; return whether it is done."""
         self.is_stopped = True
-        self.thread.join(timeout=10)
+        if self.thread.ident is not None:  # it was started
+            self.thread.join(timeout=2)
+        return not self.thread.is_alive()
 
     def prepare(self) -> None:
         """Load the training images and compute their features; a failure becomes the note."""
@@ -67,7 +68,7 @@ class Neighbors:
             reason = hide_folders(str(error), self.model.recipe.data)
             self.note = f"No training images can be shown: {reason}"
         except Exception as error:  # whatever it is, the page answers without neighbors
-            self.note = f"No training images can be shown: {type(error).__name__}"
+            self.note = f"No training images can be shown ({type(error).__name__}: {error})."
 
     def load_images(self) -> TensorImages | LazyImages:
         """Return the training images of the run; raises LongtailError if they are not those of training."""
@@ -79,21 +80,22 @@ class Neighbors:
         return self.images
 
     def compute(self, images: TensorImages | LazyImages) -> Tensor | None:
-        """Compute the features of the training images, (K, N, d), AT_ONCE at a time; None if the server ends."""
-        subset: Subset = images
-        if self.model.recipe.frozen and isinstance(images, LazyImages):
-            subset = load_test_features(
-                self.model.run, replace(images, workers=0), "training", self.model.recipe.frozen_views
-            )
-        found = []
-        for start in range(0, len(subset), AT_ONCE):
+        """Compute the features of the training images, (K, N, d), some at a time; None if the server ends."""
+        cached, is_held, found = None, np.zeros(len(images), dtype=bool), []
+        if isinstance(images, LazyImages):
+            images = replace(images, workers=0)  # processes of their own would be started from a thread
+            if self.model.recipe.frozen:
+                cached, is_held = find_cached_features(self.model.run, images)
+        step = FILES_AT_ONCE if isinstance(images, LazyImages) and not is_held.all() else ROWS_AT_ONCE
+        for start in range(0, len(images), step):
             if self.is_stopped:
                 return None
-            rows = range(start, min(start + AT_ONCE, len(subset)))
-            found.append(self.embed(subset.take(rows)).half())
-            self.note = f"{rows.stop:,} of {len(subset):,} training images are read."
+            rows = range(start, min(start + step, len(images)))
+            subset = cached.take(rows) if cached is not None and is_held[rows].all() else images.take(rows)
+            found.append(self.embed(subset).half())
+            self.note = f"{rows.stop:,} of {len(images):,} training images are read."
         total = self.model.run.split["train_images"]
-        self.note = f"{len(subset):,} of {total:,} training images are compared." if len(subset) < total else ""
+        self.note = f"{len(images):,} of {total:,} training images are compared." if len(images) < total else ""
         return torch.cat(found, dim=1)
 
     def embed(self, images: Tensor | TensorImages | LazyImages | FeatureSet) -> Tensor:

@@ -91,10 +91,11 @@ function showNear() {
       image.alt = name;
       if (uri.startsWith("data:image/png")) image.className = "crisp";
     }
-    item.append(image, make("bdi", label), make("br"), make("span", `${cosine.toFixed(2)}, ${name}`, "small"));
+    item.append(image, make("bdi", label), make("br"), make("span", `cosine ${cosine.toFixed(2)}, ${name.split("/").pop()}`, "small"));
+    item.title = name;
     return item;
   }));
-  at("near-note").textContent = [answer.near.length ? "By the cosine of the model's features." : "", answer.near_note].join(" ").trim();
+  at("near-note").textContent = [answer.near.length ? "By the features of the model." : "", answer.near_note].join(" ").trim();
 }
 
 function show() {

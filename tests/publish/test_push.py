@@ -63,11 +63,13 @@ def test_a_pushed_run_is_loaded_from_the_hub_and_gives_the_same_logits(hub, toke
     assert call(capsys, "predict", "hf:me/digits", str(tmp_path / "a.png"))[0] == 0
     assert call(capsys, "evaluate", "hf:me/digits")[:1] == (0,)
     code, _, err = call(capsys, "export", "hf:me/digits", "--format", "safetensors")
-    assert code == 2 and "name a file by --out" in err
+    assert code == 2 and "nothing is written into its cache" in err
     assert (
         call(capsys, "export", "hf:me/digits", "--format", "safetensors", "--out", str(tmp_path / "a.safetensors"))[0]
         == 0
     )
+    with pytest.raises(LongtailError, match="hf:me/digits is of the hub, and nothing is written into its cache"):
+        model.run.folder.write_json("calibration.json", {})
     code, _, err = call(capsys, "report", "hf:me/digits")
     assert code == 2 and "is of the hub, which predict, evaluate, export, try and longtail.load take only" in err
 
