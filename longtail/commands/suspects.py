@@ -48,6 +48,8 @@ def suspects(
     faults, judged = int(judgment.find_faults().sum()), int(judgment.is_judged.sum())
     print(describe_features(found))
     if judged < len(judgment.labels):
-        print(f"{len(judgment.labels) - judged:,} images are not judged: no other fold holds an image of their class")
+        rest = len(judgment.labels) - judged
+        verb, whose = ("image is", "its") if rest == 1 else ("images are", "their")
+        print(f"{rest:,} {verb} not judged: no other fold holds an image of {whose} class")
     print(f"{escape_controls(table)}: {faults:,} of {judged:,} labels are probably wrong, the least probable first")
     print(f"{escape_controls(page)}: the same with photographs")

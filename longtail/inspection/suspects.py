@@ -93,6 +93,6 @@ def load_features(run: FinishedRun, split: Split) -> np.ndarray:
     """
     if run.recipe.frozen:
         assert isinstance(split.train, LazyImages)
-        return load_test_features(run, split.train, run.recipe.frozen_views).features[:, 0].float().numpy()
+        return load_test_features(run, split.train, "training", run.recipe.frozen_views).features[:, 0].float().numpy()
     features: Tensor = compute_features(run.load_method(), split.train, run.transform_set)
     return torch.cat(list(features), dim=-1).numpy()
