@@ -73,7 +73,8 @@ def leave_out_known(model: "Model", paths: list[str], root: str | None) -> tuple
     except LongtailError as error:
         return paths, [f"the pool was not compared with the images of the run, which cannot be read: {error}"]
     known = find_known_images(paths, split, model.transform_set)
-    counts = {name: sum(kind == name for kind in known) for name in split.subsets}
+    words = {"train": "training", "val": "validation", "test": "test"}
+    counts = {words[name]: sum(kind == name for kind in known) for name in split.subsets}
     lines = [
         f"left out {count:,} image{'s' * (count != 1)} of the pool: the content is that of {name} images of the run"
         for name, count in counts.items()

@@ -31,15 +31,6 @@ TEMPLATE = """<!doctype html>
 <tr><th scope="row">{{ name }}</th><td>{{ value | name }}</td></tr>{% endfor %}</table>
 {% for line in notes %}<p class="quiet">{{ line }}</p>
 {% endfor %}
-<h2>{{ tally.title }}</h2>
-<div class="scroll" tabindex="0" role="region" aria-label="{{ tally.title }}">
-<table class="tally"><thead><tr>{% for column in tally.columns %}
-<th scope="col"{% if not loop.first %} class="n"{% endif %}>{{ column }}</th>{% endfor %}</tr></thead><tbody>
-{% for name, group, numbers in tally.rows %}<tr><th scope="row"><b class="key {{ group }}"></b> {{ name | name }}</th>
-{% for number in numbers %}<td class="n">{{ "{:,}".format(number) }}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table></div>
-<p class="quiet"><b class="key many"></b> many (over 100 training images), <b class="key medium"></b> medium (20 to 100),
-<b class="key few"></b> few (below 20).</p>
 <h2>{{ heading }}</h2>
 {% if total > cards | length %}
 <p class="quiet">The page shows the first {{ cards | length }} of {{ "{:,}".format(total) }}.</p>{% endif %}
@@ -48,6 +39,15 @@ TEMPLATE = """<!doctype html>
 {%- if card.photo.is_crisp %} class="crisp"{% endif %}>{% endif %}
 <b>{{ card.title | name }}</b>{% for line in card.lines %}{{ line | name }}<br>{% endfor %}{{ card.photo.file | name }}</li>
 {% endfor %}</ul>
+<h2>{{ tally.title }}</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="{{ tally.title }}">
+<table class="tally"><thead><tr>{% for column in tally.columns %}
+<th scope="col"{% if not loop.first %} class="n"{% endif %}>{{ column }}</th>{% endfor %}</tr></thead><tbody>
+{% for name, group, numbers in tally.rows %}<tr><th scope="row"><b class="key {{ group }}"></b>&nbsp;{{ name | name }}</th>
+{% for number in numbers %}<td class="n">{{ "{:,}".format(number) }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></div>
+<p class="quiet"><b class="key many"></b> many (over 100 training images), <b class="key medium"></b> medium (20 to 100),
+<b class="key few"></b> few (below 20).</p>
 </main></body></html>
 """
 

@@ -94,7 +94,7 @@ def write_suspects(table: Path, page: Path, judgment: Judgment, split: Split, ru
     name = run.path.resolve().name
     overview = [
         ("run", f"{name} ({run.recipe.method})"),
-        ("training images", f"{len(rows):,}, {judged:,} of them judged by a head of {FOLDS} folds that never saw them"),
+        ("training images", f"{len(rows):,}, {judged:,} of them judged by heads that never saw them ({FOLDS} folds)"),
         ("probable label faults", f"{int(faults.sum()):,}"),
     ]
     notes = [

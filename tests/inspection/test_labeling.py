@@ -112,7 +112,7 @@ def test_images_that_the_run_knows_are_left_out_and_counted(run, pool, tmp_path,
     save(split.test.images[0], pool / "test.png")
     assert label(run, pool, "--n", 60, "--out", tmp_path / "next.csv") == 0
     shown = capsys.readouterr().out
-    assert "left out 3 images of the pool: the content is that of train images of the run" in shown
+    assert "left out 3 images of the pool: the content is that of training images of the run" in shown
     assert "left out 1 image of the pool: the content is that of test images of the run" in shown
     table = (tmp_path / "next.csv").read_text()
     assert "train0" not in table and "test.png" not in table
