@@ -124,7 +124,7 @@ def test_the_commands_of_hub_run(photos, hub, capsys, monkeypatch):
     code = re.search(r"```python\n(.*?)```", (ROOT / "docs/hub.md").read_text(), re.S)[1]
     exec(code, {})
     assert len((photos / "found.csv").read_text().splitlines()) == 3
-    assert hub.repositories["models/me/pets-small"].private
+    assert hub.repositories["models/me/pets-private"].private
 
 
 @pytest.mark.slow

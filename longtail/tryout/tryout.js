@@ -69,7 +69,7 @@ function showPrior() {
   const share = slider.valueAsNumber;
   const place = share === 0 ? "All classes are equally frequent." : share === 100 ? "The classes are as frequent as in training."
     : `${share} % of the way from equally frequent classes to those of training.`;
-  at("prior-now").value = isMoved ? place : `These probabilities are ${model.prior}.`;
+  at("prior-now").value = isMoved ? place : `These probabilities are ${model.coverage === null ? "" : "calibrated and "}${model.prior}.`;
 }
 
 function showSet() {

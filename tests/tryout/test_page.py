@@ -71,7 +71,7 @@ def test_the_page_shows_classes_set_votes_and_nearest_images_and_moves_the_prior
     votes = [row.locator("td").first.inner_text() for row in page.locator("#votes tr").all()]
     assert votes == list(expected.votes) and len(votes) == 3
     assert page.locator("#near li img").count() == 6
-    assert page.locator("#prior-now").inner_text() == "These probabilities are as trained (uniform)."
+    assert page.locator("#prior-now").inner_text() == "These probabilities are calibrated and as trained (uniform)."
     for value, prior in ((100, "train"), (0, "uniform")):
         move(page, value)
         assert read_classes(page) == format_prediction(model.predict(photo, calibrated=True, target_prior=prior))
