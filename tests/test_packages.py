@@ -69,7 +69,7 @@ def test_the_wheel_holds_every_module_and_file_and_runs_outside_the_clone(tmp_pa
 def plugin(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     """The example plug-in, built and installed into a folder of its own."""
     folder = tmp_path_factory.mktemp("plugin")
-    return folder, install(build_wheel(ROOT / "examples" / "plugin", folder), folder / "site")
+    return folder, install(build_wheel(ROOT / "examples" / "custom_method", folder), folder / "site")
 
 
 def test_a_method_of_another_package_is_listed_trained_predicted_with_and_kept_in_the_run(plugin):
@@ -97,4 +97,4 @@ def test_a_run_whose_package_is_gone_says_so_in_one_line(plugin):
 
 def test_the_plugin_passes_its_own_tests(plugin):
     folder, environment = plugin
-    run(["pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "examples" / "plugin")], folder, environment)
+    run(["pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "examples" / "custom_method")], folder, environment)
