@@ -2,7 +2,7 @@
 
 Run:      longtail train digits-lt bc --out runs/digits && longtail export runs/digits
           python examples/onnx_inference.py runs/digits/export.onnx IMAGE...
-Time:     less than 1 s for two images; training takes 19 s of CPU time (one thread of a shared AMD EPYC Zen 4, torch 2.15, 2026-11-26)
+Time:     less than 1 s for two images; training 19 s of CPU time (one thread of a shared AMD EPYC Zen 4, torch 2.15, 2026-11-26)
 Expected: a test image of a zero gives `0 0.999, 8 0.001, 9 0.000`
 """
 
