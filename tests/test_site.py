@@ -12,7 +12,6 @@ import pytest
 
 from longtail.methods import METHODS, get_options
 
-pytest.importorskip("mkdocs", reason="needs the extra docs")
 ROOT = Path(__file__).resolve().parents[1]
 
 
