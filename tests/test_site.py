@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from longtail.methods import METHODS, get_options
+from tests.accessibility import find_barriers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -91,6 +93,23 @@ def test_every_page_has_a_language_alt_texts_ordered_headings_and_files_of_its_o
         page.name: Accessibility(page.read_text()).faults for page in site.glob("*.html") if page.name != "404.html"
     }
     assert len(faults) > 15 and not any(faults.values()), {name: found for name, found in faults.items() if found}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_a_telephone_and_have_no_serious_barrier(site, scheme):
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(color_scheme=scheme, viewport={"width": 400, "height": 800})
+        for name in ("index", "photographs", "own-loop", "results", "how-it-is-built"):
+            page.goto((site / f"{name}.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= 400, name
+            # minor ones are of the theme: two copy buttons, two parts of the navigation
+            assert find_barriers(page, ("critical", "serious")) == [], name
+        browser.close()
 
 
 @pytest.mark.slow
