@@ -108,6 +108,12 @@ def test_the_python_of_the_readme_and_of_the_commands_runs(tmp_path):
     assert found.returncode == 0 and (tmp_path / "runs" / "mine" / "results.json").exists(), found.stderr
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_link_of_a_page_leads_to_a_file(page):
+    links = re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
 def test_the_readme_fits_a_few_screens():
     assert len((ROOT / "README.md").read_text().splitlines()) < 120
 

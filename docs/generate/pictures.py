@@ -85,7 +85,13 @@ def draw_accuracy(path: Path) -> None:
             color=("#9AA5B1", "#D99A1C", "#3B7FC4")[i],
         )
         axes.bar_label(bars, fmt="%.0f", padding=2)
-    axes.set(xticks=range(3), xticklabels=groups.values(), ylabel="test images right, %", ylim=(0, 125))
+    axes.set(
+        xticks=range(3),
+        xticklabels=groups.values(),
+        ylabel="test images right, %",
+        ylim=(0, 125),
+        yticks=range(0, 101, 20),
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(ncols=3, loc="upper center", frameon=False)
     figure.savefig(path, metadata={"Date": None}, facecolor="white")
