@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -63,6 +64,16 @@ def test_the_wheel_holds_every_module_and_file_and_runs_outside_the_clone(tmp_pa
     found = subprocess.run([sys.executable, "-c", where], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert found.stdout.split(" ", 1) == [f"{tmp_path}/site/longtail/__init__.py", "[10, 1]\n"], found.stderr
     assert "ecl" in run(["longtail", "methods"], tmp_path, environment)
+
+
+def test_the_source_distribution_holds_every_file_of_the_repository(tmp_path):
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(tmp_path / "clone")], check=True, capture_output=True)
+    command = [sys.executable, "-c", "from setuptools.build_meta import build_sdist; print(build_sdist('..'))"]
+    found = subprocess.run(command, cwd=tmp_path / "clone", check=True, capture_output=True, text=True)
+    with tarfile.open(tmp_path / found.stdout.split()[-1]) as archive:
+        inside = {member.name.partition("/")[2] for member in archive.getmembers()}
+    tracked = subprocess.run(["git", "-C", ROOT, "ls-files"], check=True, capture_output=True, text=True).stdout
+    assert {path for path in tracked.split() if not path.startswith(".")} <= inside
 
 
 @pytest.fixture(scope="module")
