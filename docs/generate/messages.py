@@ -18,16 +18,18 @@ TOPICS = {  # title and the parts of the package that raise its errors
     "Predicting, exporting and Python": ("inference", "api", "heads", "evaluate", "testing"),
     "Reports, figures and reproduction": ("report", "analysis", "reproduce"),
 }
+OTHER = "Other parts"
 
 
 def render_messages() -> str:
-    """Return a table of messages and of what to do for each topic; a part of the package without a topic is an error."""
-    found: dict[str, set[str]] = {title: set() for title in TOPICS}
+    """Return a table of messages and of what to do for each topic, and for the parts of the package without a topic."""
+    found: dict[str, set[str]] = {title: set() for title in (*TOPICS, OTHER)}
     topic = {part: title for title, parts in TOPICS.items() for part in parts}
     for path in sorted(PACKAGE.rglob("*.py")):
         for message in read_messages(path):
-            found[topic[path.relative_to(PACKAGE).parts[0].removesuffix(".py")]].add(message)
-    return "\n".join(render_topic(title, sorted(messages, key=str.lower)) for title, messages in found.items())
+            part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+            found[topic.get(part, OTHER)].add(message)
+    return "\n".join(render_topic(title, sorted(found[title], key=str.lower)) for title in found if found[title])
 
 
 def render_topic(title: str, messages: list[str]) -> str:

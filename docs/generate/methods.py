@@ -42,6 +42,7 @@ def format_options(name: str) -> str:
 
 
 def format_option(option: Option) -> str:
+    """Return the row of an option: flag, default, and meaning with the choices there are."""
     choices = " or ".join(f"`{choice}`" for choice in get_args(option.type))
     text = f"{option.help}: {choices}" if choices else option.help
     flag = option.name.replace("_", "-")

@@ -124,17 +124,22 @@ def make_pages(folder: Path) -> None:
 
 
 def take_screenshots(folder: Path) -> None:
-    """Take a picture of the top of each page, in light colors, as a PNG of 256 colors."""
+    """Take a picture of each page from its top or an anchor, in light colors, as a PNG of 256 colors."""
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
-    pages = {"inspect": "inspect-animals.html", "report": "runs/animals/report.html", "gallery": "found.html"}
+    pages = {  # page and height in pixels
+        "inspect": ("inspect-animals.html", 1100),
+        "report": ("runs/animals/report.html", 900),
+        "figures": ("runs/animals/report.html#figures", 970),
+        "gallery": ("found.html", 900),
+    }
     with sync_playwright() as driver:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for name, page in pages.items():
-            tab = browser.new_page(viewport={"width": 1000, "height": 1100})
-            tab.goto((folder / page).as_uri())
+        for name, (page, height) in pages.items():
+            tab = browser.new_page(viewport={"width": 1000, "height": height})
+            tab.goto(f"{folder.as_uri()}/{page}")
             image = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
             image.quantize(256).save(PICTURES / f"{name}.png", optimize=True)
         browser.close()
