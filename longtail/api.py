@@ -1,6 +1,7 @@
 """The Python interface: train a run, load it, use it."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ import torch
 from torch import Tensor
 
 from longtail.budget import fit_minutes
-from longtail.data import Split, format_data_name
+from longtail.data import Split
+from longtail.data.catalog import resolve_path
 from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
 from longtail.evaluate import compute_logits, predict_subset
+from longtail.hub import is_hub_name
+from longtail.inference.calibrate import calibrate_run, choose_score
+from longtail.inference.calibration import Calibration, CalibrationOptions, read_calibration
+from longtail.inference.decisions import Decider, DecisionOptions
 from longtail.inference.export import export
 from longtail.inference.images import list_images, to_image_tensor
 from longtail.inference.predict import Prediction, build_predictions
@@ -20,13 +26,13 @@ from longtail.inference.prior import move_to_prior, parse_target_prior
 from longtail.launch import train as launch
 from longtail.machine import default_threads
 from longtail.methods import Method, name_method
-from longtail.ranks import get_rank
-from longtail.recipe import Recipe
+from longtail.publish import fetch_run
 from longtail.recipes import recipe_for
-from longtail.report import write_report
+from longtail.report import write_run_report
 from longtail.runs.finished import FinishedRun
+from longtail.runs.folder import default_run_path
 from longtail.runs.results import LAST_WEIGHTS, SELECTED_WEIGHTS, Predictions
-from longtail.tracking import PrintReport, ProgressReport, SilentReport
+from longtail.tracking import PrintReport, SilentReport
 
 
 def train(
@@ -67,25 +73,6 @@ def train(
     return load(run.path, device=device, threads=threads)
 
 
-def write_run_report(path: Path, report: ProgressReport) -> None:
-    """Write the report of a run that was just trained; a failure costs one line, never the run."""
-    if get_rank():
-        return  # only rank 0 writes
-    report.phase("drawing the report")
-    try:
-        write_report([path])
-    except Exception as error:  # whatever it is, the training is done and kept
-        why = " ".join(str(error).split()) or type(error).__name__
-        report.note(f"no report was written: {why}. The run is complete; longtail report {path} tries again")
-
-
-def default_run_path(recipe: Recipe) -> Path:
-    """Return where a run goes by default: runs/DATA-METHOD-gGAMMA-seedN, without -gGAMMA for data as they are."""
-    gamma = "" if recipe.imbalance is None else f"-g{recipe.imbalance:g}"
-    method = recipe.method.rpartition(":")[2]
-    return Path("runs") / f"{format_data_name(recipe.data)}-{method}{gamma}-seed{recipe.seed}"
-
-
 def load(
     run: str | Path,
     *,
@@ -96,12 +83,13 @@ def load(
 ) -> "Model":
     """Load the model of a finished run or, with `selected`, that of the epoch that validation selected.
 
-    A run of a method that was passed as a class, and cannot be imported here, needs that class as `method`. Raises
-    LongtailError if the run is not finished or damaged.
+    `run` is a folder, or `hf:owner/name[@rev]`, a run of the hub. A run of a method that was passed as a class, and cannot be
+    imported here, needs that class as `method`. Raises LongtailError if the run is not finished or damaged.
     """
-    if method is not None:
-        name_method(method)
-    return Model(FinishedRun.open(run), init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS)
+    named = None if method is None else name_method(method)
+    found = FinishedRun.open(fetch_run(str(run), named) if is_hub_name(run) else run)
+    found.folder.origin = str(run) if is_hub_name(run) else None
+    return Model(found, init_world(device, threads), SELECTED_WEIGHTS if selected else LAST_WEIGHTS)
 
 
 class Model:
@@ -117,7 +105,8 @@ class Model:
         self.path, self.transform_set = run.path, run.transform_set
 
     def __repr__(self) -> str:
-        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {self.path}>"
+        source = self.run.folder.origin or self.path
+        return f"<{self.recipe.method} on {self.recipe.data}, {len(self.classes)} classes, from {source}>"
 
     @property
     def results(self) -> dict:
@@ -148,29 +137,89 @@ class Model:
         with self.world.session(tf32=self.recipe.precision == "tf32"):
             return predict_subset(self.method, split.test, self.transform_set)
 
+    @property
+    def calibration(self) -> Calibration:
+        """Return the contents of `calibration.json`; raises LongtailError if the model is not calibrated."""
+        return read_calibration(self.run, self.weights)
+
+    def calibrate(
+        self,
+        images: str | Path | None = None,
+        *,
+        coverage: float = 0.9,
+        by: str = "group",
+        score: str | None = None,
+        weight: float = 0.9,
+        root: str | None = None,
+        data: str | Path | None = None,
+    ) -> tuple[Calibration, list[str]]:
+        """Calibrate the model on labeled images or, without, on the validation part of its run; write `calibration.json`.
+
+        `coverage` is the share of images whose set must hold their class. `by` says which images share a threshold: "all",
+        "group" (many, medium, few), "class", or "interpolated", `weight` of the class's own and the rest of the one for all.
+        `score` is "pas", "lac", "aps" or "raps"; None is pas where the class prior of the logits is known, else lac. `root`
+        and `data` say where the data of the run were moved.
+        Returns the calibration and notes. Raises LongtailError for bad images, for images of training, and for too few.
+        """
+        options = CalibrationOptions(coverage, by, choose_score(self.method) if score is None else score, weight)
+        recipe = self.recipe.change(data=resolve_path(os.fspath(data))) if data else None
+        with self.world.session(tf32=self.recipe.precision == "tf32"):
+            return calibrate_run(self.run, self.method, self.weights, images, options, root=root, recipe=recipe)
+
     def predict(
-        self, images: object, *, top: int = 5, target_prior: str | Path | None = None
+        self,
+        images: object,
+        *,
+        top: int = 5,
+        target_prior: str | Path | None = None,
+        calibrated: bool = False,
+        sets: bool = False,
+        unknown: float | None = None,
+        hierarchy: str | Path | None = None,
+        sure: float | None = None,
     ) -> Prediction | list[Prediction]:
         """Return the most probable classes of an image, or of each of several, of any size.
 
         An image is a path, a PIL image, a uint8 array (H, W, 3) or tensor (3, H, W); several are a list, a generator, a
         column of a table, or one array or tensor with a further axis in front.
 
-        `target_prior` is uniform, train or a file, as for `parse_target_prior`.
+        `target_prior` is uniform, train or a file, as for `parse_target_prior`. A model that is calibrated can do more, and
+        its probabilities are then calibrated: `sets` of classes, `unknown` images (the share of known ones that may be
+        called so), the most specific class or superclass of a `hierarchy` file that is `sure` (a probability), and the
+        target prior "estimate". `Prediction.decision` holds them.
         Raises LongtailError for bad input.
         """
+        options = DecisionOptions(calibrated, sets, unknown, hierarchy, sure)
         several = list_images(images)
         images = images if several is None else several
-        logits = self.adjusted_logits(to_image_tensor(images, self.transform_set), target_prior)
-        found = build_predictions(logits, self.classes, top)
+        logits = self.logits(to_image_tensor(images, self.transform_set))
+        decider, _ = self.build_decider(options, target_prior, [logits.mean(0)])
+        if decider is None:
+            logits = self.move_to_prior(logits, target_prior)
+        found = build_predictions(logits, self.classes, top, decider)
         return found if several is not None or len(getattr(images, "shape", ())) == 4 else found[0]
+
+    def build_decider(
+        self, options: DecisionOptions, target_prior: str | Path | None, batches: Iterable[Tensor]
+    ) -> tuple[Decider | None, int]:
+        """Return what decides on images as asked, None if nothing is asked, and the images of an estimated prior.
+
+        `batches` yields the ensemble's logits as trained of all images, (n, C) each; they are read to estimate only.
+        """
+        if not options.needs_calibration(target_prior):
+            return None, 0
+        return Decider.build(self.calibration, options, self.method, self.classes, target_prior, batches)
 
     def adjusted_logits(self, images: Tensor, target_prior: str | Path | None = None) -> Tensor:
         """Compute logits under a class prior other than that of training (ECL, Eq. 4); None leaves them as trained."""
+        return self.move_to_prior(self.logits(images), target_prior)
+
+    def move_to_prior(self, logits: Tensor, target_prior: str | Path | None) -> Tensor:
+        """Move logits as trained to another class prior (ECL, Eq. 4); None leaves them."""
         target = (
             None if target_prior is None else parse_target_prior(str(target_prior), self.classes, self.train_counts)
         )
-        return move_to_prior(self.logits(images), self.method, target)
+        return move_to_prior(logits, self.method, target)
 
     def export(self, kind: str, expert: int | None = None, out: str | Path | None = None) -> tuple[Path, float]:
         """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`."""

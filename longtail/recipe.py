@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from longtail.conflicts import check_conflicts
 from longtail.data.catalog import CUT_SETS, SOURCES
 from longtail.errors import LongtailError, unknown_name
+from longtail.hub import is_hub_name
 from longtail.methods import check_options, get_method_class, get_options
 from longtail.metrics.names import METRICS
 from longtail.validation import Range, check_pattern, check_value
@@ -63,8 +64,10 @@ class Recipe:
         "initial weights of every encoder: auto, timm, hf:owner/name[@rev][/file], a folder of the hub or a file; "
         "none: random",
     ] = None
-    val: Annotated[str | None, "list, table or folder of validation images, where DATA has none"] = None
-    test: Annotated[str | None, "list, table or folder of test images, where DATA has none"] = None
+    val: Annotated[str | None, "list, table or folder of validation images (or hf:owner/name), where DATA has none"] = (
+        None
+    )
+    test: Annotated[str | None, "list, table or folder of test images (or hf:owner/name), where DATA has none"] = None
     val_share: Annotated[float, "share of every class of the training images held out to validate on", SHARE] = 0.0
     test_share: Annotated[float, "share of every class held out to test on, where DATA has no test split", SHARE] = 0.0
     group: Annotated[
@@ -106,7 +109,7 @@ class Recipe:
             if getattr(self, name) == "none":
                 object.__setattr__(self, name, None)
         check_fields({entry.name: getattr(self, entry.name) for entry in fields(self)})
-        if self.data not in SOURCES and not os.path.isabs(self.data):
+        if self.data not in SOURCES and not is_hub_name(self.data) and not os.path.isabs(self.data):
             raise unknown_name("data", self.data, SOURCES)
         if self.fit != "cut" and self.data in CUT_SETS:
             raise LongtailError(f"fit is {self.fit}, but the images of {self.data} are squares; leave --fit out")
@@ -156,12 +159,14 @@ class Recipe:
 
         return find_weights(self.net, self.weights) if self.weights else None
 
-    def load_split(self, root: str | None = None, workers: int | None = None, verify: bool = True) -> "Split":
+    def load_split(
+        self, root: str | None = None, workers: int | None = None, verify: bool = True, commits: dict | None = None
+    ) -> "Split":
         """Load the data set, in files decoded by `workers` processes where it stays in files.
 
         Images of a frozen run stay in files, and so do those of a set in memory that a tuned network takes at another
         size. Raises LongtailError for whatever is wrong with the data. Without `verify`, no image of files is read: the
-        caller checks them.
+        caller checks them. `commits` are those of data sets of the hub, by their name, where a run has read them before.
         """
         from longtail.augment import get_transform_set
         from longtail.data import ReadOptions, count_workers, leave_in_files, load_split
@@ -174,6 +179,7 @@ class Recipe:
         size = None if found.eval_transform or is_resized else found.size
         held = self.val, self.test, self.val_share, self.test_share
         options = ReadOptions(size, *held, self.skip_bad, workers, verify, self.group, self.fit, DEFAULT_TEST_SHARE)
+        options = replace(options, commits=commits or {})
         split = load_split(self.data, self.imbalance, root, options)
         split = leave_in_files(split, workers) if is_resized else split
         if len(split.classes) < 2:
@@ -229,7 +235,7 @@ def check_fields(values: dict[str, Any]) -> None:
 
 def is_weights_path(weights: str) -> bool:
     """Return whether the weights of a recipe are a path, and no word or name of the hub."""
-    return weights not in WEIGHTS_WORDS and not weights.startswith("hf:")
+    return weights not in WEIGHTS_WORDS and not is_hub_name(weights)
 
 
 def check_names(method: str, values: dict[str, Any]) -> None:

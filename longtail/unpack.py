@@ -16,7 +16,7 @@ import numpy as np
 
 from longtail.data.decode import Source
 from longtail.data.lazy import LazyImages
-from longtail.data.parquet import KEPT_GROUPS, ParquetIndex, choose_source, read_image_group
+from longtail.data.parquet import KEPT_GROUPS, ParquetIndex, read_image_group
 from longtail.data.split import Split
 from longtail.distributed import World
 from longtail.errors import LongtailError
@@ -48,7 +48,7 @@ class UnpackedIndex:
 
     def source(self, i: int) -> Source:
         content, path = (column[int(self.places[i])].as_py() for column in open_copy(self.copy))
-        return choose_source(self.parquet.locate(i)[0], content, path)
+        return self.parquet.choose_source(i, content, path)
 
     def size(self, i: int) -> int:
         return len(self.source(i))

@@ -34,3 +34,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the real data of {SHARED}, which this machine has not")
     return SHARED
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Serve a stand-in of the Hugging Face hub, with an empty cache and no token."""
+    from tests.hub_server import replace_hub  # loads huggingface_hub, which few tests need
+
+    with replace_hub(tmp_path, monkeypatch) as served:
+        yield served

@@ -64,7 +64,7 @@ def test_only_commands_import_the_libraries_of_the_command_line(path):
 
 
 def test_the_training_loop_fits_a_few_screens():
-    assert len((PACKAGE / "trainer.py").read_text().splitlines()) <= 170
+    assert len((PACKAGE / "trainer.py").read_text().splitlines()) <= 175
 
 
 def commands(page: str) -> list[str]:

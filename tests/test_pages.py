@@ -86,13 +86,90 @@ def test_the_losses_of_your_own_loop_run_as_printed():
 
 
 def test_every_page_with_commands_is_run_by_a_test():
-    runs = {Path(page).name for page in PAGES} | {
-        "custom-data.md",
-        "use.md",
-        "many-machines.md",
-    }  # test_custom_data, here
-    runs |= {"photographs.md", "write-a-method.md"}
+    runs = {Path(page).name for page in PAGES} | {"custom-data.md"}  # of test_house and test_custom_data; here:
+    runs |= {"use.md", "many-machines.md", "photographs.md", "write-a-method.md"}
+    runs |= {"decisions.md", "after-training.md", "hub.md"}
     assert {path.name for path in (ROOT / "docs").glob("*.md") if read_commands(f"docs/{path.name}")} <= runs
+
+
+def test_the_commands_of_decisions_run(photos, capsys):
+    test = load_split("digits-lt", 50.0).test
+    for row, label in enumerate(test.labels.tolist()):
+        folder = photos / "labeled" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(test.images[row].permute(1, 2, 0).numpy()).save(folder / f"{row}.png")
+    kinds = ["even" if digit % 2 == 0 else "odd" for digit in range(10)]
+    rows = "".join(f"{digit},{kind}\n" for digit, kind in enumerate(kinds))
+    (photos / "superclasses.csv").write_text("class,parent\n" + rows)
+    for words in read_commands("docs/decisions.md"):
+        assert words[0] == "longtail"
+        with pytest.raises(SystemExit) as stop:
+            app.main(words[1:])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/decisions.md").read_text(), re.S)[1]
+    exec(code, {})
+    assert "set_size" in (photos / "found.csv").read_text()
+
+
+def test_the_commands_of_after_training_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pool").mkdir()
+    for i, image in enumerate(load_split("digits-lt", 50.0).test.images[:40:5]):
+        Image.fromarray(image.flip(-1).permute(1, 2, 0).numpy()).save(tmp_path / "pool" / f"{i}.png")
+    for words in read_commands("docs/after-training.md"):
+        assert words[0] == "longtail"
+        short = ["--epochs", "1"] if words[1] in ("train", "distill") and "--epochs" not in words else []
+        with pytest.raises(SystemExit) as stop:
+            app.main([*words[1:], *short])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    tables = {name: (tmp_path / f"{name}.csv").read_text().splitlines() for name in ("next", "faults")}
+    assert len(tables["next"]) == 4 and len(tables["faults"]) == 288
+
+
+def add_pets(hub) -> None:
+    """Add the data sets that docs/hub.md names: three classes of colored squares."""
+    from tests.data.test_hub import make_shard
+
+    files = {"data/train-0.parquet": make_shard([0] * 12 + [1] * 6 + [2] * 4)}
+    hub.add("me/pets-test", {"test.parquet": make_shard([0, 0, 1, 1, 2, 2], first=60)})
+    card = """---
+configs:
+- config_name: default
+  default: true
+  data_files: [{split: train, path: data/train-*}, {split: test, path: data/test-*}]
+- config_name: small
+  data_files: data/train-*
+---
+"""
+    files |= {"data/test-0.parquet": make_shard([0, 1, 2], first=50), "README.md": card.encode()}
+    hub.add("me/pets", files)
+
+
+def test_the_commands_of_hub_run(photos, hub, capsys, monkeypatch):
+    from http.server import ThreadingHTTPServer
+
+    from longtail.inspection import suggestions
+    from tests.hub_server import TOKEN
+
+    def interrupt(server: ThreadingHTTPServer) -> None:
+        if type(server).__name__ == "TryServer":
+            raise KeyboardInterrupt
+        serve(server)
+
+    add_pets(hub)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(suggestions, "measure_suggestions", lambda commands, facts: [])  # it takes many seconds
+    serve = ThreadingHTTPServer.serve_forever
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", interrupt)
+    for words in read_commands("docs/hub.md"):
+        assert words[0] == "longtail"
+        with pytest.raises(SystemExit) as stop:
+            app.main(words[1:])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/hub.md").read_text(), re.S)[1]
+    exec(code, {})
+    assert len((photos / "found.csv").read_text().splitlines()) == 3
+    assert hub.repositories["models/me/pets-small"].private
 
 
 @pytest.mark.slow

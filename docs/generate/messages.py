@@ -12,10 +12,23 @@ TOPICS = {  # title and the parts of the package that raise its errors
     "Flags, recipes and methods": ("validation", "conflicts", "recipe", "recipes", "methods", "errors", "commands"),
     "Networks, weights and features": ("nets", "features", "machine"),
     "Training, resuming and run folders": (
-        *("launch", "trainer", "stages", "step", "graph", "checkpoint", "seeds", "selection", "runs", "budget"),
+        *(
+            "launch",
+            "trainer",
+            "stages",
+            "step",
+            "graph",
+            "checkpoint",
+            "seeds",
+            "selection",
+            "runs",
+            "budget",
+            "teaching",
+        ),
         *("estimate", "distributed", "tracking", "tensorboard"),
     ),
     "Predicting, exporting and Python": ("inference", "api", "heads", "evaluate", "testing"),
+    "The hub and the page of longtail try": ("hub", "publish", "tryout"),
     "Reports, figures and reproduction": ("report", "analysis", "reproduce"),
 }
 OTHER = "Other parts"

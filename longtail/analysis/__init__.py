@@ -18,7 +18,7 @@ class Figure:
     """A figure: its module, title, number in the paper (or ""), caption, cost (fast or slow), and runs (one or many).
 
     `experts` is the smallest number of experts with something to show; `single` is title and caption for one network,
-    where they differ.
+    where they differ. A figure that is `calibrated` needs a calibrated run.
     """
 
     module_name: str
@@ -29,6 +29,7 @@ class Figure:
     runs: str = "one"
     experts: int = 1
     single: tuple[str, str] | None = None
+    calibrated: bool = False
 
     @property
     def module(self) -> ModuleType:
@@ -54,6 +55,27 @@ FIGURES = {
         "Reliability diagram",
         "9",
         "Accuracy against confidence in 15 bins. A calibrated model follows the diagonal.",
+    ),
+    "recalibration": Figure(
+        "recalibration",
+        "Reliability before and after",
+        "",
+        "Accuracy against confidence in 15 bins, as trained and with the temperature of the calibration.",
+        calibrated=True,
+    ),
+    "sets": Figure(
+        "sets",
+        "Prediction sets by group",
+        "",
+        "Share of test images whose set holds their class, against the share that was asked for, and mean size of the sets.",
+        calibrated=True,
+    ),
+    "risk": Figure(
+        "risk",
+        "Risk against coverage",
+        "",
+        "Errors among the images that are answered, if only the most confident ones are.",
+        calibrated=True,
     ),
     "confusion": Figure(
         "confusion",

@@ -15,10 +15,13 @@ from longtail.distributed import SINGLE_PROCESS
 from longtail.errors import LongtailError
 from longtail.evaluate import compute_features, compute_logits
 from longtail.features import load_test_features
+from longtail.inference.calibration import NAME as CALIBRATION
+from longtail.inference.calibration import Calibration, read_calibration
 from longtail.methods import Method
 from longtail.metrics import shot_group
 from longtail.recipe import Recipe
 from longtail.runs.finished import FinishedRun
+from longtail.runs.results import LAST_WEIGHTS
 
 
 @dataclass(eq=False)
@@ -70,6 +73,16 @@ class RunOutputs:
         """Compute the features of the test images, (K, N, d) float32; a single network has K = 1."""
         with SINGLE_PROCESS.session(tf32=self.recipe.precision == "tf32"):
             return compute_features(self.method, self.test_inputs, self.transform_set)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Return whether the run has a calibration."""
+        return self.run.folder.has(CALIBRATION)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Read the calibration of the last epoch; raises LongtailError if there is none, or if it is damaged."""
+        return read_calibration(self.run, LAST_WEIGHTS)
 
     @property
     def recipe(self) -> Recipe:

@@ -20,13 +20,25 @@ from longtail.ranks import get_rank, get_world_size
 COMMANDS = {  # import path and help
     "evaluate": ("evaluate:evaluate", "Test the model of a finished run again and print its table; write no file."),
     "predict": ("predict:predict", "Predict the classes of images: files, folders, lists or tables of paths."),
+    "calibrate": (
+        "calibrate:calibrate",
+        "Calibrate a finished run, for probabilities and for sets that hold the class as often as asked.",
+    ),
     "export": (
         "export:export",
         "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",
     ),
+    "distill": ("distill:distill", "Distill the experts of a finished run into one network, as a run of its own."),
+    "try": (
+        "tryout:try_run",
+        "Open a page on this machine that classifies a photograph: classes, votes, nearest images.",
+    ),
+    "push": ("push:push", "Push a finished run to the Hugging Face hub, with a model card made from the run."),
     "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
     "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
     "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),
+    "label": ("label:label", "Choose which unlabeled images to label next: uncertain, rare, unlike each other."),
+    "suspects": ("suspects:suspects", "Find training images whose labels are probably wrong."),
     "cache": ("cache:cache", "List the cached features of frozen encoders, or remove them."),
     "methods": ("listings:methods", "List the methods, or show one with its options, defaults and sources."),
     "recipes": ("listings:recipes", "List the recipes, or show one."),

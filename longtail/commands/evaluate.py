@@ -1,6 +1,5 @@
 """The command `longtail evaluate`."""
 
-import os
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -8,6 +7,7 @@ from rich.console import Console
 
 from longtail.commands.console import break_silence, build_results_table
 from longtail.commands.flags import Device, Selected, Threads
+from longtail.data.catalog import resolve_path
 
 
 def evaluate(
@@ -17,7 +17,7 @@ def evaluate(
     root: Annotated[
         str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
     ] = None,
-    data: Annotated[str | None, Parameter(help="new path of custom data that were moved")] = None,
+    data: Annotated[str | None, Parameter(help="new path of custom data that were moved, or hf:owner/name")] = None,
     selected: Selected = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -29,7 +29,7 @@ def evaluate(
     keep_freed_memory()
     with break_silence("testing"):
         model = api.load(run, selected=selected, device=device, threads=threads)
-        recipe = model.recipe.change(data=os.path.abspath(data)) if data else model.recipe
+        recipe = model.recipe.change(data=resolve_path(data)) if data else model.recipe
         results = model.evaluate(model.run.load_data(root, recipe)).results(model.train_counts)
     with model.run.folder.report_damage("results.json"):
         trained = model.results

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
-from longtail.data.catalog import format_data_name, is_path
+from longtail.data.catalog import format_data_name, is_custom
 from longtail.errors import LongtailError, check_parent_folder, expand_path
 from longtail.recipes import DEFAULT, recipe_for
 from longtail.validation import Range, check_value
@@ -137,7 +137,7 @@ def inspect_data(
         raise LongtailError(
             f"imbalance is of the sets that longtail cuts ({known}); {data} is inspected as it is: leave --imbalance out"
         )
-    group = None if group == "none" else group or (AUTO if is_path(data) else None)
+    group = None if group == "none" else group or (AUTO if is_custom(data) else None)
     reading = ReadOptions(val=val, test=test, group=group)
     found = list_data(os.path.abspath(data) if os.path.exists(data) else data, root, reading)
     name = format_data_name(data)

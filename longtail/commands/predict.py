@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,24 @@ def predict(
     ] = 5,
     target_prior: Annotated[
         str | None,
-        Parameter(help="class frequencies where the images come from: uniform, train, or a file (Eq. 4)"),
+        Parameter(help="class frequencies where the images come from: uniform, train, a file (Eq. 4), or estimate"),
+    ] = None,
+    calibrated: Annotated[
+        bool,
+        Parameter(help="calibrated probabilities; this flag and the next four need longtail calibrate", negative=""),
+    ] = False,
+    set: Annotated[
+        bool, Parameter(help="a set of classes that holds that of the image as often as was calibrated", negative="")
+    ] = False,
+    unknown: Annotated[
+        float | None, Parameter(help="say which images look unlike every class; share of others that may be called so")
+    ] = None,
+    hierarchy: Annotated[
+        str | None, Parameter(help="file of classes and their superclasses, CSV class,parent or JSON {class: parent}")
+    ] = None,
+    sure: Annotated[
+        float | None,
+        Parameter(help="probability of the class or superclass of --hierarchy that is given as the answer"),
     ] = None,
     selected: Selected = False,
     device: Device = "auto",
@@ -56,25 +73,35 @@ def predict(
         raise LongtailError("name the images to predict: files, folders, or lists of paths (.txt, .csv, .tsv)")
     from longtail import api
     from longtail.commands.console import break_silence
-    from longtail.inference.images import find_images
+    from longtail.inference.decisions import DecisionOptions
+    from longtail.inference.images import decode_batches, find_images
     from longtail.inference.predict import build_predictions, predict_files
     from longtail.inference.prior import describe_prior
 
+    options = DecisionOptions(calibrated, set, unknown, hierarchy, sure)
     model = api.load(run, selected=selected, device=device, threads=threads)
-    prior = describe_prior(model.method, target_prior)
     bad: list[BadImage] = []
     skipped: list[str] = []
     outputs = Outputs.check(out, sort_into, gallery, images, model.classes)
     check_images(images, every=outputs is not None)
     paths = find_images(images, skipped)
 
+    def iterate_logits() -> "Iterator[Tensor]":
+        for _, pixels, _ in decode_batches(find_images(images, []), model.transform_set):
+            yield model.logits(pixels).mean(0)
+
+    with break_silence("estimating the class frequencies"):
+        decider, used = model.build_decider(options, target_prior, iterate_logits())
+    prior = describe_prior(model.method, f"estimated from {used:,} images" if used else target_prior)
+    prior += ", calibrated" if decider else ""
     silence, done = break_silence("reading the images"), 0
 
     def predict_batch(pixels: "Tensor") -> "list[Prediction]":
         nonlocal done
         done += len(pixels)
         silence.doing = f"predicting, {done:,} images so far"
-        return build_predictions(model.adjusted_logits(pixels, target_prior), model.classes, top)
+        logits = model.logits(pixels) if decider else model.adjusted_logits(pixels, target_prior)
+        return build_predictions(logits, model.classes, top, decider)
 
     if outputs is None:
         first = list(itertools.islice(paths, MAX_SHOWN + 1))

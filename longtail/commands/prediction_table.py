@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from longtail.inference.predict import Prediction
 
 GAP = 3  # cells between two columns
+NARROWEST = 8  # cells of a column of sets
 WIDEST = 10_000  # cells of a line in a file or a pipe
 
 
@@ -39,7 +40,22 @@ def print_image(console: Console, path: str, best: "Prediction") -> None:
         for k, name in enumerate(best.votes, 1)
         if len(best.votes) > 1
     ]
+    lines += [f"{name}: {shorten(text, console.width - len(name) - 2)}" for name, text in name_decisions(best).items()]
     console.print(*lines, sep="\n", markup=False, highlight=False, no_wrap=True)
+
+
+def name_decisions(best: "Prediction") -> dict[str, str]:
+    """Return what was decided on an image, as text under the names of columns."""
+    decision, texts = best.decision, dict[str, str]()
+    if decision.as_trained is not None:
+        texts["as trained"] = f"{decision.as_trained[0]} {100 * decision.as_trained[1]:.1f} %"
+    if decision.is_unknown is not None:
+        texts["unknown"] = "yes" if decision.is_unknown else "no"
+    if decision.sure is not None:
+        texts["sure"] = f"{decision.sure[0]} {100 * decision.sure[1]:.1f} %"
+    if decision.set is not None:
+        texts["set"] = f"{len(decision.set)}: {', '.join(decision.set)}"
+    return texts
 
 
 def print_table(console: Console, found: "Sequence[tuple[str, Prediction]]") -> None:
@@ -49,10 +65,14 @@ def print_table(console: Console, found: "Sequence[tuple[str, Prediction]]") -> 
         "class": [shorten(best.label, WIDEST) for _, best in found],
         "prob.": [f"{100 * best.probabilities[0]:.1f} %" for _, best in found],
     }
-    if len(found[0][1].votes) > 1:
+    decided = [name_decisions(best) for _, best in found]
+    if len(found[0][1].votes) > 1 and not decided[0]:
         columns["experts"] = [f"{best.votes.count(best.label)} of {len(best.votes)}" for _, best in found]
+    for name in decided[0]:
+        if name != "set":
+            columns[name] = [shorten(texts[name], max(console.width // 6, 8)) for texts in decided]
     sides = [max(map(cell_len, [name, *cells])) for name, cells in list(columns.items())[2:]]
-    room = console.width - sum(sides) - GAP * (len(columns) - 1) - 2
+    room = console.width - sum(sides) - GAP * (len(columns) - 1) - 2 - ("set" in decided[0]) * (NARROWEST + GAP)
     # the names of images and classes share what is left, and what one does not need goes to the other
     widths = [max(map(cell_len, columns[name])) for name in ("image", "class")]
     share = 2 * room // 5
@@ -60,9 +80,13 @@ def print_table(console: Console, found: "Sequence[tuple[str, Prediction]]") -> 
     for name, limit in zip(("image", "class"), limits, strict=True):
         columns[name] = [shorten(cell, limit) for cell in columns[name]]
     rest = room - sum(max(map(cell_len, [name, *columns[name]])) for name in ("image", "class")) - GAP
-    columns["then"] = [list_next(best, rest) for _, best in found]
-    if not any(columns["then"]):
-        del columns["then"]
+    rest += ("set" in decided[0]) * (NARROWEST + GAP)
+    if "set" in decided[0]:  # in place of what comes next
+        columns["set"] = [shorten(texts["set"], max(rest, NARROWEST)) for texts in decided]
+    else:
+        columns["then"] = [list_next(best, rest) for _, best in found]
+        if not any(columns["then"]):
+            del columns["then"]
     grid = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         grid.add_column(name, no_wrap=True)
@@ -90,7 +114,8 @@ def print_whole_lines(console: Console, found: "Sequence[tuple[str, Prediction]]
         then = ", ".join(f"{n} {100 * p:.1f}" for n, p in list(zip(best.classes, best.probabilities, strict=True))[1:])
         texts = (path, best.label, f"{100 * best.probabilities[0]:.1f} %", then, ", ".join(best.votes))
         rows.append([shorten(text, limit) for text, limit in zip(texts, limits, strict=True)])
-    names = ("image", "class", "probability", "then", "experts")
+        rows[-1] += [shorten(text, room // 8) for text in name_decisions(best).values()]
+    names = ("image", "class", "probability", "then", "experts", *(name_decisions(found[0][1]) if found else ()))
     widths = [max([len(name), *map(cell_len, cells)]) for name, *cells in zip(names, *rows, strict=True)]
     grid = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name, width in zip(names, widths, strict=True):

@@ -21,7 +21,9 @@ NOT_FLAGS = {"data", "method", "options"}  # fields of a recipe that are argumen
 
 
 def train(
-    data: Annotated[str, Parameter(help=f"{', '.join(SOURCES)}, or the path of a folder, table or list")],
+    data: Annotated[
+        str, Parameter(help=f"{', '.join(SOURCES)}, the path of a folder, table or list, or hf:owner/name")
+    ],
     method: Annotated[
         str | None,
         Parameter(help="one of `longtail methods`, or MODULE:CLASS; by default ecl, on custom data bc"),

@@ -5,7 +5,8 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from longtail.errors import LongtailError, unknown_name
+from longtail.errors import LongtailError, expand_path, unknown_name
+from longtail.hub import HubAddress, is_hub_name
 
 CUT_SETS = ("digits-lt", "cifar10-lt", "cifar100-lt")  # long-tailed subsets are cut from these
 PUBLISHED_SETS = ("imagenet-lt", "inaturalist2018")  # published lists say which images belong to these
@@ -18,8 +19,24 @@ ABSOLUTE = re.compile(r"(?<![\w./~:>^)-])/(?:[^/\s'\"]+/)+")  # the folders of a
 
 
 def is_path(data: str) -> bool:
-    """Return whether the user means a path, not the name of a known set."""
-    return data not in SOURCES and (os.sep in data or os.path.exists(data))
+    """Return whether the user means a path, not the name of a known set or of the hub."""
+    return data not in SOURCES and not is_hub_name(data) and (os.sep in data or os.path.exists(data))
+
+
+def is_custom(data: str) -> bool:
+    """Return whether the user means data of their own: a path, or a data set of the hub."""
+    return is_path(data) or is_hub_name(data)
+
+
+def resolve_path(data: str) -> str:
+    """Return a path from the root of the file system; a name of the hub stays as it is.
+
+    Raises LongtailError for a name that cannot be one of the hub.
+    """
+    if is_hub_name(data):
+        HubAddress.parse(data, "[/config]")
+        return data
+    return os.path.abspath(data if os.path.exists(data) else expand_path(data))
 
 
 def unknown_data_error(data: str) -> LongtailError:
@@ -31,13 +48,19 @@ def unknown_data_error(data: str) -> LongtailError:
         near = []
     hint = f" (did you mean {make_printable(near[0])}?)" if near else ""
     return LongtailError(
-        f"{known}, or a path: a folder of images, a table, a list, a parquet file. "
+        f"{known}, or a path: a folder of images, a table, a list, a parquet file; or hf:owner/name of the hub. "
         f"No file or folder here is named {make_printable(data)}{hint}"
     )
 
 
 def format_data_name(data: str) -> str:
-    """Return a short name of a data set for display: a path gives its last component, with dashes for blanks."""
+    """Return a short name of a data set for display: a path gives its last component, with dashes for blanks.
+
+    A name of the hub gives owner-name, and -config.
+    """
+    if is_hub_name(data):
+        address = HubAddress.parse(data, "[/config]")
+        return "-".join([*address.repo.split("/"), *(address.file or "").split("/")]).strip("-")
     if not is_path(data):
         return data
     path = Path(os.path.abspath(data))

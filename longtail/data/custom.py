@@ -1,7 +1,7 @@
 """Custom data: a folder, a table, a list or parquet files become a split of `LazyImages`."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -11,6 +11,7 @@ from longtail.data.classes import RawSplit, align_classes
 from longtail.data.folder import SUBSET_FOLDERS, read_class_folders, read_folder
 from longtail.data.groups import find_groups
 from longtail.data.holdout import cut_long_tail, grouped_holdout, stratified_holdout
+from longtail.data.hub import read_hub_data
 from longtail.data.lazy import LazyImages
 from longtail.data.shards import find_shards, read_shards
 from longtail.data.split import ClassTable, Split
@@ -18,6 +19,7 @@ from longtail.data.subset_columns import read_subsets
 from longtail.data.subset_names import WORDS
 from longtail.data.table import UnlabeledTable, read_table
 from longtail.errors import LongtailError, expand_path
+from longtail.hub import is_hub_name
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class ReadOptions:
     a data set without test images, where `test_share` is 0. `workers` is the number of processes that decode images in
     files (None: one for each core). Without `verify` no image of files is read. `group` is "auto", "column" or a regular
     expression that names the group of an image, as for `groups.find_groups`; None: no groups. `fit` says how images in
-    memory become squares, as in a `TransformSet`.
+    memory become squares, as in a `TransformSet`. `commits` are those at which data sets of the hub are read, by name.
     """
 
     size: int | None = None
@@ -43,6 +45,7 @@ class ReadOptions:
     group: str | None = None
     fit: str = "cut"
     default_test_share: float = 0.0
+    commits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Listing:
     """A data set before any image is read: class names in label order, subsets by name, notes for the user.
 
     `grouping` is "column" or the regular expression that names the groups of images; None: there are no groups.
-    `test_share` is the share of each class that is held out to test on.
+    `test_share` is the share of each class that is held out to test on, `commits` are those of data sets of the hub.
     """
 
     names: list[str]
@@ -58,11 +61,13 @@ class Listing:
     notes: list[str]
     grouping: str | None = None
     test_share: float = 0.0
+    commits: dict[str, str] = field(default_factory=dict)
 
 
 def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = ReadOptions()) -> Listing:
     """List a data set and hold out the requested shares; raises LongtailError if the data set cannot be listed."""
-    raw_splits, notes = find_raw_splits(Path(data), reading, expand_path(root) if root else None)
+    commits = dict(reading.commits)  # those that are read now are added
+    raw_splits, notes = find_raw_splits(data, reading, expand_path(root) if root else None, commits)
     if "train" not in raw_splits:
         raise LongtailError(f"{data} has no train subset, only {' and '.join(raw_splits)}")
     names, subsets, more = align_classes(raw_splits)
@@ -81,7 +86,7 @@ def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = 
         subset: subsets[subset] for subset in ("train", "val", "test") if subset in subsets
     }
     more += grouping.note_shared(ordered) if grouping else []
-    return Listing(names, ordered, notes + more, grouping.source if grouping else None, reading.test_share)
+    return Listing(names, ordered, notes + more, grouping.source if grouping else None, reading.test_share, commits)
 
 
 def hold_out(subsets: dict[str, LazyImages], subset: str, share: float, data: str, names: list[str]) -> list[str]:
@@ -134,24 +139,30 @@ def build_split(name: str, listing: Listing, imbalance: float | None) -> Split:
         train = train.take(sorted(cut_long_tail(train.labels, listing.names, imbalance)))
     table = ClassTable.from_labels(listing.names, train.labels)
     val, held = subsets.get("val"), listing.test_share
-    return Split(name, table, train, subsets["test"], listing.notes, val, listing.grouping, held)
+    return Split(name, table, train, subsets["test"], listing.notes, val, listing.grouping, held, listing.commits)
 
 
-def find_raw_splits(data: Path, reading: ReadOptions, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:
-    """List the subsets that a path holds, the named ones, and sibling lists, with notes.
+def find_raw_splits(
+    data: str, reading: ReadOptions, root: Path | None, commits: dict[str, str]
+) -> tuple[dict[str, RawSplit], list[str]]:
+    """List the subsets that a path or data set of the hub holds, the named ones, and sibling lists, with notes.
+
+    The commits of data sets of the hub are taken from `commits`, or added to them.
 
     Raises LongtailError for a named subset that the path holds already, or a file without that subset.
     """
-    raw_splits, notes = read_raw_splits(data, "train", root)
+    raw_splits, notes = read_any(data, "train", root, commits)
     for subset, named in (("val", reading.val), ("test", reading.test)):
         if named and subset in raw_splits:
             raise LongtailError(f"{data} has a {subset} subset already; leave --{subset} out")
         if subset in raw_splits:
             continue
         if named:
-            more, extra = read_raw_splits(expand_path(named), subset, root)
+            more, extra = read_any(named, subset, root, commits)
+        elif is_hub_name(data):
+            continue
         else:
-            more, extra = read_sibling_list(data, subset, root)
+            more, extra = read_sibling_list(Path(data), subset, root)
         if named and subset not in more:
             raise LongtailError(f"{named} has no {subset} subset, only {' and '.join(more)}")
         raw_splits |= {subset: more[subset]} if more else {}
@@ -184,6 +195,18 @@ def read_sibling_list(data: Path, subset: str, root: Path | None) -> tuple[dict[
         raise LongtailError(
             f"{error}. It is read because it is beside {data}: rename it, or name another by --{subset}"
         ) from error
+
+
+def read_any(
+    data: str, subset: str, root: Path | None, commits: dict[str, str]
+) -> tuple[dict[str, RawSplit], list[str]]:
+    """List the subsets in one folder, file or data set of the hub, with notes, as `read_raw_splits` does."""
+    if not is_hub_name(data):
+        return read_raw_splits(expand_path(data), subset, root)
+    if root is not None:
+        raise LongtailError(f"root is of files on this machine, and {data} is of the hub; leave --root out")
+    raw_splits, notes, commits[data] = read_hub_data(data, subset, commits.get(data))
+    return raw_splits, notes
 
 
 def read_raw_splits(path: Path, subset: str, root: Path | None) -> tuple[dict[str, RawSplit], list[str]]:

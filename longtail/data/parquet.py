@@ -6,7 +6,7 @@ import stat
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
@@ -34,12 +34,13 @@ class ParquetIndex:
     """N images as rows of parquet files, numbered across the files.
 
     A group of rows is read at a time and the last few groups are kept, so ascending rows are read fastest; see unpacked.py
-    for random order.
+    for random order. Files from elsewhere are `sealed`: the path of a row without bytes is not opened.
     """
 
     files: tuple[str, ...]
     ends: tuple[int, ...]  # rows up to the end of each file
     rows: np.ndarray  # (N,) int64
+    sealed: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,23 +71,22 @@ class ParquetIndex:
         with READ_LOCK:
             path, group, row = self.locate_in_group(i)
             contents, paths = read_image_group(path, group)
-        return choose_source(path, contents[row].as_py(), paths[row].as_py() if paths is not None else None)
+        return self.choose_source(i, contents[row].as_py(), paths[row].as_py() if paths is not None else None)
+
+    def choose_source(self, i: int, content: bytes | None, path: str | None) -> bytes | str:
+        """Return the content of the i-th image or, where it has none, the path of its file, relative to the parquet file."""
+        if content:
+            return content
+        return os.path.join(os.path.dirname(self.locate(i)[0]), path) if path and not self.sealed else b""
 
     def size(self, i: int) -> int:
         return len(self.source(i))
 
     def take(self, rows: np.ndarray) -> "ParquetIndex":
-        return ParquetIndex(self.files, self.ends, self.rows[rows])
+        return replace(self, rows=self.rows[rows])
 
     def reading_order(self) -> np.ndarray:
         return np.argsort(self.rows, kind="stable")  # a group of rows after the other
-
-
-def choose_source(parquet: str, content: bytes | None, path: str | None) -> bytes | str:
-    """Return the content of an image or, where it has none, the path of its file, which is relative to the parquet file."""
-    if content:
-        return content
-    return os.path.join(os.path.dirname(parquet), path) if path else b""
 
 
 def find_block(ends: tuple[int, ...], row: int) -> tuple[int, int]:
@@ -165,8 +165,8 @@ def unreadable_error(path: str, error: Exception) -> LongtailError:
     return LongtailError(f"{path} is not a readable parquet file: {' '.join(str(error).split())[:160]}")
 
 
-def read_raw_split(files: Sequence[Path]) -> RawSplit:
-    """List all rows of parquet files; classes take their names from the schema, or else from the labels themselves.
+def read_raw_split(files: Sequence[Path], names: Sequence[str] | None = None) -> RawSplit:
+    """List all rows of parquet files; classes take their names from the schema, else `names`, else the labels themselves.
 
     Raises LongtailError for a file that cannot be read, and for labels that are missing or have no name.
     """
@@ -175,12 +175,12 @@ def read_raw_split(files: Sequence[Path]) -> RawSplit:
     code_by_name: dict[str, int] = {}
     for path in map(str, files):
         labels = read_column(path, open_shard(path).label)
-        declared = read_class_names(path)
+        declared = read_class_names(path) or (list(names) if names else None)
         for name in declared or ():
             code_by_name.setdefault(name, len(code_by_name))
         encoded = encode_labels(path, labels)
-        names = [get_class_name(path, value, declared) for value in encoded.dictionary.to_pylist()]
-        table = np.array([code_by_name.setdefault(name, len(code_by_name)) for name in names], dtype=np.int64)
+        found = [get_class_name(path, value, declared) for value in encoded.dictionary.to_pylist()]
+        table = np.array([code_by_name.setdefault(name, len(code_by_name)) for name in found], dtype=np.int64)
         codes.append(table[encoded.indices.to_numpy(zero_copy_only=False)])
     ends = tuple(accumulate(map(len, codes)))
     index = ParquetIndex(tuple(map(str, files)), ends, np.arange(ends[-1]))

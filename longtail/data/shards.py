@@ -1,5 +1,6 @@
 """Folders of parquet files: which files hold images, and which subset each belongs to by the words of its name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from longtail.data.catalog import make_printable
@@ -101,14 +102,16 @@ def assign_subsets(files: list[Path], default: str, notes: list[str]) -> dict[st
     return shards
 
 
-def read_shards(shards: dict[str, list[Path]]) -> dict[str, RawSplit]:
+def read_shards(shards: dict[str, list[Path]], names: Sequence[str] | None = None) -> dict[str, RawSplit]:
     """List the subsets of parquet files; a column `split` divides the files of train.
+
+    `names` are the classes of files whose schemas name none.
 
     Raises LongtailError if that column contradicts the name of a file of val or test, or gives a subset twice.
     """
     raw_splits: dict[str, RawSplit] = {}
     for subset, files in shards.items():
-        for name, raw in read_subsets(files, subset).items():
+        for name, raw in read_subsets(files, subset, names).items():
             if name != subset and (subset != "train" or name in shards):
                 raise LongtailError(
                     f"{files[0]} names the {subset} subset, but its column split has rows of {name}; leave one"

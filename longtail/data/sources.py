@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d
 
-from longtail.data.catalog import FOLDER_SETS, format_data_name, is_path, unknown_data_error
+from longtail.data.catalog import FOLDER_SETS, format_data_name, is_custom, unknown_data_error
 from longtail.data.cifar import load_cifar_pool
 from longtail.data.counts import exponential_counts, long_tailed_indices, take_first
 from longtail.data.custom import Listing, ReadOptions, build_split, hold_out, list_custom_data
@@ -94,7 +94,7 @@ def list_data(data: str, root: str | None, reading: ReadOptions) -> Listing:
                 f"{data} needs --root: a folder with train/ and test/, each with a folder for each class"
             )
         return list_custom_data(find_data_root(root, data), None, reading)
-    if not is_path(data):
+    if not is_custom(data):
         raise unknown_data_error(data)
     return list_custom_data(data, root, reading)
 

@@ -79,7 +79,7 @@ class Split:
     """Training, test and perhaps validation images with the class table of training; a run shows its user the notes.
 
     `grouping` says what named the groups of images that no split divides, as in a `Listing`. `test_share` is the share of
-    each class that was held out to test on.
+    each class that was held out to test on. `commits` are those of data sets of the hub, by the name that the user gave.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Split:
     val: Subset | None = None
     grouping: str | None = None
     test_share: float = 0.0
+    commits: dict[str, str] = field(default_factory=dict)
 
     @property
     def subsets(self) -> dict[str, Subset]:
@@ -107,7 +108,8 @@ class Split:
         table = {"data": self.name, "classes": list(self.classes.names), "train_counts": list(self.classes.counts)}
         sizes = {f"{name}_images": len(images) for name, images in self.subsets.items()}
         shape = list(self.train.images.shape[1:]) if isinstance(self.train, TensorImages) else None
-        return table | sizes | {"image_shape": shape} | {f"{name}_sha256": self.digest(name) for name in self.subsets}
+        digests = {f"{name}_sha256": self.digest(name) for name in self.subsets}
+        return table | sizes | {"image_shape": shape} | digests | ({"commits": self.commits} if self.commits else {})
 
     def digest(self, subset: str) -> str | None:
         """Return the sha256 of a subset, or None if there is none of that name."""

@@ -13,12 +13,13 @@ from longtail.data.subset_names import SUBSET_BY_WORD, misnamed_split_error, par
 from longtail.errors import LongtailError
 
 
-def read_subsets(files: Sequence[Path], subset: str) -> dict[str, RawSplit]:
+def read_subsets(files: Sequence[Path], subset: str, names: Sequence[str] | None = None) -> dict[str, RawSplit]:
     """List the subsets that the column `split` of parquet files names; a file without that column belongs to `subset`.
 
-    Raises LongtailError as `read_raw_split` does, and for a split that is missing or unknown.
+    `names` are the classes of files whose schemas name none. Raises LongtailError as `read_raw_split` does, and for a
+    split that is missing or unknown.
     """
-    raw = replace(read_raw_split(files), groups=read_groups(list(map(str, files))))
+    raw = replace(read_raw_split(files, names), groups=read_groups(list(map(str, files))))
     named = np.concatenate([read_split_column(str(path), subset) for path in files])
     subsets = list(dict.fromkeys(named.tolist())) or [subset]
     if len(subsets) == 1:

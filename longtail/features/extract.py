@@ -197,16 +197,38 @@ def build_extractor(
     )
 
 
-def load_test_features(run: FinishedRun, images: LazyImages) -> FeatureSet:
-    """Return the features of the test images of a frozen run, from the cache or computed again, on the CPU.
-
-    Raises LongtailError for an image that cannot be read.
-    """
+def build_run_extractor(run: FinishedRun) -> Extractor:
+    """Build the extractor of a frozen run, on the CPU and with the run's cache."""
     environment = run.environment
     with run.folder.report_damage("environment.json"):
         weights, cache = environment["weights"], environment["cache"]
-        extractor = build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
-    lookup = extractor.look_up(images, TEST_LOOKS, skip_bad=False)
+        return build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
+
+
+def load_test_features(
+    run: FinishedRun, images: LazyImages, subset: str = "test", looks: int = TEST_LOOKS
+) -> FeatureSet:
+    """Return the features of images as a frozen run tests them, from the cache or computed again, on the CPU.
+
+    `subset` names the images where the progress is shown; the first of the `looks` is the image as it is evaluated. With
+    the looks of training, the cache holds those of its training images too. Raises LongtailError for an image that cannot
+    be read.
+    """
+    extractor = build_run_extractor(run)
+    lookup = extractor.look_up(images, looks, skip_bad=False)
+    if lookup.errors:
+        raise unreadable_error(
+            lookup.errors, len(images), run.recipe.data if subset == "test" else f"the {subset} images"
+        )
+    return extractor.complete(subset, images, lookup)
+
+
+def find_cached_features(run: FinishedRun, images: LazyImages) -> tuple[FeatureSet, np.ndarray]:
+    """Return the features of training images as far as the cache of a frozen run holds them, and which, (N,) bool.
+
+    Nothing is computed. Raises LongtailError for an image that cannot be read.
+    """
+    lookup = build_run_extractor(run).look_up(images, run.recipe.frozen_views, skip_bad=False)
     if lookup.errors:
         raise unreadable_error(lookup.errors, len(images), run.recipe.data)
-    return extractor.complete("test", images, lookup)
+    return FeatureSet(lookup.features, images.labels, images.digest(), images.index), lookup.is_held

@@ -10,43 +10,59 @@ from torch import Tensor
 from longtail.augment import TransformSet
 from longtail.data.decode import BadImage
 from longtail.errors import LongtailError, check_parent_folder
+from longtail.inference.decisions import Decider, Decision
 from longtail.inference.images import decode_batches
 from longtail.runs.files import atomic_path
 from longtail.runs.spreadsheet import write_cells
 
 KINDS = (".csv", ".parquet")
+NO_DECISION = Decision()
+Cell = str | float | bool | list[str]  # of a table
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The most probable classes of an image, their probabilities, and the class that each of K experts chooses."""
+    """The most probable classes of an image, their probabilities, and the class that each of K experts chooses.
+
+    `decision` holds what was asked of a calibrated model.
+    """
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
     votes: tuple[str, ...]
+    decision: Decision = NO_DECISION
 
     @property
     def label(self) -> str:
         """Return the most probable class."""
         return self.classes[0]
 
-    def row(self, path: str, prior: str) -> dict[str, str | float]:
+    def row(self, path: str, prior: str) -> dict[str, Cell]:
         """Return the row of a table, with the path of the image and the name of the class prior."""
-        row: dict[str, str | float] = {"path": path}
+        row: dict[str, Cell] = {"path": path}
         for rank, (name, probability) in enumerate(zip(self.classes, self.probabilities, strict=True), 1):
             row |= {f"class_{rank}": name, f"probability_{rank}": probability}
-        return row | {f"expert_{k}": name for k, name in enumerate(self.votes, 1)} | {"prior": prior}
+        row |= {f"expert_{k}": name for k, name in enumerate(self.votes, 1)}
+        return row | self.decision.row() | {"prior": prior}
 
 
-def build_predictions(logits: Tensor, classes: list[str], top: int) -> list[Prediction]:
-    """Turn logits (K, N, C) into N predictions of `top` classes by the softmax of the mean over experts."""
+def build_predictions(logits: Tensor, classes: list[str], top: int, decider: Decider | None = None) -> list[Prediction]:
+    """Turn logits (K, N, C) into N predictions of `top` classes by the softmax of the mean over experts.
+
+    A `decider` takes logits as trained, which it calibrates, and adds its decisions.
+    """
     if type(top) is not int or top < 1:
         raise LongtailError(f"top is {top!r}; it is a number of classes, at least 1")
+    decisions = [NO_DECISION] * logits.shape[1]
+    if decider is not None:
+        decisions, logits = decider.decide(logits.mean(0)), decider.adjust(logits)
     best = logits.mean(0).softmax(-1).topk(min(top, len(classes)))
     votes = logits.argmax(-1).T.tolist()
     return [
-        Prediction(tuple(classes[c] for c in chosen), tuple(probabilities), tuple(classes[c] for c in vote))
-        for chosen, probabilities, vote in zip(best.indices.tolist(), best.values.tolist(), votes, strict=True)
+        Prediction(tuple(classes[c] for c in chosen), tuple(probabilities), tuple(classes[c] for c in vote), decision)
+        for chosen, probabilities, vote, decision in zip(
+            best.indices.tolist(), best.values.tolist(), votes, decisions, strict=True
+        )
     ]
 
 
@@ -91,7 +107,7 @@ def open_csv(path: Path, note: str) -> Iterator[Callable[[dict], None]]:
         def add(row: dict) -> None:
             if not file.tell():
                 write_cells(file, row)
-            write_cells(file, row.values())
+            write_cells(file, map(to_csv_cell, row.values()))
 
         yield add
 
@@ -125,6 +141,13 @@ def open_parquet(path: Path, note: str) -> Iterator[Callable[[dict], None]]:
             opened.close()
 
 
-def to_utf8(value: str | float) -> str | float:
+def to_csv_cell(value: Cell) -> str | float:
+    """Return names as one text with | between them, a truth as true or false, and every other value unchanged."""
+    if isinstance(value, list):
+        return "|".join(name.replace("\\", "\\\\").replace("|", "\\|") for name in value)
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def to_utf8(value: Cell) -> Cell:
     """Escape the bytes of a path that are not UTF-8; return numbers unchanged."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

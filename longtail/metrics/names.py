@@ -2,3 +2,6 @@
 
 METRICS = ("top1", "balanced", "many", "medium", "few", "worst", "ece")
 GROUPS = ("many", "medium", "few")
+
+SCORES = ("pas", "lac", "aps", "raps")  # of prediction sets
+THRESHOLDS = ("all", "group", "class", "interpolated")  # which calibration images decide whether a class is in a set

@@ -1,40 +1,14 @@
 """Folders of the Hugging Face hub, fetched or cloned: their files, the images their networks expect, their license."""
 
 import json
-import logging
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError
-
-HUB = "hf:"  # begins a name of the hub
-ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/@]+))?(?:/(?P<file>[^@]+))?")
-
-
-@dataclass(frozen=True)
-class HubAddress:
-    """A repository of the hub, `owner/name`, at a revision (a branch, tag or commit) and with a file, if named."""
-
-    repo: str
-    revision: str | None = None
-    file: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> "HubAddress":
-        """Parse `hf:owner/name[@rev][/file]`; raises LongtailError for any other text."""
-        if not (match := ADDRESS.fullmatch(text)):
-            raise LongtailError(f"weights {text} are no name of the hub; write hf:owner/name[@revision][/file]")
-        return cls(**match.groupdict())
-
-    def __str__(self) -> str:
-        revision, file = f"@{self.revision}" if self.revision else "", f" ({self.file})" if self.file else ""
-        return f"{self.repo}{revision}{file}"
+from longtail.hub import HubAddress, report_failure
 
 
 def fetch(address: HubAddress, file: str) -> Path:
@@ -51,46 +25,13 @@ def fetch_if_there(address: HubAddress, file: str) -> Path | None:
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    try:
-        with quiet_hub():
+    with report_failure(f"weights hf:{address}"):
+        try:
             return Path(huggingface_hub.hf_hub_download(address.repo, file, revision=address.revision))
-    except Exception as error:  # the hub's own errors, those of its HTTP library, of the disk: any type
-        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        except EntryNotFoundError as error:
+            if isinstance(error, LocalEntryNotFoundError):
+                raise
             return None
-        raise LongtailError(f"weights hf:{address}: {describe_failure(error)}") from error
-
-
-def describe_failure(error: BaseException) -> str:
-    """Return in words why the hub did not give a file, and a remedy."""
-    from huggingface_hub import constants, errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return "this repository is gated: accept its terms on huggingface.co, then log in with `hf auth login`"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return "the hub has no such repository, or a private one; check the name, or log in with `hf auth login`"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return "the repository has no such revision; check what follows @"
-    if isinstance(error, errors.HFValidationError):
-        return "this is no name of a repository; write hf:owner/name"
-    if constants.HF_HUB_OFFLINE and isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set and the file is not in the local cache; unset it, or take a local file"
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        return (
-            "the hub cannot be reached and the file is not in the local cache; check the network, or take a local file"
-        )
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-
-
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Silence the warnings of huggingface_hub within the context; it logs each of a dozen attempts to connect."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def read_pretrained_config(path: Path | None) -> dict[str, Any]:

@@ -13,16 +13,8 @@ import torch
 from torch import Tensor
 
 from longtail.errors import LongtailError
-from longtail.nets.hub import (
-    HUB,
-    HubAddress,
-    describe_failure,
-    fetch,
-    fetch_if_there,
-    quiet_hub,
-    read_input_config,
-    read_license,
-)
+from longtail.hub import HUB, HubAddress, describe_failure, quiet_hub
+from longtail.nets.hub import fetch, fetch_if_there, read_input_config, read_license
 from longtail.nets.pretrained import check_readable, load_weights_file
 from longtail.nets.timm_backbone import TIMM, compute_input_config, pretrained_config
 

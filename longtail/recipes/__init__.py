@@ -5,8 +5,8 @@ import os
 from dataclasses import MISSING
 from typing import Any
 
-from longtail.data.catalog import SOURCES, is_path, unknown_data_error
-from longtail.errors import LongtailError, expand_path, unknown_name
+from longtail.data.catalog import SOURCES, is_custom, resolve_path, unknown_data_error
+from longtail.errors import LongtailError, unknown_name
 from longtail.methods import get_options
 from longtail.recipe import Recipe, check_fields, check_names, is_weights_path
 from longtail.recipes import (
@@ -97,8 +97,8 @@ def recipe_for(
     data = os.fspath(data)
     if size is not None and (type(size) is not int or size < 1):
         raise LongtailError(f"size is {size!r}; it is a number of pixels, at least 1")
-    if is_path(data):
-        data = os.path.abspath(data if os.path.exists(data) else expand_path(data))
+    if is_custom(data):
+        data = resolve_path(data)
     elif data not in SOURCES:
         raise unknown_data_error(data)
     name = name or choose_recipe(data, changes)
@@ -109,7 +109,7 @@ def recipe_for(
     fields = recipe_fields(name, method)
     if fields["imbalance"] is None and data in DEFAULT:  # a known set has its own tail under every recipe
         fields["imbalance"] = RECIPES[DEFAULT[data]].RECIPE["imbalance"]
-    if is_path(data):
+    if is_custom(data):
         fields["group"] = "auto"  # becomes "column" or None once the data are read: a run of before keeps its split
     fields |= changes
     options = {key: fields.pop(key) for key in get_options(method).keys() & fields.keys()}
@@ -119,7 +119,7 @@ def recipe_for(
         fields["eval_every"] = spread_tests(fields["epochs"])
     for field in ("val", "test", "weights"):
         if (path := fields.get(field)) and (field != "weights" or is_weights_path(path)):
-            fields[field] = os.path.abspath(path if os.path.exists(path) else expand_path(path))
+            fields[field] = resolve_path(path)
     if size is not None or "views" not in changes:
         fields["views"] = fit_views(fields["views"], fields["net"], size, fields.get("weights"))
     recipe = Recipe(data=data, method=method, **fields, options=options)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from longtail.errors import LongtailError, check_parent_folder, expand_path, unknown_name
+from longtail.ranks import get_rank
 from longtail.report.figures import CHOICES
 from longtail.report.page import compose_page
 from longtail.report.summary import RunSummary, open_summaries
 from longtail.runs.files import write_text
+from longtail.tracking import ProgressReport
 
 GENERATOR = b'<meta name="generator" content="longtail'
 
@@ -32,6 +34,18 @@ def write_report(
     content = compose_page(summaries, root, figures)
     write_text(target, content)
     return target
+
+
+def write_run_report(path: Path, report: ProgressReport) -> None:
+    """Write the report of a run that was just trained; a failure costs one line, never the run."""
+    if get_rank():
+        return  # only rank 0 writes
+    report.phase("drawing the report")
+    try:
+        write_report([path])
+    except Exception as error:  # whatever it is, the training is done and kept
+        why = " ".join(str(error).split()) or type(error).__name__
+        report.note(f"no report was written: {why}. The run is complete; longtail report {path} tries again")
 
 
 def default_report_path(summaries: list[RunSummary]) -> Path:

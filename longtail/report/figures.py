@@ -11,9 +11,19 @@ from longtail.data import Split
 from longtail.data.catalog import hide_folders
 from longtail.errors import LongtailError
 from longtail.report import overlay
+from longtail.report.decisions import ShownDecisions, build_decisions
 from longtail.report.summary import RunSummary
 
-FIRST = ("accuracy", "curves", "reliability", "confusion", "tau")  # then all others in the order of FIGURES
+FIRST = (
+    "accuracy",
+    "curves",
+    "reliability",
+    "recalibration",
+    "sets",
+    "risk",
+    "confusion",
+    "tau",
+)  # then all others in the order of FIGURES
 CHOICES = ("fast", "all", "none")
 WIDEST = 2000  # points; the page scales figures by their width
 
@@ -49,11 +59,15 @@ class ShownFigure:
 
 @dataclass
 class Gallery:
-    """The figures of a run, a note on their seed, and the titles of missing figures by reason."""
+    """The figures of a run, a note on their seed, and the titles of missing figures by reason.
+
+    `decisions` is there if the run is calibrated.
+    """
 
     note: str = ""
     figures: list[ShownFigure] = field(default_factory=list)
     missing: dict[str, list[str]] = field(default_factory=dict)
+    decisions: ShownDecisions | None = None
 
 
 def build_gallery(summary: RunSummary, split: Split | None, reason: str, which: str) -> Gallery:
@@ -67,9 +81,16 @@ def build_gallery(summary: RunSummary, split: Split | None, reason: str, which: 
     if which == "none":
         return Gallery("This report was written with --figures none.")
     outputs = RunOutputs.load(summary.runs[0], split)
+    is_calibrated = outputs.is_calibrated
+    if is_calibrated and split is not None:
+        try:
+            gallery.decisions = build_decisions(outputs)
+        except LongtailError as error:
+            gallery.missing[hide_folders(str(error), summary.recipe.data)] = ["Prediction sets"]
+            is_calibrated = False
     for name in dict.fromkeys((*FIRST, *FIGURES)):
         figure = FIGURES[name]
-        if figure.runs == "many" or figure.experts > summary.experts:
+        if figure.runs == "many" or figure.experts > summary.experts or (figure.calibrated and not is_calibrated):
             continue
         title, caption = figure.title, figure.caption + (f" (Fig. {figure.paper} of the paper)" if figure.paper else "")
         if figure.single and summary.experts == 1:

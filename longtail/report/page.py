@@ -10,7 +10,7 @@ from longtail.metrics import METRICS
 from longtail.report.classes import build_class_table, build_comparison_table
 from longtail.report.confusions import Misclassified
 from longtail.report.examples import build_confusions
-from longtail.report.figures import build_gallery, build_overlay
+from longtail.report.figures import Gallery, build_gallery, build_overlay
 from longtail.report.headline import (
     MEANINGS,
     NAMES,
@@ -52,7 +52,7 @@ def compose_page(summaries: list[RunSummary], root: str | None, figures: str) ->
     content = {
         "title": format_title(summaries),
         "lead": format_lead(summaries),
-        "contents": list_sections(summaries),
+        "contents": list_sections(summaries, galleries),
         "summaries": summaries,
         "groups": build_group_bars(summaries),
         "rows": [build_rows(summary) for summary in summaries],
@@ -106,10 +106,11 @@ def render_template(content: dict) -> str:
     return environment.get_template("page.html").render(content | files | words)
 
 
-def list_sections(summaries: list[RunSummary]) -> list[tuple[str, str]]:
+def list_sections(summaries: list[RunSummary], galleries: list[Gallery]) -> list[tuple[str, str]]:
     """Return the anchor and name of each section."""
     if len(summaries) == 1:
-        sections = [("figures", "Figures"), ("by-class", "Classes"), ("confusions", "Errors")]
+        decisions = [("decisions", "Decisions")] if galleries[0].decisions else []
+        sections = [*decisions, ("figures", "Figures"), ("by-class", "Classes"), ("confusions", "Errors")]
         return [("results", "Results"), *sections, ("settings", "Settings")]
     runs = [(f"run-{i}", summary.label) for i, summary in enumerate(summaries, 1)]
     return [("results", "Comparison"), ("by-class", "Classes"), *runs, ("settings", "Settings")]

@@ -39,6 +39,10 @@ class Ledger:
         """Return the path of a drawn figure of the paper."""
         return self.path / "figures" / f"{name}-{scale}.svg"
 
+    def predictions_path(self, name: str) -> Path:
+        """Return the path of the predictions that were attached to the cell of this name."""
+        return self.path / "predictions" / f"{name}.parquet"
+
     def read(self, cell: Cell) -> dict | None:
         """Return the contents of a cell's file, None if there is no file.
 
@@ -47,14 +51,7 @@ class Ledger:
         path = self.file(cell)
         if not path.exists():
             return None
-        check_readable(path)
-        try:
-            kept = json.loads(path.read_text())
-            is_intact = kept.keys() == KEYS and kept["sha256"] == compute_digest(kept)
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise LongtailError(f"{path} cannot be read ({error})") from error
-        if not is_intact:
-            raise LongtailError(f"{path} is not as it was written: its sha256 does not fit its contents")
+        kept = read_cell_file(path)
         if kept["recipe_sha256"] != hash_recipe(cell.recipe) or kept["scale"] != cell.scale:
             raise LongtailError(f"{path} holds another cell than its name says")
         options = kept["recipe"]["options"]
@@ -88,6 +85,19 @@ class Ledger:
         }
         write_json(self.file(cell), kept | {"sha256": compute_digest(kept)})
         return kept
+
+
+def read_cell_file(path: Path) -> dict:
+    """Return the contents of the file of a cell; raises LongtailError if it is damaged or changed."""
+    check_readable(path)
+    try:
+        kept = json.loads(path.read_text())
+        is_intact = kept.keys() == KEYS and kept["sha256"] == compute_digest(kept)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise LongtailError(f"{path} cannot be read ({error})") from error
+    if not is_intact:
+        raise LongtailError(f"{path} is not as it was written: its sha256 does not fit its contents")
+    return kept
 
 
 def compute_digest(kept: dict) -> str:

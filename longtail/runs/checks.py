@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 from longtail.augment import get_transform_set
 from longtail.metrics.names import METRICS
@@ -43,6 +44,9 @@ def check_split(split: dict) -> None:
     for key in ("train_sha256", "test_sha256"):
         if not isinstance(split[key], str):
             raise ValueError(f"{key} is no text")
+    commits = split.get("commits", {})
+    if not isinstance(commits, dict) or not all(re.fullmatch("[0-9a-f]{40}", str(value)) for value in commits.values()):
+        raise ValueError("commits are no names of the hub with a commit of 40 hex digits each")
     for key in ("train_images", "test_images"):
         if key not in split:
             raise ValueError(f"{key} is missing")

@@ -155,9 +155,11 @@ class FinishedRun:
     def load_data(self, root: str | None = None, recipe: Recipe | None = None) -> Split:
         """Load the images the run was trained and tested on, from where training found them or from `root`.
 
-        `recipe` replaces the run's own where the data were moved. Raises LongtailError if the test images differ.
+        `recipe` replaces the run's own where the data were moved. Data of the hub are read at the commit of training, unless
+        the recipe names another revision. Raises LongtailError if the test images differ.
         """
-        split = (recipe or self.recipe).load_split(root or self.environment.get("root"))
+        commits = self.split.get("commits")
+        split = (recipe or self.recipe).load_split(root or self.environment.get("root"), commits=commits)
         self.folder.check_images(split, "test")
         return split
 

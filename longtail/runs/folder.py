@@ -8,12 +8,20 @@ from pathlib import Path
 
 from torch import Tensor
 
-from longtail.data import Split
+from longtail.data import Split, format_data_name
 from longtail.errors import LongtailError, check_utf8_path, expand_path
+from longtail.hub import is_hub_name
 from longtail.recipe import Recipe
 from longtail.runs import files
 
 MANIFEST = "manifest.json"  # the sha256 of every file that a finished run is read from
+
+
+def default_run_path(recipe: Recipe) -> Path:
+    """Return where a run goes by default: runs/DATA-METHOD-gGAMMA-seedN, without -gGAMMA for data as they are."""
+    gamma = "" if recipe.imbalance is None else f"-g{recipe.imbalance:g}"
+    method = recipe.method.rpartition(":")[2]
+    return Path("runs") / f"{format_data_name(recipe.data)}-{method}{gamma}-seed{recipe.seed}"
 
 
 class Busy(LongtailError):
@@ -27,6 +35,7 @@ class RunFolder:
         if not isinstance(path, str | Path):
             raise LongtailError(f"a run folder is named by its path, not by {path!r}")
         self.path = expand_path(path)
+        self.origin: str | None = None  # name of a run of the hub, in whose cache nothing is written
 
     @classmethod
     def create(cls, path: str | Path) -> "RunFolder":
@@ -69,6 +78,10 @@ class RunFolder:
     @classmethod
     def open(cls, path: str | Path) -> "RunFolder":
         """Open an existing run; raises LongtailError if the folder holds none."""
+        if is_hub_name(path):
+            raise LongtailError(
+                f"{path} is of the hub, which predict, evaluate, export, try and longtail.load take only"
+            )
         run = cls(path)
         if run.has("seeds.json"):
             raise LongtailError(
@@ -177,8 +190,16 @@ class RunFolder:
         self.verify(name)
         return files.read_json(self.path / name)
 
+    def check_own(self) -> None:
+        """Raise LongtailError for a run of the hub, which lies in the hub's cache."""
+        if self.origin is not None:
+            raise LongtailError(
+                f"{self.origin} is of the hub, and nothing is written into its cache; copy {self.path}, or name a file by --out"
+            )
+
     def write_json(self, name: str, content: dict) -> None:
         """Write a JSON file of the run."""
+        self.check_own()
         files.write_json(self.path / name, content)
 
     def read_csv(self, name: str) -> list[dict[str, str]]:
@@ -188,6 +209,7 @@ class RunFolder:
 
     def write_csv(self, name: str, rows: list[dict]) -> None:
         """Write a CSV file of the run."""
+        self.check_own()
         files.write_csv(self.path / name, rows)
 
     def read_tensors(self, name: str) -> dict[str, Tensor]:
@@ -197,6 +219,7 @@ class RunFolder:
 
     def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Write a safetensors file of the run."""
+        self.check_own()
         files.write_tensors(self.path / name, tensors)
 
     def report_damage(self, name: str) -> AbstractContextManager[None]:

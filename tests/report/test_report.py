@@ -439,7 +439,7 @@ def test_training_writes_the_report_and_survives_its_failure(tmp_path, capsys, m
     def fail(*_):
         raise RuntimeError("no ink\nleft")
 
-    monkeypatch.setattr(api, "write_report", fail)
+    monkeypatch.setattr(longtail.report, "write_report", fail)
     with pytest.raises(SystemExit) as stop:
         app.main([*words, str(tmp_path / "again")])
     output = " ".join(capsys.readouterr().out.split())
