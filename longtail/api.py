@@ -54,12 +54,12 @@ def train(
 ) -> "Model":
     """Train a method on a data set, by name or path, into the run folder `out`, and return the trained model.
 
-    `method` is a name of `longtail methods` or a subclass of `longtail.methods.Method`; None is ecl, and bc on frozen
-    features, which custom data take by default. `cache` is the folder of cached features; a `slim` run does not keep its
-    frozen encoder. `minutes` is the time that the run may take: the number of epochs and, on frozen features, the size of
-    the images are fitted to what is measured on this machine. `changes` are fields of the recipe, options of the method,
-    and `size`, the side of custom images in pixels. The caller's random state, threads and precision settings stay as
-    they are. Raises LongtailError for bad input or an existing folder.
+    `method` is a name of `longtail methods` or a subclass of `longtail.methods.Method`; None is ecl, logit_adjustment on
+    frozen features, which custom data take by default, and bc with light tuning. `cache` is the folder of cached features;
+    a `slim` run does not keep its frozen encoder. `minutes` is the time that the run may take: the number of epochs and,
+    on frozen features, the size of the images are fitted to what is measured on this machine. `changes` are fields of the
+    recipe, options of the method, and `size`, the side of custom images in pixels. The caller's random state, threads and
+    precision settings stay as they are. Raises LongtailError for bad input or an existing folder.
     """
     resolved = recipe_for(data, recipe, method=None if method is None else name_method(method), **changes)
     path = out or default_run_path(resolved)

@@ -9,10 +9,10 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, UnknownOptionError
 from rich.console import Console
 
-from longtail import __version__
 from longtail.commands.flags import COMPLETION, name_flag
 from longtail.commands.streams import CLOSED_PIPE, Output, find_fault, guard_streams
 from longtail.commands.train import add_method_flags, train
+from longtail.commit import describe_version
 from longtail.errors import LongtailError, LostProcess, announce_stop, escape_controls, unknown_name
 from longtail.methods import METHODS, get_options
 from longtail.ranks import get_rank, get_world_size
@@ -59,7 +59,7 @@ def build_app(tokens: list[str]) -> App:
     app = App(
         name="longtail",
         help="Long-tailed image recognition.",
-        version=__version__,
+        version=describe_version,
         console=Console(quiet=get_rank() > 0),  # only rank 0 prints
         suppress_keyboard_interrupt=False,
     )

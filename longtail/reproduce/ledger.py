@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import subprocess
 from pathlib import Path
 
+from longtail.commit import get_commit
 from longtail.errors import LongtailError, expand_path
 from longtail.nets.pretrained import check_readable
 from longtail.reproduce.cells import Cell, hash_recipe
@@ -104,17 +104,3 @@ def compute_digest(kept: dict) -> str:
     """Compute the sha256 of a cell's contents without the digest itself."""
     content = {key: value for key, value in kept.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def get_commit() -> str | None:
-    """Return the commit of this code, with "-changed" if files differ from the commit; None outside a clone."""
-    here = Path(__file__).resolve().parent
-    git = ["git", "-C", str(here)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "-uno", "."], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("-changed" if changed.stdout.strip() else "")
