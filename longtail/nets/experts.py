@@ -1,7 +1,6 @@
 """K experts as one module, and K small layers as one batched product."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any, cast
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from longtail.nets.encoder import Encoder
-from longtail.nets.fusible import fits
+from longtail.nets.fusible import can_compile, fits
 
 
 class Experts(nn.Module):
@@ -34,16 +33,15 @@ class Experts(nn.Module):
 
         Images under 16 pixels train too fast to be worth the compiling.
         """
-        if not (x.is_cuda and self.training and torch.cuda.is_available() and find_spec("triton")) or x.shape[-1] < 16:
+        if not (x.is_cuda and self.training and x.shape[-1] >= 16 and can_compile()):
             return None
-        encoders = [cast(Encoder, expert) for expert in self.experts]
-        bodies = [encoder.body for encoder in encoders]
+        bodies = [getattr(expert, "body", expert) for expert in self.experts]
         if not fits(bodies, x):
             return None
         from longtail.nets.fused import FusedResNets  # needs Triton, which torch brings on Linux
 
         precision = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
-        precision = "bf16" if encoders[0].half else precision
+        precision = "bf16" if cast(Encoder, self.experts[0]).half else precision
         if self.fused is None or not self.fused.fits_still(precision):
             self.fused = FusedResNets(bodies, precision)
         return self.fused

@@ -1,6 +1,11 @@
-"""Which networks, on which images, the kernels of `nets.fused` can train; this module needs no Triton."""
+"""Where, and which networks on which images, the kernels of `nets.fused` can train; this module needs no Triton."""
 
+import os
+import shutil
+import warnings
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +13,24 @@ from torch import Tensor, nn
 from longtail.nets.resnet_cifar import ResNetCifar
 
 CHANNELS = {16, 32, 64}  # powers of two, and as many as a tensor core multiplies
+
+
+@lru_cache(maxsize=1)
+def can_compile() -> bool:
+    """Return whether the kernels can be compiled here: an Nvidia GPU of 2020 or later, Triton, and a C compiler.
+
+    A missing compiler is warned of, once: training is right without the kernels, at about half the speed.
+    """
+    if not (torch.cuda.is_available() and torch.version.cuda and find_spec("triton")):
+        return False
+    if torch.cuda.get_device_capability() < (8, 0):  # TF32 and bfloat16
+        return False
+    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+        warnings.warn(
+            "no C compiler (gcc or clang) is found, so small networks train at about half the speed", stacklevel=2
+        )
+        return False
+    return True
 
 
 def fits(bodies: Sequence[nn.Module], x: Tensor) -> bool:

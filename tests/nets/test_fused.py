@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from longtail.nets.fusible import fits
+from longtail.nets import fusible
+from longtail.nets.fusible import can_compile, fits
 from longtail.nets.resnet_cifar import ResNetCifar
 
 pytest.importorskip("triton", reason="torch brings Triton on Linux only")
@@ -54,3 +55,41 @@ def test_images_that_need_a_gradient_or_whose_sides_do_not_halve_twice_are_not_f
     assert not fits(train_mode(), torch.zeros(2, 3, 8, 8, requires_grad=True))
     assert not fits(train_mode(), torch.zeros(2, 3, 10, 8))
     assert not fits([ResNetCifar(8, slim=True).to(memory_format=torch.channels_last).train()], torch.zeros(2, 3, 8, 8))
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A machine with a GPU of 2020, as far as `can_compile` asks."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setenv("CC", "cc")
+    can_compile.cache_clear()
+    yield monkeypatch
+    can_compile.cache_clear()
+
+
+def test_the_kernels_compile_where_gpu_triton_and_compiler_are_there(gpu):
+    assert can_compile()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        (torch.cuda, "is_available", lambda: False),
+        (torch.cuda, "get_device_capability", lambda: (7, 5)),
+        (torch.version, "cuda", None),
+        (fusible, "find_spec", lambda name: None),
+    ],
+)
+def test_without_a_gpu_that_fits_or_triton_networks_are_not_fused(owner, name, value, gpu):
+    gpu.setattr(owner, name, value)
+    assert not can_compile()
+
+
+def test_a_missing_compiler_is_said_once_and_training_goes_on(gpu):
+    gpu.delenv("CC")
+    gpu.setattr(fusible.shutil, "which", lambda name: None)
+    with pytest.warns(UserWarning, match="no C compiler .* half the speed"):
+        assert not can_compile()
+    assert not can_compile()  # a second warning would be an error here
