@@ -79,7 +79,7 @@ def write_choice(table: Path, page: Path, choice: Choice, run: FinishedRun, note
     )
     lines = [
         (run.classes.names[c], run.classes.groups[c], (run.classes.counts[c], int(every[c]), int(picked[c])))
-        for c in np.lexsort((run.classes.counts, -picked)).tolist()
+        for c in np.lexsort((np.array(run.classes.counts), -picked)).tolist()
         if every[c]
     ]
     overview = [

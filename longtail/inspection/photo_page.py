@@ -67,7 +67,7 @@ class Tally:
 
     title: str
     columns: tuple[str, ...]
-    rows: list[tuple[str, str, tuple[int, ...]]]
+    rows: Sequence[tuple[str, str, tuple[int, ...]]]
 
 
 def read_photographs(reads: Sequence[Callable[[], "Image"]], names: Sequence[str]) -> list[Photograph]:

@@ -88,7 +88,7 @@ def write_suspects(table: Path, page: Path, judgment: Judgment, split: Split, ru
     found = np.bincount(judgment.labels[faults], minlength=len(split.classes))
     lines = [
         (split.classes.names[c], split.classes.groups[c], (split.classes.counts[c], int(found[c])))
-        for c in np.lexsort((split.classes.counts, -found)).tolist()
+        for c in np.lexsort((np.array(split.classes.counts), -found)).tolist()
         if found[c]
     ]
     name = run.path.resolve().name
