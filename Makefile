@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test
+.PHONY: install demo test docs docs-pictures
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -18,3 +18,11 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile  # a process a core: more threads would wait for each other
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open build/site/index.html"
+
+docs-pictures: install
+	@test -n "$(CALTECH101)" || { echo "make docs-pictures CALTECH101=FOLDER, which holds train/ and test/ of Caltech-101"; exit 2; }
+	PYTHONPATH=. $(BIN)/python -m docs.generate.pictures "$(CALTECH101)"

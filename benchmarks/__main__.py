@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longtail.errors import unknown_name
 
-SUPPORT = ("__init__", "__main__", "harness", "peer", "hostile")
+SUPPORT = ("__init__", "__main__", "harness", "peer", "hostile", "tails")
 
 
 def summaries() -> dict[str, str]:

@@ -5,22 +5,17 @@ Without a GPU the same code runs eagerly on the CPU at a tiny size, so that a te
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from benchmarks.experts import candidates
 from benchmarks.harness import compare, save
 from benchmarks.step import batches, ours, peer_step
 from longtail.graph import GraphStep
 from longtail.nets import Experts
 from longtail.step import Step
 
-LOOP = Experts.forward
-
-
-def one_stream(self: Experts, x: torch.Tensor) -> torch.Tensor:
-    """Run the experts one after another, also under capture."""
-    return torch.stack([expert(x) for expert in self.experts])
+FIND = Experts.find_fused
 
 
 def losses(step: Step, data: list) -> list[float]:
@@ -33,7 +28,7 @@ def losses(step: Step, data: list) -> list[float]:
 
 
 def run_precision(precision: str, device: str, rounds: int, steps: int) -> dict:
-    """Time reference, eager, graph and graph with streams in one precision, and record how far their losses differ."""
+    """Time peer, eager and captured steps, of plain and fused networks, and record how far their losses differ."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     data = batches(max(steps, 6), device)
     encoders = "bf16" if precision == "bf16" else "fp32"
@@ -42,14 +37,13 @@ def run_precision(precision: str, device: str, rounds: int, steps: int) -> dict:
     expected = losses(reference, data[:6])
     tolerance = 1e-4 if precision == "fp32" else 2e-2
     record, timed = {}, {}
-    for name, kind, forward, tuned in (
-        ("eager", Step, LOOP, False),
-        ("graph", GraphStep, one_stream, False),
-        ("graph + streams", GraphStep, LOOP, False),
-        ("graph + streams, cuDNN tuned", GraphStep, LOOP, True),
+    for name, kind, is_fused in (
+        ("eager, plain", Step, False),
+        ("eager, fused", Step, True),
+        ("graph, plain", GraphStep, False),
+        ("graph, fused", GraphStep, True),
     ):
-        Experts.forward = forward  # type: ignore[method-assign]  # the candidates differ in this method
-        torch.backends.cudnn.benchmark = tuned
+        Experts.find_fused = FIND if is_fused else lambda self, x: None  # type: ignore[method-assign]
         before = reserved(device)
         step = ours(encoders, kind, device)
         worst = apart(losses(step, data[:6]), expected)
@@ -61,9 +55,8 @@ def run_precision(precision: str, device: str, rounds: int, steps: int) -> dict:
             "captured": captured,
             "memory_mb": memory,
         }
-        timed[name] = lambda step=step: [step([batch], 0.0) for batch in data[:steps]]
-    Experts.forward = LOOP  # type: ignore[method-assign]
-    torch.backends.cudnn.benchmark = False
+        timed[name] = partial(run_steps, step, data[:steps], Experts.find_fused)
+    Experts.find_fused = FIND  # type: ignore[method-assign]
     peer = peer_step(device)
     worst = apart([peer(v[0], v[1], y) for v, y in views[:3]], expected)
     record["peer in fp32"] = {"loss_difference": worst, "agrees": worst < max(tolerance, 1e-3)}
@@ -72,6 +65,14 @@ def run_precision(precision: str, device: str, rounds: int, steps: int) -> dict:
     for name, row in record.items():
         print(f"{name}: {row}")
     return record | compare(calls, rounds) | {"steps": steps}
+
+
+def run_steps(step: Step, data: list, find_fused: Callable) -> None:
+    """Run steps with fused networks or without."""
+    Experts.find_fused = find_fused  # type: ignore[method-assign]
+    for batch in data:
+        step([batch], 0.0)
+    Experts.find_fused = FIND  # type: ignore[method-assign]
 
 
 def apart(losses: list[float], expected: list[float]) -> float:
@@ -87,40 +88,8 @@ def reserved(device: str) -> int:
     return torch.cuda.memory_reserved()
 
 
-def run_strategies(precision: str, device: str, rounds: int) -> dict:
-    """Time forward and backward of the experts alone: loop, channels last, vmap, grouped; captured where possible."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    calls, trained = candidates(device)
-    x, timed = torch.randn(64, 3, 32, 32, device=device), {}
-    for name in calls:
-
-        def both(name: str = name) -> None:
-            torch.autograd.grad(calls[name](x).square().mean(), trained[name])
-
-        timed[name] = captured(both) if device != "cpu" else both
-    return compare(timed, rounds)
-
-
-def captured(work: Callable[[], None]) -> Callable[[], None]:
-    """Return a replay of the work as one CUDA graph, or the work itself where capture fails."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            work()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    try:
-        with torch.cuda.graph(graph):
-            work()
-    except RuntimeError as error:
-        print(f"not captured: {str(error).splitlines()[0]}")
-        return work
-    return graph.replay
-
-
 def main(argv: list[str]) -> None:
-    """Run all comparisons; about five minutes on a GPU."""
+    """Run all comparisons; about two minutes on a GPU, half of it compiling."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks gpu", description=__doc__)
     on_gpu = torch.cuda.is_available()
     parser.add_argument("--rounds", type=int, default=10 if on_gpu else 1)
@@ -132,10 +101,6 @@ def main(argv: list[str]) -> None:
         record[precision] = run_precision(precision, device, args.rounds, args.steps)
         if on_gpu:
             save("gpu", record)  # keeps the first results if the machine is taken away
-    for precision in ("fp32", "tf32") if on_gpu else ("fp32",):
-        record[f"strategies {precision}"] = run_strategies(precision, device, args.rounds)
-    if on_gpu:
-        save("gpu", record)
     rows = [(p, name, row) for p, rows in record.items() for name, row in rows.items() if isinstance(row, dict)]
     wrong = [f"{name} in {p}" for p, name, row in rows if not row.get("agrees", True)]
     if wrong:

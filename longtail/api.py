@@ -18,13 +18,7 @@ from longtail.evaluate import compute_logits, predict_subset
 from longtail.hub import is_hub_name
 from longtail.inference.calibrate import calibrate_run, choose_score
 from longtail.inference.calibration import Calibration, CalibrationOptions, read_calibration
-from longtail.inference.decisions import (
-    ESTIMATE,
-    Decider,
-    DecisionOptions,
-    estimate_log_target,
-    parse_log_target,
-)
+from longtail.inference.decisions import Decider, DecisionOptions
 from longtail.inference.export import export
 from longtail.inference.images import list_images, to_image_tensor
 from longtail.inference.predict import Prediction, build_predictions
@@ -60,12 +54,12 @@ def train(
 ) -> "Model":
     """Train a method on a data set, by name or path, into the run folder `out`, and return the trained model.
 
-    `method` is a name of `longtail methods` or a subclass of `longtail.methods.Method`; None is ecl, and bc on frozen
-    features, which custom data take by default. `cache` is the folder of cached features; a `slim` run does not keep its
-    frozen encoder. `minutes` is the time that the run may take: the number of epochs and, on frozen features, the size of
-    the images are fitted to what is measured on this machine. `changes` are fields of the recipe, options of the method,
-    and `size`, the side of custom images in pixels. The caller's random state, threads and precision settings stay as
-    they are. Raises LongtailError for bad input or an existing folder.
+    `method` is a name of `longtail methods` or a subclass of `longtail.methods.Method`; None is ecl, logit_adjustment on
+    frozen features, which custom data take by default, and bc with light tuning. `cache` is the folder of cached features;
+    a `slim` run does not keep its frozen encoder. `minutes` is the time that the run may take: the number of epochs and,
+    on frozen features, the size of the images are fitted to what is measured on this machine. `changes` are fields of the
+    recipe, options of the method, and `size`, the side of custom images in pixels. The caller's random state, threads and
+    precision settings stay as they are. Raises LongtailError for bad input or an existing folder.
     """
     resolved = recipe_for(data, recipe, method=None if method is None else name_method(method), **changes)
     path = out or default_run_path(resolved)
@@ -195,12 +189,10 @@ class Model:
         target prior "estimate". `Prediction.decision` holds them.
         Raises LongtailError for bad input.
         """
+        options = DecisionOptions(calibrated, sets, unknown, hierarchy, sure)
         several = list_images(images)
         images = images if several is None else several
-        logits, options = (
-            self.logits(to_image_tensor(images, self.transform_set)),
-            DecisionOptions(calibrated, sets, unknown, hierarchy, sure),
-        )
+        logits = self.logits(to_image_tensor(images, self.transform_set))
         decider, _ = self.build_decider(options, target_prior, [logits.mean(0)])
         if decider is None:
             logits = self.move_to_prior(logits, target_prior)
@@ -216,13 +208,7 @@ class Model:
         """
         if not options.needs_calibration(target_prior):
             return None, 0
-        calibration, used = self.calibration, 0
-        target, is_estimated = parse_log_target(target_prior, self.classes, self.train_counts), False
-        if str(target_prior) == ESTIMATE:
-            target, used = estimate_log_target(calibration, self.method, batches)
-            is_estimated = True
-        decider = Decider.build(calibration, options, self.method, self.classes, target, is_estimated=is_estimated)
-        return decider, used
+        return Decider.build(self.calibration, options, self.method, self.classes, target_prior, batches)
 
     def adjusted_logits(self, images: Tensor, target_prior: str | Path | None = None) -> Tensor:
         """Compute logits under a class prior other than that of training (ECL, Eq. 4); None leaves them as trained."""

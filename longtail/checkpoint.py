@@ -16,6 +16,8 @@ from longtail.runs.folder import RunFolder
 from longtail.stages import StagePlan
 
 NAME = "checkpoint.pt"
+# A CPU saves every epoch; a GPU may train one in half a second, and a checkpoint would take a fifth of that.
+SECONDS_BETWEEN = {"cpu": 0, "cuda": 5}  # at least, of two checkpoints of a stage, whose last epoch always has one
 KEYS = {"stage", "epoch", "rows", "method", "optimiser", "recipe"}  # names in the file, as since version 0.1
 
 
@@ -110,5 +112,5 @@ def divergence_error(run: RunFolder | None, what: str, epoch: int) -> LongtailEr
         return LongtailError(f"{what}. Try a lower lr")
     kept = "no epoch was finished, so there is no checkpoint"
     if epoch > 1:
-        kept = f"the last good checkpoint is {run.path / NAME}, of epoch {epoch - 1}"
+        kept = f"the last good checkpoint is {run.path / NAME}"
     return LongtailError(f"{what}; {kept}. Try a lower --lr with another --out")

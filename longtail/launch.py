@@ -23,6 +23,7 @@ from longtail.runs.folder import RunFolder
 from longtail.runs.results import ENCODER_WEIGHTS
 from longtail.selection import check_selection
 from longtail.stages import build_loader, describe_trained, plan_stages
+from longtail.teaching import check_teacher_of_run, describe_teacher, give_teacher
 from longtail.tracking import ProgressReport
 from longtail.trainer import Trainer
 from longtail.unpack import unpack_training_images
@@ -101,6 +102,7 @@ def build_trainer(
     if recipe.tune:
         method.notes.append(describe_trained(method))
     check_heads(recipe, method)
+    give_teacher(method, recipe, split, weights.sha256 if weights else None)
     plans, loader = plan_stages(method.stages(), recipe.epochs), build_loader(recipe, method, split, world)
 
     def claim() -> RunFolder:
@@ -110,9 +112,14 @@ def build_trainer(
             if weights:
                 where["weights"] = weights.provenance()
                 report.note(weights.describe())
+            if method.teacher_run:
+                where["teacher"] = describe_teacher(method.teacher_run)
             run.write_json("environment.json", world.describe() | describe_package(recipe.method) | where)
-        elif weights and recipe.frozen:
-            check_weights_of_run(run, weights.sha256)
+        else:
+            if weights and recipe.frozen:
+                check_weights_of_run(run, weights.sha256)
+            if method.teacher_run:
+                check_teacher_of_run(run, method.teacher_run)
         if trunk is not None and not slim and not run.has(ENCODER_WEIGHTS):
             run.write_tensors(ENCODER_WEIGHTS, trunk.state_dict())
         return run

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from longtail.checkpoint import check_terms, check_weights, lock_and_load, save_checkpoint
+from longtail.checkpoint import SECONDS_BETWEEN, check_terms, check_weights, lock_and_load, save_checkpoint
 from longtail.data import Batch, Loader, Split
 from longtail.data.seeding import derive_seed
 from longtail.distributed import World
@@ -43,6 +43,7 @@ class Trainer:
         self.epochs = self.plans[-1].first_epoch + self.plans[-1].epochs
         self.parameters = {name: p for name, p in self.method.named_parameters() if p.requires_grad}
         self.rows: list[dict] = []
+        self.next_checkpoint = 0.0
         self.tracker = Tracker(self.run.path / "tensorboard" if self.run else None)
 
     def fit(self) -> None:
@@ -134,13 +135,15 @@ class Trainer:
         self.report.epoch(self.recipe.seed, row)
 
     def save(self, run: RunFolder, step: Step, plan: StagePlan, epoch: int) -> None:
-        """Write the checkpoint, `metrics.csv`, and the weights if this epoch is the best so far on validation."""
+        """Write the weights if this epoch is the best so far on validation, and, if one is due, a checkpoint."""
         if self.recipe.select and find_best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
             run.write_tensors(SELECTED_WEIGHTS, self.method.inference_state())
-        state = {"recipe": self.recipe.asdict(), "stage": plan.number, "epoch": epoch + 1, "rows": self.rows}
-        save_checkpoint(run, state | {"method": self.method.state_dict(), "optimiser": step.state_dict()})
-        run.write_csv("metrics.csv", self.rows)
         self.tracker.add(self.rows[-1])
+        if epoch + 1 == plan.epochs or time.monotonic() >= self.next_checkpoint:
+            state = {"recipe": self.recipe.asdict(), "stage": plan.number, "epoch": epoch + 1, "rows": self.rows}
+            save_checkpoint(run, state | {"method": self.method.state_dict(), "optimiser": step.state_dict()})
+            run.write_csv("metrics.csv", self.rows)
+            self.next_checkpoint = time.monotonic() + SECONDS_BETWEEN[self.world.device.type]
 
     def restore(self, step: Step, plan: StagePlan, checkpoint: dict) -> int:
         """Load a checkpoint into method, optimizer and metrics; returns how many epochs of the stage are done."""

@@ -31,7 +31,9 @@ from tests.data.pictures import class_folders, picture
 CODES = {0, 2, 3, 130, 141, 143}
 SECONDS = 120  # after which a command hangs
 KEPT = ("data", "run", "list.csv", "list.txt", "one.png", "notes", "prior.json", "page.html")  # no command changes them
-MADE = re.compile(r"run/(report\.html|export[^/]*|figures|figures/.*)")  # beside what commands add to a run
+MADE = re.compile(
+    r"run/(report\.html|calibration\.json|export[^/]*|figures|figures/.*)"
+)  # beside what commands add to a run
 
 
 class Outcome(NamedTuple):
@@ -54,6 +56,7 @@ def build_workspace(folder: Path) -> None:
     (folder / "notes").write_text("mine")
     (folder / "page.html").write_text("mine")
     (folder / "prior.json").write_text('{"ant": 1, "bee": 3}')
+    (folder / "hierarchy.csv").write_text("class,parent\nant,insect\nbee,insect\n")
     (folder / "empty").mkdir()
     (folder / "empty.csv").touch()
     for name in ("fifo", "fifo.csv", "fifo.html", "fifo.json", "fifo.onnx", "fifo.svg"):
@@ -212,6 +215,7 @@ SOUND = {  # arguments that fit, by command
     "train": st.tuples(st.sampled_from(["data", "digits-lt", "list.csv"]), st.sampled_from([*METHODS])),
     "evaluate": st.tuples(RUNS),
     "predict": st.tuples(RUNS, IMAGES),
+    "calibrate": st.tuples(RUNS, st.sampled_from(["data/test", "list.csv", "data"])),
     "report": st.tuples(RUNS),
     "figure": st.tuples(st.sampled_from(["accuracy", "curves", "experts"]), RUNS),
     "inspect": st.tuples(st.sampled_from(["data", "list.csv", "digits-lt"])),
@@ -230,7 +234,11 @@ FITTING = {
     "--test": ["list.csv", "list.txt", "data/test", "fifo.csv"],
     "--data": ["data", "list.csv"],
     "--figures": ["none", "fast"],
-    "--target-prior": ["uniform", "train", "prior.json", "fifo.json"],
+    "--target-prior": ["uniform", "train", "prior.json", "fifo.json", "estimate"],
+    "--hierarchy": ["hierarchy.csv", "prior.json", "fifo.csv", "list.csv"],
+    "--by": ["all", "group", "class", "interpolated"],
+    "--score": ["pas", "lac", "aps", "raps"],
+    "--coverage": ["0.5", "0.6", "0.9"],
     "--device": ["cpu", "auto"],
     "--net": ["resnet8", "conv4", "mobilenetv3_small_050"],
     "--recipe": [*RECIPES],

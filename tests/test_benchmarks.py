@@ -41,6 +41,7 @@ LONG = {
     "busy": ["--rounds", "1", "--burners", "1", "--only", "one thread", "spin 1000", "--data", "digits-lt"],
     "epoch": ["--images", "128", "--rounds", "1", "--workers", "0"],
     "seeds": ["--seeds", "2", "--epochs", "1", "--rounds", "1"],
+    "temperature": ["--seeds", "1", "--epochs", "2"],
     "tune": ["--net", "test_vit", "--size", "32", "--batch", "2", "--rounds", "1"],
 }
 

@@ -13,6 +13,7 @@ from longtail.seeds import train_seeds
 from longtail.step import Step
 from longtail.tracking import SilentReport
 from tests.dying import KillAt, Killed
+from tests.nets.compare_fused import compare, measure_distances
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 # methods whose step draws random numbers
@@ -20,7 +21,7 @@ DRAWING = ("balpoe", "cam", "cmo", "cmo_ride", "gcl", "m2m", "mislas", "mixup", 
 
 
 def make(kind: type[Step], method: str) -> Step:
-    recipe = recipe_for("digits-lt", method=method)
+    recipe = recipe_for("digits-lt", method=method, lr=1e-3)  # a large rate multiplies rounding by ten a step
     torch.manual_seed(0)
     built = recipe.build_method((60, 25, 10, 5)).cuda().train()
     return kind(built, [{"params": [p for p in built.parameters() if p.requires_grad]}], recipe, recipe.transform_set)
@@ -57,6 +58,21 @@ def test_the_captured_step_of_every_method_is_the_plain_one(name):
     expected, found = losses(plain), losses(captured)
     assert captured.graph is not None
     assert found == pytest.approx(expected, rel=0.3 if name in DRAWING else 1e-3)
+
+
+def test_networks_trained_as_one_are_plain_ones():
+    compare("fp32", 1e-3, "cuda", depth=14, n=64, side=32)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_networks_trained_as_one_in_low_precision_are_as_near_to_plain_ones_as_torch(precision):
+    fused, plain = measure_distances(precision)
+    assert fused < 1.2 * plain
+
+
+def test_a_step_of_fused_networks_gives_equal_bits_twice():
+    first, second = (losses(make(GraphStep, "ecl")) for _ in range(2))
+    assert first == second
 
 
 def test_after_a_capture_that_fails_random_numbers_can_be_drawn(monkeypatch):

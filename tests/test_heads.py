@@ -1,8 +1,6 @@
 """Heads on vectors: scikit-learn's checks, every method, labels, options, state of the process, and pickles."""
 
 import pickle
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -146,13 +144,3 @@ def test_verbose_prints_the_vectors_and_the_last_epoch(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "logit_adjustment: 100 vectors of 8, 3 classes, 2 epochs of 6 steps" and "epoch 2/2" in lines[-1]
     assert not any("images of" in line or "efficientnet" in line for line in lines)
-
-
-def test_the_example_of_digits_runs():
-    command = [sys.executable, str(ROOT / "examples" / "features_sklearn.py")]
-    found = subprocess.run(
-        command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    )
-    scores = dict(line.rsplit(maxsplit=1) for line in found.stdout.splitlines())
-    assert found.returncode == 0 and set(scores) == {"logistic regression", "bc", "ecl"}, found.stderr
-    assert min(map(float, scores.values())) > 50

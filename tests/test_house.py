@@ -17,7 +17,8 @@ import longtail
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "longtail"
 
-MAP = (ROOT / "README.md").read_text().partition("\nlongtail/\n")[2].partition("\nbenchmarks/")[0]
+BUILT = "docs/how-it-is-built.md"
+MAP = (ROOT / BUILT).read_text().partition("\nlongtail/\n")[2].partition("\nbenchmarks/")[0]
 PLACE = {name: place for place, name in enumerate([*re.findall(r"(\w+)(?:/|\.py) ", MAP), "__main__"])}
 
 
@@ -46,9 +47,9 @@ def test_imports_point_one_way(path):
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if own == "__init__":
         return
-    assert own in PLACE, f"say in README's map where {own} stands"
+    assert own in PLACE, f"say in the map of {BUILT} where {own} stands"
     upward = {name for name in imports(path) if PLACE[name] > PLACE[own]}
-    assert not upward, f"{own} imports {upward}, which README's map has below it"
+    assert not upward, f"{own} imports {upward}, which the map of {BUILT} has below it"
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -63,7 +64,7 @@ def test_only_commands_import_the_libraries_of_the_command_line(path):
 
 
 def test_the_training_loop_fits_a_few_screens():
-    assert len((PACKAGE / "trainer.py").read_text().splitlines()) <= 170
+    assert len((PACKAGE / "trainer.py").read_text().splitlines()) <= 175
 
 
 def commands(page: str) -> list[str]:
@@ -72,7 +73,13 @@ def commands(page: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if re.match(r"(longtail|python -m) ", line)]
 
 
-PAGES = ("README.md", "docs/methods.md", "docs/reproduction.md")  # the other pages have tests of their own
+PAGES = (
+    "README.md",
+    "docs/index.md",
+    "docs/commands.md",
+    "docs/methods.md",
+    "docs/reproduction.md",
+)  # the other pages have tests of their own
 
 
 @pytest.mark.parametrize("line", dict.fromkeys(line for page in PAGES for line in commands(page)))
@@ -92,16 +99,26 @@ def test_every_readme_command_runs(line, tmp_path, monkeypatch):
     assert found.returncode == 0, found.stderr
 
 
-def test_the_python_of_the_readme_runs(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+def test_the_python_of_the_readme_and_of_the_commands_runs(tmp_path):
+    pages = [(ROOT / page).read_text() for page in ("README.md", "docs/commands.md")]
+    (code,) = {block for page in pages for block in re.findall(r"```python\n(.*?)```", page, re.S)}
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert found.returncode == 0 and (tmp_path / "runs" / "mine" / "results.json").exists(), found.stderr
 
 
-def test_readme_names_every_part_of_the_tree():
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_every_link_of_a_page_leads_to_a_file(page):
+    links = re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_the_readme_fits_a_few_screens():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+
+
+def test_the_map_names_every_part_of_the_tree():
     for path in PACKAGE.iterdir():
         if not path.name.startswith("_") and path.suffix in ("", ".py"):
-            assert path.name in text, f"{path.name} is missing from the map"
+            assert path.name in MAP, f"{path.name} is missing from the map of {BUILT}"

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -65,11 +66,21 @@ def test_the_wheel_holds_every_module_and_file_and_runs_outside_the_clone(tmp_pa
     assert "ecl" in run(["longtail", "methods"], tmp_path, environment)
 
 
+def test_the_source_distribution_holds_every_file_of_the_repository(tmp_path):
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(tmp_path / "clone")], check=True, capture_output=True)
+    command = [sys.executable, "-c", "from setuptools.build_meta import build_sdist; print(build_sdist('..'))"]
+    found = subprocess.run(command, cwd=tmp_path / "clone", check=True, capture_output=True, text=True)
+    with tarfile.open(tmp_path / found.stdout.split()[-1]) as archive:
+        inside = {member.name.partition("/")[2] for member in archive.getmembers()}
+    tracked = subprocess.run(["git", "-C", ROOT, "ls-files"], check=True, capture_output=True, text=True).stdout
+    assert {path for path in tracked.split() if not path.startswith(".")} <= inside
+
+
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     """The example plug-in, built and installed into a folder of its own."""
     folder = tmp_path_factory.mktemp("plugin")
-    return folder, install(build_wheel(ROOT / "examples" / "plugin", folder), folder / "site")
+    return folder, install(build_wheel(ROOT / "examples" / "custom_method", folder), folder / "site")
 
 
 def test_a_method_of_another_package_is_listed_trained_predicted_with_and_kept_in_the_run(plugin):
@@ -97,4 +108,4 @@ def test_a_run_whose_package_is_gone_says_so_in_one_line(plugin):
 
 def test_the_plugin_passes_its_own_tests(plugin):
     folder, environment = plugin
-    run(["pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "examples" / "plugin")], folder, environment)
+    run(["pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "examples" / "custom_method")], folder, environment)

@@ -1,4 +1,4 @@
-"""The commands of the documentation pages run in their order, and the cluster examples run `longtail train`."""
+"""The commands and the code of the documentation pages run in their order; cluster examples run `longtail train`."""
 
 import os
 import re
@@ -12,6 +12,8 @@ from PIL import Image
 
 from longtail.commands import app
 from longtail.data import load_split
+from tests.data.pictures import colored_photos
+from tests.test_house import PAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,6 +47,83 @@ def test_the_commands_of_use_run(photos, capsys):
     code = re.search(r"```python\n(.*?)```", (ROOT / "docs/use.md").read_text(), re.S)[1]
     exec(code, {})
     assert len((photos / "found.csv").read_text().splitlines()) == 5
+
+
+def test_the_commands_of_your_photographs_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    colored_photos(tmp_path / "photos", (12, 8, 3), (3, 3, 3))
+    colored_photos(tmp_path, (2, 2, 2), (1, 1, 1))
+    (tmp_path / "train").rename("new")
+    for words in read_commands("docs/photographs.md"):
+        with pytest.raises(SystemExit) as stop:
+            app.main(words[1:])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    assert len((tmp_path / "found.csv").read_text().splitlines()) == 7
+    assert all((tmp_path / page).exists() for page in ("inspect-photos.html", "found.html", "runs/photos/report.html"))
+
+
+def test_a_method_is_written_checked_and_trained_as_the_page_shows(tmp_path):
+    text = (ROOT / "docs/write-a-method.md").read_text()
+    method, use, _ = re.findall(r"```python\n(.*?)```", text, re.S)
+    (tmp_path / "my_methods.py").write_text(method)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}.", "OMP_NUM_THREADS": "1"}
+    export, *commands = read_commands("docs/write-a-method.md")
+    assert export == ["export", "PYTHONPATH=."]
+    for command in (["-c", use], *(["-m", *words] for words in commands)):
+        process = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert process.returncode == 0, (command, process.stderr)
+    assert len(list(tmp_path.glob("runs/*/results.json"))) == 2
+
+
+def test_the_losses_of_your_own_loop_run_as_printed():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/own-loop.md").read_text(), re.S)
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    assert names["logits"].grad.abs().sum() > 0 and names["adjusted"].shape == (8, 3)
+
+
+def test_every_page_with_commands_is_run_by_a_test():
+    runs = {Path(page).name for page in PAGES} | {"custom-data.md"}  # of test_house and test_custom_data; here:
+    runs |= {"use.md", "many-machines.md", "photographs.md", "write-a-method.md"}
+    runs |= {"decisions.md", "after-training.md", "hub.md"}
+    assert {path.name for path in (ROOT / "docs").glob("*.md") if read_commands(f"docs/{path.name}")} <= runs
+
+
+def test_the_commands_of_decisions_run(photos, capsys):
+    test = load_split("digits-lt", 50.0).test
+    for row, label in enumerate(test.labels.tolist()):
+        folder = photos / "labeled" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(test.images[row].permute(1, 2, 0).numpy()).save(folder / f"{row}.png")
+    kinds = ["even" if digit % 2 == 0 else "odd" for digit in range(10)]
+    rows = "".join(f"{digit},{kind}\n" for digit, kind in enumerate(kinds))
+    (photos / "superclasses.csv").write_text("class,parent\n" + rows)
+    for words in read_commands("docs/decisions.md"):
+        assert words[0] == "longtail"
+        with pytest.raises(SystemExit) as stop:
+            app.main(words[1:])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/decisions.md").read_text(), re.S)[1]
+    exec(code, {})
+    assert "set_size" in (photos / "found.csv").read_text()
+
+
+def test_the_commands_of_after_training_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pool").mkdir()
+    for i, image in enumerate(load_split("digits-lt", 50.0).test.images[:40:5]):
+        Image.fromarray(image.flip(-1).permute(1, 2, 0).numpy()).save(tmp_path / "pool" / f"{i}.png")
+    for words in read_commands("docs/after-training.md"):
+        assert words[0] == "longtail"
+        short = ["--epochs", "1"] if words[1] in ("train", "distill") and "--epochs" not in words else []
+        with pytest.raises(SystemExit) as stop:
+            app.main([*words[1:], *short])
+        assert stop.value.code == 0, (words, capsys.readouterr().err)
+    tables = {name: (tmp_path / f"{name}.csv").read_text().splitlines() for name in ("next", "faults")}
+    assert len(tables["next"]) == 4 and len(tables["faults"]) == 288
 
 
 def add_pets(hub) -> None:

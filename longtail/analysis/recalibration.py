@@ -39,7 +39,8 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     for when, color, name in (("before", EXPERTS[1], "as trained"), ("after", ALL, "calibrated")):
         x, y, share = (arrays[f"{key}_{when}"] for key in ("confidence", "accuracy", "share"))
         there = ~np.isnan(x)
-        ax.plot(x[there], y[there], color=color, linewidth=1.2, label=f"{name}, ECE {arrays[f'ece_{when}']:.1f} %")
+        ax.plot(x[there], y[there], color=color, linewidth=1, alpha=0.5)
+        ax.plot([], [], "o", color=color, markersize=4, label=f"{name}, ECE {arrays[f'ece_{when}']:.1f} %")
         ax.scatter(x[there], y[there], 6 + 2 * share[there], color=color, linewidth=0)
     ax.set(xlim=(0, 102), ylim=(0, 102), xlabel="confidence (%)", ylabel="accuracy (%)")
     add_legend_above(ax, columns=1)

@@ -9,10 +9,10 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, UnknownOptionError
 from rich.console import Console
 
-from longtail import __version__
 from longtail.commands.flags import COMPLETION, name_flag
 from longtail.commands.streams import CLOSED_PIPE, Output, find_fault, guard_streams
 from longtail.commands.train import add_method_flags, train
+from longtail.commit import describe_version
 from longtail.errors import LongtailError, LostProcess, announce_stop, escape_controls, unknown_name
 from longtail.methods import METHODS, get_options
 from longtail.ranks import get_rank, get_world_size
@@ -28,6 +28,7 @@ COMMANDS = {  # import path and help
         "export:export",
         "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",
     ),
+    "distill": ("distill:distill", "Distill the experts of a finished run into one network, as a run of its own."),
     "try": (
         "tryout:try_run",
         "Open a page on this machine that classifies a photograph: classes, votes, nearest images.",
@@ -36,6 +37,8 @@ COMMANDS = {  # import path and help
     "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
     "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
     "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),
+    "label": ("label:label", "Choose which unlabeled images to label next: uncertain, rare, unlike each other."),
+    "suspects": ("suspects:suspects", "Find training images whose labels are probably wrong."),
     "cache": ("cache:cache", "List the cached features of frozen encoders, or remove them."),
     "methods": ("listings:methods", "List the methods, or show one with its options, defaults and sources."),
     "recipes": ("listings:recipes", "List the recipes, or show one."),
@@ -56,7 +59,7 @@ def build_app(tokens: list[str]) -> App:
     app = App(
         name="longtail",
         help="Long-tailed image recognition.",
-        version=__version__,
+        version=describe_version,
         console=Console(quiet=get_rank() > 0),  # only rank 0 prints
         suppress_keyboard_interrupt=False,
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, Token
 
-from longtail.methods import METHODS, get_options
+from longtail.methods import METHODS, TAUGHT, get_options
 from longtail.recipe import describe_fields
 
 COMPLETION = "--install-completion"
@@ -21,6 +21,7 @@ OTHER_FLAGS = {
     "expert",
     "minutes",
     *("coverage", "weight", "score", "unknown", "sure"),
+    *("max_drop", "root", "n"),
 }  # neither recipe fields nor method options
 
 
@@ -40,7 +41,8 @@ Threads = Annotated[
 def name_flag(message: str) -> str:
     """Replace the Python name at the start of an error message by its flag, such as batch_size by --batch-size."""
     match = re.match(r"(?:option )?(\w+) (?=(?:of \S+ )?is )", message)
-    names = describe_fields().keys() | {option for method in METHODS for option in get_options(method)} | OTHER_FLAGS
+    options = {option for method in METHODS | TAUGHT for option in get_options(method)}
+    names = describe_fields().keys() | options | OTHER_FLAGS
     if not match or match[1] not in names:
         return message
     return f"--{match[1].replace('_', '-')} {message[match.end() :]}"

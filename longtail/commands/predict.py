@@ -46,10 +46,11 @@ def predict(
         Parameter(help="class frequencies where the images come from: uniform, train, a file (Eq. 4), or estimate"),
     ] = None,
     calibrated: Annotated[
-        bool, Parameter(help="calibrated probabilities; this and what follows needs longtail calibrate", negative="")
+        bool,
+        Parameter(help="calibrated probabilities; this flag and the next four need longtail calibrate", negative=""),
     ] = False,
-    sets: Annotated[
-        bool, Parameter(name="--set", help="the classes that the image may be of, as often as calibrated", negative="")
+    set: Annotated[
+        bool, Parameter(help="a set of classes that holds that of the image as often as was calibrated", negative="")
     ] = False,
     unknown: Annotated[
         float | None, Parameter(help="say which images look unlike every class; share of others that may be called so")
@@ -77,7 +78,7 @@ def predict(
     from longtail.inference.predict import build_predictions, predict_files
     from longtail.inference.prior import describe_prior
 
-    options = DecisionOptions(calibrated, sets, unknown, hierarchy, sure)
+    options = DecisionOptions(calibrated, set, unknown, hierarchy, sure)
     model = api.load(run, selected=selected, device=device, threads=threads)
     bad: list[BadImage] = []
     skipped: list[str] = []

@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 
 from longtail.commands.console import build_report, show_file
 from longtail.commands.flags import Device, Threads, parse_integer
+from longtail.commands.verify import verify_cell
 from longtail.errors import LongtailError, escape_controls, unknown_name
 from longtail.reproduce.cells import build_cells, format_scale
 from longtail.reproduce.tables import SCALES, TABLES
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from longtail.reproduce.show import Line
 
 FORMATS = ("text", "markdown", "csv")
+TAKEN = {"all": {"--show"}, "claims": {"--show"}, "verify": {"CELL", "--root", "--attach", "--submit"}}
 
 
 def reproduce_command(
     table: Annotated[
-        str | None, Parameter(help="table or figure, or all with --show; without a name, all tables are listed")
+        str | None, Parameter(help="table, figure, claims, verify, or all with --show; by default all are listed")
     ] = None,
+    cell: Annotated[str | None, Parameter(help="cell to verify; the first letters of its name are enough")] = None,
     /,
     *,
     show: Annotated[bool, Parameter(help="print the numbers in the ledger and train nothing", negative="")] = False,
@@ -43,20 +46,37 @@ def reproduce_command(
     format: Annotated[str, Parameter(help="format of the printed table: text, markdown or csv")] = "text",
     device: Device = "auto",
     threads: Threads = None,
+    attach: Annotated[bool, Parameter(help="verify: keep the predictions in the ledger", negative="")] = False,
+    submit: Annotated[str | None, Parameter(help="verify: write cell and predictions to this zip file")] = None,
 ) -> None:
     """Train the missing runs of a table or figure of the paper, and print our values beside the printed ones."""
     console = Console()
     if table is None:
         console.print(list_tables())
         return
+    given = {
+        "CELL": cell,
+        "--show": show,
+        "--scale": scale != "full",
+        "--only": only,
+        "--seeds": seeds,
+        "--budget": budget,
+    }
+    given |= {"--precision": precision != "fp32", "--root": root, "--format": format not in ("text", "markdown")}
+    given |= {"--device": device != "auto", "--threads": threads, "--attach": attach, "--submit": submit}
+    if table == "all" and not show:
+        raise LongtailError("all tables together can only be shown: add --show, or name one table to run")
+    taken = TAKEN.get(table, given.keys() - {"CELL", "--attach", "--submit"})
+    if unused := [name for name, is_given in given.items() if is_given and name not in taken]:
+        raise LongtailError(f"`longtail reproduce {table}` does not take {' and '.join(unused)}; leave it out")
     if table == "all":
-        if not show:
-            raise LongtailError("all tables together can only be shown: add --show, or name one table to run")
-        given = {"scale": scale != "full", "only": only, "seeds": seeds, "precision": precision != "fp32"}
-        given["format"] = format not in ("text", "markdown")
-        if flags := [f"--{flag}" for flag, is_given in given.items() if is_given]:
-            raise LongtailError(f"all prints the whole ledger as Markdown; leave {' and '.join(flags)} out")
         print_page(ledger)
+        return
+    if table == "claims":
+        show_claims(console, ledger, format)
+        return
+    if table == "verify":
+        verify_cell(console, ledger, cell, root, attach, submit)
         return
     check_choices(table, scale, format, seeds)
     from longtail.machine import keep_freed_memory
@@ -100,6 +120,31 @@ def print_page(ledger: str) -> None:
     print(*map(escape_controls, render_page(Ledger(ledger)).split("\n")), sep="\n", end="")
 
 
+def show_claims(console: Console, path: str, format: str) -> None:
+    """Print what the ledger says of each claim of the paper, and draw it."""
+    from longtail.reproduce.claims import PICTURE, find_all, render_claims
+    from longtail.reproduce.forest import draw_forest
+    from longtail.reproduce.ledger import Ledger
+
+    ledger = Ledger(path)
+    if not (findings := find_all(ledger)):
+        raise LongtailError(
+            f"{path} holds no two runs that a claim of the paper compares; run `longtail reproduce evidence`"
+        )
+    if format == "markdown":
+        print("\n".join(render_claims(findings)))
+        return
+    grid = Grid("claim", "where", "difference, verdict", title="The claims of the paper", title_justify="left")
+    last = None
+    for found in findings:
+        cells = "" if found.claim is last else found.claim.text, found.place.heading, str(found)
+        grid.add_row(*(escape(cell.replace("**", "").replace("`", "")) for cell in cells))
+        last = found.claim
+    console.print(grid)
+    draw_forest(findings, ledger.path / "figures" / PICTURE)
+    show_file(console, ledger.path / "figures" / PICTURE, "difference and 95 % interval over seeds of each claim")
+
+
 def list_tables() -> Grid:
     """Build the list of all tables, with the numbers of their cells and seeds."""
     listing = Grid("table", "title", "cells", "seeds")
@@ -113,7 +158,7 @@ def list_tables() -> Grid:
 def check_choices(table: str, scale: str, format: str, seeds: int | None) -> None:
     """Raise LongtailError for an unknown table, scale or format, or for fewer seeds than one."""
     if table not in TABLES:
-        raise unknown_name("table", table, [*TABLES, "all"])
+        raise unknown_name("table", table, [*TABLES, "all", "claims", "verify"])
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
     if format not in FORMATS:

@@ -205,15 +205,17 @@ def build_run_extractor(run: FinishedRun) -> Extractor:
         return build_extractor(run.recipe, weights, run.load_trunk(), SINGLE_PROCESS, SilentReport(), cache)
 
 
-def load_test_features(run: FinishedRun, images: LazyImages, subset: str = "test") -> FeatureSet:
+def load_test_features(
+    run: FinishedRun, images: LazyImages, subset: str = "test", looks: int = TEST_LOOKS
+) -> FeatureSet:
     """Return the features of images as a frozen run tests them, from the cache or computed again, on the CPU.
 
-    `subset` names the images where the progress is shown.
-
-    Raises LongtailError for an image that cannot be read.
+    `subset` names the images where the progress is shown; the first of the `looks` is the image as it is evaluated. With
+    the looks of training, the cache holds those of its training images too. Raises LongtailError for an image that cannot
+    be read.
     """
     extractor = build_run_extractor(run)
-    lookup = extractor.look_up(images, TEST_LOOKS, skip_bad=False)
+    lookup = extractor.look_up(images, looks, skip_bad=False)
     if lookup.errors:
         raise unreadable_error(
             lookup.errors, len(images), run.recipe.data if subset == "test" else f"the {subset} images"

@@ -83,8 +83,9 @@ def note_missing_images(run: FinishedRun, calibration: Calibration) -> list[str]
     for source, n in thresholds.count_sources().items():
         if source != options.by:
             of = "all images" if source == "all" else "their group"
+            number = "1 class has" if n == 1 else f"{n:,} classes have"
             notes.append(
-                f"{n:,} classes have too few calibration images by {options.by} and take the threshold of {of}"
+                f"{number} too few calibration images for a threshold by {options.by}, and the one of {of} holds"
             )
     return notes
 

@@ -162,6 +162,10 @@ def calibrate_logits(
     correction = priors.correct((frequencies / frequencies.sum()).log())
     temperature = metrics.fit_temperature(logits, labels, correction)
     bias_temperature, bias = metrics.fit_bias_corrected(logits, labels, correction)
+    if not (math.isfinite(temperature) and math.isfinite(bias_temperature) and bias.isfinite().all()):
+        raise LongtailError(
+            f"no temperature was found for logits as large as {logits.abs().max():.3g}; the model is not usable"
+        )
     of_label = compute_scores(logits, options.score, temperature, priors).gather(1, labels.unsqueeze(1)).squeeze(1)
     thresholds = Thresholds.fit(
         of_label, labels, run.classes, options.coverage, options.by, options.score, options.weight

@@ -94,19 +94,26 @@ class Decider:
         options: DecisionOptions,
         method: Method,
         classes: list[str],
-        log_target: Tensor | None = None,
-        *,
-        is_estimated: bool = False,
-    ) -> "Decider":
-        """Build it and read the hierarchy; raises LongtailError for sets whose promise another prior would break."""
-        by = calibration.options.by
-        if options.sets and (log_target is not None) and by not in ("class", "group"):
+        target_prior: str | Path | None,
+        batches: Iterable[Tensor],
+    ) -> "tuple[Decider, int]":
+        """Read the hierarchy, and find the target prior; returns the number of images of an estimate, else 0, too.
+
+        `batches` yields the ensemble's logits as trained (n, C), for an estimate only. Raises LongtailError for sets whose
+        promise another prior would break.
+        """
+        by, target, used = calibration.options.by, None, 0
+        if options.sets and target_prior is not None and by not in ("class", "group"):
             raise LongtailError(
                 f"sets that are calibrated by {by} promise their coverage under the class frequencies of the calibration "
                 "images only; leave --target-prior out, or calibrate --by class or group"
             )
         hierarchy = None if options.hierarchy is None else Hierarchy.read(options.hierarchy, classes)
-        return cls(calibration, options, method, tuple(classes), hierarchy, log_target, is_estimated)
+        if str(target_prior) == ESTIMATE:
+            target, used = estimate_log_target(calibration, method, batches)
+        elif target_prior is not None:
+            target = parse_target_prior(str(target_prior), classes, method.counts)
+        return cls(calibration, options, method, tuple(classes), hierarchy, target, used > 0), used
 
     def adjust(self, logits: Tensor) -> Tensor:
         """Calibrate logits as trained and move them to the target prior: (..., N, C) -> (..., N, C)."""
@@ -172,10 +179,3 @@ def estimate_log_target(calibration: Calibration, method: Method, batches: Itera
             "name more images, or a target prior"
         )
     return metrics.estimate_prior(log_probabilities, priors.train).log().float(), n
-
-
-def parse_log_target(target_prior: str | Path | None, classes: list[str], counts: list[int]) -> Tensor | None:
-    """Return the log target prior (C,) of a text; None for none, and for "estimate", which needs images."""
-    if target_prior is None or str(target_prior) == ESTIMATE:
-        return None
-    return parse_target_prior(str(target_prior), classes, counts)

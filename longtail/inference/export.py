@@ -70,24 +70,35 @@ def export(
     """
     if kind not in KINDS:
         raise unknown_name("format", str(kind), KINDS)
-    name = "export" + "-selected" * selected + ("" if expert is None else f"-expert{expert + 1}")
     if not out:
         run.folder.check_own()
-    path = expand_path(out) if out else run.path / f"{name}.{kind}"
+    path = expand_path(out) if out else run.path / f"{name_export(expert, selected)}.{kind}"
     check_parent_folder(path)
     if path.exists():
         raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
-    metadata = run.model | {"data": run.recipe.data, "expert": expert, "selected": selected}
-    with run.folder.report_damage("model.json"):
-        transform = metadata["transform"]
-        model, size = ExportedModel(method, transform["mean"], transform["std"], expert), transform["size"]
-    metadata["log_prior_as_trained"] = model.assumed.tolist()
+    model, size, metadata = build_model(run, method, expert, selected)
     with atomic_path(path) as temporary:
         if kind == "onnx":
             return path, write_onnx(model, size, metadata, temporary)
         texts = {key: json.dumps(value) for key, value in metadata.items()}
         temporary.write_bytes(save(select_tensors(model.method, expert), texts))
         return path, 0.0
+
+
+def name_export(expert: int | None, selected: bool) -> str:
+    """Return the name of an exported file without its ending."""
+    return "export" + "-selected" * selected + ("" if expert is None else f"-expert{expert + 1}")
+
+
+def build_model(
+    run: FinishedRun, method: Method, expert: int | None, selected: bool
+) -> tuple[ExportedModel, list[int], dict]:
+    """Return the exported network of a run, height and width of its images, and what its file says about it."""
+    metadata = run.model | {"data": run.recipe.data, "expert": expert, "selected": selected}
+    with run.folder.report_damage("model.json"):
+        transform = metadata["transform"]
+        model, size = ExportedModel(method, transform["mean"], transform["std"], expert), transform["size"]
+    return model, size, metadata | {"log_prior_as_trained": model.assumed.tolist()}
 
 
 def select_tensors(method: Method, expert: int | None) -> dict[str, Tensor]:

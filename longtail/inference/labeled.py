@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from longtail.augment import TransformSet
 from longtail.data import LazyImages, Split, TensorImages
 from longtail.data.classes import RawSplit, normalize_class_name
 from longtail.data.custom import read_raw_splits
 from longtail.data.decode import hash_source
-from longtail.data.eval_transform import build_eval_transform
+from longtail.data.eval_transform import build_square_transform
+from longtail.data.lazy import PixelIndex
 from longtail.data.memory import ReadErrors, try_each
 from longtail.data.split import Subset
 from longtail.errors import LongtailError, expand_path, is_special_file, unknown_name
@@ -54,15 +55,14 @@ def load_labeled_images(run: FinishedRun, path: str, split: Split | None, reason
         return CalibrationImages(
             images, facts, [*notes, f"images could not be compared with those of training: {reason}"]
         )
-    transform_set = run.transform_set
-    is_trained = find_shared(images, split.train, transform_set)
+    is_trained = find_shared(images, split.train)
     if is_trained.any():
         first = images.name(int(is_trained.argmax()))
         raise LongtailError(
             f"{is_trained.sum():,} of {len(images):,} images of {path} are training images of {run.path}, the first "
             f"{first}; calibrate on images that the model has not seen"
         )
-    tested = int(find_shared(images, split.test, transform_set).sum())
+    tested = int(find_shared(images, split.test).sum())
     if tested:
         notes.append(
             f"{tested:,} of {len(images):,} images are test images of the run, so they no longer test the sets"
@@ -102,24 +102,27 @@ def align_labels(raw: RawSplit, path: str, classes: Sequence[str]) -> LazyImages
     return LazyImages(raw.index, torch.from_numpy(labels))
 
 
-def find_shared(images: LazyImages, known: Subset, transform_set: TransformSet) -> np.ndarray:
+def find_shared(images: LazyImages, known: Subset) -> np.ndarray:
     """Return which images have the content of an image of another set, (N,) bool.
 
     Files are compared byte by byte, by their hashes; images of a known set, which has no files, by their pixels. Raises
     LongtailError for an image that cannot be read.
     """
-    index, ours, theirs = known.index, images.index, "images of the run"
-    if index is not None:
-        files = hash_all(lambda i: hash_source(index.source(i), index.name(i)), len(known), theirs)
-        own = hash_all(lambda i: hash_source(ours.source(i), ours.name(i)), len(images), "calibration images")
+    index, ours, name = known.index, images.index, "calibration images"
+    pixels: Tensor | None = None
+    if isinstance(index, PixelIndex):
+        pixels = index.images
+    elif isinstance(known, TensorImages) and index is None:
+        pixels = known.images
+    if pixels is None:
+        assert index is not None
+        theirs = hash_all(lambda i: hash_source(index.source(i), index.name(i)), len(known), "images of the run")
+        own = hash_all(lambda i: hash_source(ours.source(i), ours.name(i)), len(images), name)
     else:
-        assert isinstance(known, TensorImages)
-        transform, pixels = build_eval_transform(transform_set), known.images.permute(0, 2, 3, 1).contiguous().numpy()
-        files = hash_all(lambda i: hash_pixels(pixels[i]), len(known), theirs)
-        own = hash_all(
-            lambda i: hash_pixels(transform.read(ours.source(i), ours.name(i))), len(images), "calibration images"
-        )
-    there = set(files)
+        arrays, transform = pixels.permute(0, 2, 3, 1).contiguous().numpy(), build_square_transform(pixels.shape[-1])
+        theirs = [hash_pixels(array) for array in arrays]
+        own = hash_all(lambda i: hash_pixels(transform.read(ours.source(i), ours.name(i))), len(images), name)
+    there = set(theirs)
     return np.array([digest in there for digest in own], dtype=bool)
 
 

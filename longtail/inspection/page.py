@@ -39,7 +39,7 @@ TEMPLATE = """<!doctype html>
 </li>{% endfor %}</ul>
 {% if suggestions %}<h2>Commands</h2>
 <table class="stacked">
-<thead><tr><th scope="col"></th><th scope="col">command</th><th scope="col">on this machine, about</th></tr></thead>
+<thead><tr><th scope="col">run</th><th scope="col">command</th><th scope="col">on this machine, about</th></tr></thead>
 <tbody>{% for row in suggestions %}<tr><th scope="row">{{ row.name }}</th>
 <td class="list"><code>{% for word in (row.command | hidden).split(" ") %}<span>{{ word | name }}</span> {% endfor %}</code></td>
 <td>{{ row.cost | hidden }}</td></tr>{% endfor %}</tbody></table>{% endif %}

@@ -162,9 +162,21 @@ METHODS = {
     "tde_idr": Entry("tde_idr:TDEIDR", "probably Yu et al., CVPR", 2022, "causal", "1 network + a pass an epoch"),
 }
 
+# methods that learn from a finished run: a command of their own trains them, and no table compares them with the others
+TAUGHT = {
+    "distill": Entry(
+        "distill:Distill",
+        "Hinton et al., Distilling the Knowledge in a Neural Network, NIPS workshop",
+        2015,
+        "distillation",
+        "1 network + the networks of a finished run",
+    )
+}
+
 
 __all__ = [
     "METHODS",
+    "TAUGHT",
     "BranchedClassifier",
     "Classifier",
     "Entry",

@@ -57,6 +57,9 @@ class Method(nn.Module):
     trains_on_features: bool = True  # whether views may be features (N, d) of a frozen encoder instead of images
     test_time_views: tuple[str, ...] = ()  # names of the views of unlabeled test images that `adapt` asks for
     inference: tuple[str, ...] = ("encoders", "cls")  # submodules that logits need; a finished run keeps only these
+    teacher_run: str | None = (
+        None  # path of the finished run whose ensemble `take_teacher` is given; None: there is none
+    )
 
     log_prior: Tensor
 
@@ -70,6 +73,13 @@ class Method(nn.Module):
         self.stage = ""  # name of the current stage
         self.trunk: nn.Module | None = None  # the frozen encoder of a method that was trained on features
         self._trainable: dict[str, nn.Parameter] | None = None
+
+    def take_teacher(self, network: nn.Module) -> None:
+        """Keep the ensemble of `teacher_run`, balanced logits of images or features (N, ...) -> (N, C).
+
+        Called once, before the first stage. A method that asks for a teacher keeps it in a `nets.Teacher`.
+        """
+        raise NotImplementedError
 
     def stages(self) -> list[Stage]:
         """Return the stages of training, in order."""

@@ -38,8 +38,8 @@ def get_method_class(name: str) -> type["Method"]:
 
     Raises LongtailError for an unknown name, and for a package or module that does not load.
     """
-    if name in methods.METHODS:
-        module, _, attribute = methods.METHODS[name].path.partition(":")
+    if entry := (methods.METHODS | methods.TAUGHT).get(name):
+        module, _, attribute = entry.path.partition(":")
         return getattr(import_module(f"longtail.methods.{module}"), attribute)
     if name in _CLASSES:
         return _CLASSES[name]
@@ -57,12 +57,12 @@ def get_options(name: str) -> dict[str, Option]:
     """
     if not isinstance(name, str):
         raise LongtailError(f"method is {name!r}; it takes str")
-    return _read_built_in(name) if name in methods.METHODS else read_signature(get_method_class(name))
+    return _read_built_in(name) if name in methods.METHODS | methods.TAUGHT else read_signature(get_method_class(name))
 
 
 @cache
 def _read_built_in(name: str) -> dict[str, Option]:
-    module, _, class_name = methods.METHODS[name].path.partition(":")
+    module, _, class_name = (methods.METHODS | methods.TAUGHT)[name].path.partition(":")
     return read_source(Path(__file__).with_name(f"{module}.py"), class_name)
 
 

@@ -1,10 +1,15 @@
 """K experts as one module, and K small layers as one batched product."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+
+from longtail.nets.encoder import Encoder
+from longtail.nets.fusible import fits
 
 
 class Experts(nn.Module):
@@ -15,11 +20,33 @@ class Experts(nn.Module):
         self.experts = nn.ModuleList(build() for _ in range(experts))
         # one set of streams for all micro-batches of a step, so that they share memory
         self.streams: list[torch.cuda.Stream] = []
+        self.fused: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
+        if (fused := self.find_fused(x)) is not None:
+            return fused(x)
         if x.is_cuda and torch.cuda.is_current_stream_capturing():
             return torch.stack(self.run_in_parallel(x))
         return torch.stack([expert(x) for expert in self.experts])
+
+    def find_fused(self, x: Tensor) -> Any:
+        """Return all experts as one fused network where one GPU trains ResNets of CIFAR, else None.
+
+        Images under 16 pixels train too fast to be worth the compiling.
+        """
+        if not (x.is_cuda and self.training and torch.cuda.is_available() and find_spec("triton")) or x.shape[-1] < 16:
+            return None
+        encoders = [cast(Encoder, expert) for expert in self.experts]
+        bodies = [encoder.body for encoder in encoders]
+        if not fits(bodies, x):
+            return None
+        from longtail.nets.fused import FusedResNets  # needs Triton, which torch brings on Linux
+
+        precision = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
+        precision = "bf16" if encoders[0].half else precision
+        if self.fused is None or not self.fused.fits_still(precision):
+            self.fused = FusedResNets(bodies, precision)
+        return self.fused
 
     def run_in_parallel(self, x: Tensor) -> list[Tensor]:
         """Run every expert on its stream, so that a CUDA graph computes all at once, in the backward pass too."""

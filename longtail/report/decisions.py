@@ -63,7 +63,10 @@ def build_decisions(outputs: RunOutputs) -> ShownDecisions:
 def describe_source(outputs: RunOutputs) -> list[str]:
     """Return where the calibration images come from, and whether test images are among them."""
     images = outputs.calibration.images
-    sentences = [f"Calibrated on {images['count']:,} images ({images['source']})."]
+    sentences = [
+        "A set always holds the predicted class, so it is never empty, and coverage may be above what was asked."
+    ]
+    sentences += [f"Calibrated on {images['count']:,} images ({images['source']})."]
     if images["tested"] is None:
         sentences.append("They could not be compared with the images of the run, which were not there.")
     elif images["tested"]:

@@ -7,7 +7,7 @@ from typing import get_args
 
 from longtail.data.catalog import hide_folders
 from longtail.errors import LongtailError
-from longtail.methods import METHODS, get_options
+from longtail.methods import METHODS, TAUGHT, get_options
 from longtail.recipe import Recipe
 from longtail.report.summary import RunSummary
 from longtail.tracking import format_duration
@@ -110,7 +110,7 @@ def list_data_settings(summary: RunSummary) -> list[Setting]:
 
 def format_source(summary: RunSummary) -> str:
     """Return paper and year of a method."""
-    entry = METHODS.get(summary.recipe.method)
+    entry = (METHODS | TAUGHT).get(summary.recipe.method)
     return f"{entry.paper} {entry.year or ''}".strip() if entry else f"Method {summary.recipe.method}"
 
 

@@ -21,7 +21,11 @@ def frozen_tables() -> dict[str, Table]:
         Row("BC, 3 necks", ecl["none (3 x BC)"]),
         Row("vanilla logit distillation", VANILLA),
         *(Row(part, ecl[part]) for part in ("BKT", "FLD", "CPT")),
+        *(Row(part, ecl[part]) for part in ("FLD + CPT", "BKT + CPT")),
         Row("ECL", {"method": "ecl"}),
+        Row("ECL, K = 1", {"method": "ecl", "experts": 1} | NECK),
+        Row("ECL, alpha = 0", {"method": "ecl", "alpha": 0.0}),
+        Row("ECL, beta = 0", {"method": "ecl", "beta": 0.0}),
         Row("NCL", {"method": "ncl"}),
     )
     methods, candidates = (

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import subprocess
 from pathlib import Path
 
+from longtail.commit import get_commit
 from longtail.errors import LongtailError, expand_path
 from longtail.nets.pretrained import check_readable
 from longtail.reproduce.cells import Cell, hash_recipe
@@ -39,6 +39,10 @@ class Ledger:
         """Return the path of a drawn figure of the paper."""
         return self.path / "figures" / f"{name}-{scale}.svg"
 
+    def predictions_path(self, name: str) -> Path:
+        """Return the path of the predictions that were attached to the cell of this name."""
+        return self.path / "predictions" / f"{name}.parquet"
+
     def read(self, cell: Cell) -> dict | None:
         """Return the contents of a cell's file, None if there is no file.
 
@@ -47,14 +51,7 @@ class Ledger:
         path = self.file(cell)
         if not path.exists():
             return None
-        check_readable(path)
-        try:
-            kept = json.loads(path.read_text())
-            is_intact = kept.keys() == KEYS and kept["sha256"] == compute_digest(kept)
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise LongtailError(f"{path} cannot be read ({error})") from error
-        if not is_intact:
-            raise LongtailError(f"{path} is not as it was written: its sha256 does not fit its contents")
+        kept = read_cell_file(path)
         if kept["recipe_sha256"] != hash_recipe(cell.recipe) or kept["scale"] != cell.scale:
             raise LongtailError(f"{path} holds another cell than its name says")
         options = kept["recipe"]["options"]
@@ -90,21 +87,20 @@ class Ledger:
         return kept
 
 
+def read_cell_file(path: Path) -> dict:
+    """Return the contents of the file of a cell; raises LongtailError if it is damaged or changed."""
+    check_readable(path)
+    try:
+        kept = json.loads(path.read_text())
+        is_intact = kept.keys() == KEYS and kept["sha256"] == compute_digest(kept)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise LongtailError(f"{path} cannot be read ({error})") from error
+    if not is_intact:
+        raise LongtailError(f"{path} is not as it was written: its sha256 does not fit its contents")
+    return kept
+
+
 def compute_digest(kept: dict) -> str:
     """Compute the sha256 of a cell's contents without the digest itself."""
     content = {key: value for key, value in kept.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def get_commit() -> str | None:
-    """Return the commit of this code, with "-changed" if files differ from the commit; None outside a clone."""
-    here = Path(__file__).resolve().parent
-    git = ["git", "-C", str(here)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "-uno", "."], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("-changed" if changed.stdout.strip() else "")

@@ -7,6 +7,8 @@ from typing import get_args
 from longtail.errors import LongtailError
 from longtail.recipe import Recipe
 from longtail.reproduce.cells import Cell, build_cells, format_scale
+from longtail.reproduce.claims import PICTURE as CLAIMS_PICTURE
+from longtail.reproduce.claims import find_all, render_claims
 from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.show import build_lines, describe_printed, format_measured
 from longtail.reproduce.tables import SCALES, TABLES
@@ -34,8 +36,10 @@ def render_page(ledger: Ledger) -> str:
         sections += rendered
         empty += [] if rendered else [name]
     sections += render_pictures(ledger)
-    missing = f"\nFewer than two rows are finished of: {', '.join(empty)}.\n" if empty else ""
-    return HEAD.format(ledger=ledger.path) + "".join(sections) + missing
+    missing = f"\nToo few rows are finished of: {', '.join(empty)}.\n" if empty else ""
+    picture = ledger.path / "figures" / CLAIMS_PICTURE
+    claims = "\n".join(render_claims(find_all(ledger), str(picture) if picture.exists() else None))
+    return f"{HEAD.format(ledger=ledger.path)}\n{claims}\n" + "".join(sections) + missing
 
 
 def render_pictures(ledger: Ledger) -> Iterator[str]:
@@ -48,10 +52,10 @@ def render_pictures(ledger: Ledger) -> Iterator[str]:
 
 
 def render_section(name: str, scale: str, precision: str, ledger: Ledger) -> str:
-    """Return a table at one scale with command, changes of the recipe, machines and time; "" with fewer than two rows."""
+    """Return a table at one scale with command, changes of the recipe, machines and time; "" with too few rows."""
     cells = list(build_cells(TABLES[name], scale, precision=precision))
     contents = dict(read_cells(cells, ledger))
-    if len({cell.row.label for cell in cells if cell.name in contents}) < 2:
+    if len({cell.row.label for cell in cells if cell.name in contents}) < TABLES[name].least_rows:
         return ""
     kept = list(contents.values())
     command = f"longtail reproduce {name} --scale {scale} --seeds {count_seeds(kept)}"

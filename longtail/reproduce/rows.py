@@ -61,13 +61,8 @@ class Table:
     seeds: int
     figure: str | None = None
     printed: str = ""
-    scales: tuple[str, ...] = (
-        "full",
-        "cpu-16px",
-        "cpu-small",
-        "cpu-30",
-        "cpu-30-k3",
-    )  # at which the page shows the table
+    scales: tuple[str, ...] = ("full", "full-k3", "cpu-16px", "cpu-16px-k3", "cpu-30-k3")  # on the page of all results
+    least_rows: int = 2  # with fewer measured rows the page leaves a scale out
 
 
 def cifar_setting(classes: int, imbalance: float) -> dict:

@@ -96,5 +96,5 @@ class Answerer:
         """Return the classes of the prediction set of one image, logits (1, C); None for a model without calibration."""
         if self.calibration is None:
             return None
-        decider = Decider.build(self.calibration, DecisionOptions(sets=True), self.model.method, self.model.classes)
+        decider = Decider(self.calibration, DecisionOptions(sets=True), self.model.method, tuple(self.model.classes))
         return list(decider.decide(logits)[0].set or ())

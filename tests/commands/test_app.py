@@ -80,7 +80,7 @@ BAD = {
     "custom data inspected with an imbalance": ("inspect ./X --imbalance 10", "leave --imbalance out"),
     "all tables with flags of one": (
         "reproduce all --show --format csv --seeds 1 --scale smoke",
-        "leave --scale and --seeds and --format out",
+        "does not take --scale and --seeds and --format",
     ),
     "a run in the home of an unknown user": ("evaluate ~nosuch/x", "~nosuch/x begins with the home of an unknown user"),
     "a new run in the home of an unknown user": ("train digits-lt --out ~nosuch/x", "the home of an unknown user"),

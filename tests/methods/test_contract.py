@@ -105,9 +105,9 @@ def test_a_sound_class_passes():
     check_method(Broken)
 
 
-def test_the_method_in_ten_lines_of_contributing_works_as_printed(tmp_path, monkeypatch):
-    page = (Path(__file__).resolve().parents[2] / "CONTRIBUTING.md").read_text()
-    code, line = re.findall(r"```python\n(.*?)```", page, re.S)
+def test_the_method_in_ten_lines_of_the_docs_works_as_printed(tmp_path, monkeypatch):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "write-a-method.md").read_text()
+    code, _, line = re.findall(r"```python\n(.*?)```", page, re.S)
     (tmp_path / "focal_example.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     focal = importlib.import_module("focal_example").Focal

@@ -20,6 +20,7 @@ from longtail.recipes import recipe_for
 from longtail.report import write_report
 from longtail.report.gallery import PredictedImage, write_gallery
 from longtail.tracking import SilentReport
+from tests.accessibility import find_barriers
 from tests.data.pictures import class_folders
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -185,6 +186,14 @@ def test_every_text_has_enough_contrast_in_light_and_dark_mode(browser, pages, s
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (background == "rgb(255, 255, 255)") == (scheme == "light")
         assert page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("which", ["one", "two", "inspection", "gallery"])
+def test_axe_core_finds_nothing_to_mend_for_people_with_disabilities(browser, pages, photographs, which, scheme):
+    path = pages[which] if which in pages else photographs[which][0]
+    with open_page(browser, path, color_scheme=scheme) as page:
+        assert find_barriers(page) == []
 
 
 def test_the_keyboard_reaches_the_results_first_and_the_focus_is_visible(browser, pages):

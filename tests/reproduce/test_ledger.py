@@ -207,9 +207,7 @@ def test_the_page_shows_tables_with_two_finished_rows_and_names_the_tables_witho
     monkeypatch.setattr(page, "TABLES", {"tiny": TINY, "other": other})
     text = page.render_page(filled)
     assert (
-        "## two methods on digits" in text
-        and "4 of 4 cells" in text
-        and "Fewer than two rows are finished of: other." in text
+        "## two methods on digits" in text and "4 of 4 cells" in text and "Too few rows are finished of: other." in text
     )
     assert f"{build_lines(TINY, list(build_cells(TINY)), filled)[0]}" in text and "never run" not in text
 
