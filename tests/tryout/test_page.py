@@ -41,7 +41,7 @@ def is_own(url: str, server) -> bool:
 def give(page, path) -> None:
     """Choose a photograph and wait for its answer."""
     page.set_input_files("#file", path)
-    page.wait_for_function("name => document.getElementById('caption').textContent === name", arg=path.name)
+    playwright.expect(page.locator("#caption")).to_have_text(path.name)
 
 
 def read_classes(page) -> list[tuple[str, str]]:
@@ -94,7 +94,7 @@ def test_a_photograph_is_dropped_or_pasted(visited, digits, way):
         }""",
         [way, content],
     )
-    page.wait_for_function("name => document.getElementById('caption').textContent === name", arg=f"{way}.png")
+    playwright.expect(page.locator("#caption")).to_have_text(f"{way}.png")
     expected = longtail.load(digits / "run", device="cpu").predict(digits / "labeled" / "1" / "3.png", calibrated=True)
     assert read_classes(page) == format_prediction(expected)
 
@@ -107,7 +107,7 @@ def test_what_is_no_photograph_or_too_large_is_said_and_the_last_answer_stays(vi
     with page.expect_response("**/photograph") as answered, page.expect_console_message():  # of the browser, for 422
         page.set_input_files("#file", tmp_path / "text.png")
     assert answered.value.status == 422
-    page.wait_for_function("document.getElementById('status').textContent.includes('no photograph that can be read')")
+    playwright.expect(page.locator("#status")).to_contain_text("no photograph that can be read")
     page.evaluate("document.getElementById('main').dataset.mostBytes = 100")
     page.set_input_files("#file", digits / "labeled" / "2" / "1.png")
     assert "MB" in page.locator("#status.fault").inner_text()
