@@ -289,6 +289,7 @@ def quick(words: list[str]) -> list[str]:
     return [*words, *(word for pair in QUICK.items() for word in pair)]
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_runs_as_printed(tmp_path, monkeypatch):
     class_folders(tmp_path / "photos" / "train", {"owl": 24, "wren": 20, "kiwi": 16})
     class_folders(tmp_path / "photos" / "test", {"owl": 4, "wren": 4, "kiwi": 4}, first=400)

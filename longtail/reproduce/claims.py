@@ -120,17 +120,20 @@ class Finding:
 
 def find_all(ledger: Ledger) -> list[Finding]:
     """Return the findings for all claims at all places where at least one seed of both rows is finished."""
-    return [found for claim in CLAIMS for place in PLACES if (found := find(claim, place, ledger)).differences]
+    files = [path.name for path in ledger.path.glob("*.json")]
+    heads = {p.heading: f"{format_scale(p.scale, p.precision)}-{p.changes['data']}-" for p in PLACES}
+    places = [p for p in PLACES if any(name.startswith(heads[p.heading]) for name in files)]
+    found = [find(claim, place, ledger) for place in places for claim in CLAIMS]
+    return sorted((each for each in found if each.differences), key=lambda each: CLAIMS.index(each.claim))
 
 
 def find(claim: Claim, place: Place, ledger: Ledger) -> Finding:
     """Compute the differences of a claim at a place, of the seeds that both rows have."""
     first = read_values(claim.first, claim.measure, place, ledger)
-    second = read_values(claim.second, claim.second_measure or claim.measure, place, ledger)
+    second = read_values(claim.second, claim.second_measure or claim.measure, place, ledger) if first else {}
     sign = -1 if claim.is_less else 1
-    return Finding(
-        claim, place, tuple(sign * (first[seed] - second[seed]) for seed in sorted(first.keys() & second.keys()))
-    )
+    seeds = sorted(first.keys() & second.keys())
+    return Finding(claim, place, tuple(sign * (first[seed] - second[seed]) for seed in seeds))
 
 
 def read_values(changes: dict, measure: str, place: Place, ledger: Ledger) -> dict[int, float]:
