@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longtail.commands.console import break_silence, show_file
-from longtail.commands.flags import Device, Selected, Threads
+from longtail.commands.flags import Device, Root, Selected, Threads
 from longtail.errors import escape_controls
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def calibrate(
     weight: Annotated[
         float | None, Parameter(help="weight of the class's own threshold with --by interpolated")
     ] = None,
-    root: Annotated[
-        str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
-    ] = None,
+    root: Root = None,
     data: Annotated[str | None, Parameter(help="new path of custom data that were moved")] = None,
     selected: Selected = False,
     device: Device = "auto",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
-from longtail.commands.flags import Device, Threads, parse_integer
+from longtail.commands.flags import Device, Root, Threads, parse_integer
 from longtail.commands.train import NOT_FLAGS, make_flag, set_signature
 from longtail.errors import expand_path
 from longtail.methods import get_options
@@ -30,9 +30,7 @@ def distill_run(
     run: str,
     /,
     *,
-    root: Annotated[
-        str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
-    ] = None,
+    root: Root = None,
     out: Annotated[str | None, Parameter(help="new run folder; by default runs/DATA-distill-gGAMMA-seedN")] = None,
     resume: Annotated[bool, Parameter(help="continue the run in its folder, or begin one", negative="")] = False,
     device: Device = "auto",

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from longtail.commands.console import break_silence, build_results_table
-from longtail.commands.flags import Device, Selected, Threads
+from longtail.commands.flags import Device, Root, Selected, Threads
 from longtail.data.catalog import resolve_path
 
 
@@ -14,9 +14,7 @@ def evaluate(
     run: str,
     /,
     *,
-    root: Annotated[
-        str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
-    ] = None,
+    root: Root = None,
     data: Annotated[str | None, Parameter(help="new path of custom data that were moved, or hf:owner/name")] = None,
     selected: Selected = False,
     device: Device = "auto",

@@ -32,6 +32,9 @@ def parse_integer(kind: type, tokens: Sequence[Token]) -> int:
     return int(tokens[0].value)
 
 
+Root = Annotated[
+    str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
+]
 Threads = Annotated[
     int | None,
     Parameter(help="CPU threads; by default all cores, for images of up to 16 pixels one", converter=parse_integer),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from longtail.commands.flags import Device, Selected, Threads, parse_integer
+from longtail.commands.flags import Device, Root, Selected, Threads, parse_integer
 from longtail.commands.predict import report_skipped
 from longtail.data.decode import BadImage
 from longtail.errors import LongtailError, escape_controls, expand_path
@@ -24,9 +24,7 @@ def label(
         str | None, Parameter(help="new .csv table, with a page of photographs beside it; by default label-RUN.csv")
     ] = None,
     seed: Annotated[int, Parameter(help="seed of the choice", converter=parse_integer)] = 0,
-    root: Annotated[
-        str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
-    ] = None,
+    root: Root = None,
     selected: Selected = False,
     device: Device = "auto",
     threads: Threads = None,

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longtail.commands.console import show_file
+from longtail.commands.flags import Root
 
 
 def report(
@@ -20,9 +21,7 @@ def report(
     figures: Annotated[
         str, Parameter(help="figures of each run: fast, all (with the figures that take minutes), or none")
     ] = "fast",
-    root: Annotated[
-        str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
-    ] = None,
+    root: Root = None,
 ) -> None:
     """Write report.html for a finished run, or for several side by side."""
     from longtail.report import write_report

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from longtail.commands.flags import Device, Threads, parse_integer
+from longtail.commands.flags import Device, Root, Threads, parse_integer
 from longtail.errors import escape_controls, expand_path
 from longtail.validation import Range, check_value
 
@@ -18,9 +18,7 @@ def suspects(
         str | None, Parameter(help="new .csv table, with a page of photographs beside it; by default suspects-RUN.csv")
     ] = None,
     seed: Annotated[int, Parameter(help="seed of the folds and of the heads", converter=parse_integer)] = 0,
-    root: Annotated[
-        str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
-    ] = None,
+    root: Root = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from longtail.commands.flags import Device, Selected, Threads, parse_integer
+from longtail.commands.flags import Device, Root, Selected, Threads, parse_integer
 from longtail.data.catalog import resolve_path
 from longtail.errors import LongtailError, escape_controls
 
@@ -15,9 +15,7 @@ def try_run(
     /,
     *,
     port: Annotated[int, Parameter(help="port of this machine; 0 takes a free one", converter=parse_integer)] = 0,
-    root: Annotated[
-        str | None, Parameter(help="folder with the files of the data set; by default the one used in training")
-    ] = None,
+    root: Root = None,
     data: Annotated[str | None, Parameter(help="new path of custom data that were moved, or hf:owner/name")] = None,
     selected: Selected = False,
     device: Device = "auto",

@@ -70,12 +70,7 @@ def export(
     """
     if kind not in KINDS:
         raise unknown_name("format", str(kind), KINDS)
-    if not out:
-        run.folder.check_own()
-    path = expand_path(out) if out else run.path / f"{name_export(expert, selected)}.{kind}"
-    check_parent_folder(path)
-    if path.exists():
-        raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
+    path = find_new_path(run, out, expert, selected, f".{kind}")
     model, size, metadata = build_model(run, method, expert, selected)
     with atomic_path(path) as temporary:
         if kind == "onnx":
@@ -85,9 +80,19 @@ def export(
         return path, 0.0
 
 
-def name_export(expert: int | None, selected: bool) -> str:
-    """Return the name of an exported file without its ending."""
-    return "export" + "-selected" * selected + ("" if expert is None else f"-expert{expert + 1}")
+def find_new_path(run: FinishedRun, out: str | Path | None, expert: int | None, selected: bool, ending: str) -> Path:
+    """Return the path of a new exported file: `out`, or a name in the run folder.
+
+    Raises LongtailError if the file exists, has no folder, or would go into a run of the hub.
+    """
+    if not out:
+        run.folder.check_own()
+    name = "export" + "-selected" * selected + ("" if expert is None else f"-expert{expert + 1}")
+    path = expand_path(out) if out else run.path / f"{name}{ending}"
+    check_parent_folder(path)
+    if path.exists():
+        raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
+    return path
 
 
 def build_model(

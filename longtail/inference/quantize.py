@@ -15,9 +15,9 @@ from torch import Tensor
 
 from longtail.augment import TransformSet
 from longtail.data import Split
-from longtail.errors import LongtailError, check_parent_folder, expand_path
+from longtail.errors import LongtailError
 from longtail.evaluate import ImageSource, iterate_inputs
-from longtail.inference.export import build_model, name_export, require_export_packages, write_onnx
+from longtail.inference.export import build_model, find_new_path, require_export_packages, write_onnx
 from longtail.methods import Method
 from longtail.metrics import summarize
 from longtail.runs.files import atomic_path
@@ -62,12 +62,7 @@ def export_int8(
     `show` receives the numbers before the file is kept. Raises LongtailError if top-1 or the accuracy of a group falls by more
     than `max_drop` points, if the file exists, and if an extra package is missing.
     """
-    if not out:
-        run.folder.check_own()
-    path = expand_path(out) if out else run.path / f"{name_export(expert, selected)}-int8.onnx"
-    check_parent_folder(path)
-    if path.exists():
-        raise LongtailError(f"{path} exists already and is left as it is; choose another --out")
+    path = find_new_path(run, out, expert, selected, "-int8.onnx")
     model, size, metadata = build_model(run, method, expert, selected)
     log_prior = model.assumed.numpy()
     with atomic_path(path) as temporary, tempfile.TemporaryDirectory() as folder:
