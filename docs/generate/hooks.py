@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))  # mkdocs loads this file by its path
 
 from docs.generate.messages import render_messages  # noqa: E402
 from docs.generate.methods import render_methods  # noqa: E402
+from docs.generate.scales import render_scales  # noqa: E402
 
 SECTIONS = {"methods": render_methods, "messages": render_messages}
 PAGES = {"RESULTS.md": "all-results.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
@@ -33,6 +34,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the pages and pictures that stand outside of docs/."""
     for source, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+    for page, content in render_scales().items():
+        files.append(File.generated(config, page, content=content))
     for figure in sorted((ROOT / FIGURES).glob("*.svg")):
         files.append(File.generated(config, f"figures/{figure.name}", abs_src_path=str(figure)))
     return files
@@ -40,7 +43,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead links to where their files stand in the site, and fill in what is generated."""
-    folder = "" if page.file.src_uri in PAGES.values() else "docs"
+    folder = "" if page.file.generated_by else "docs"
     markdown = LINK.sub(lambda found: redirect(found, folder), markdown)
     markdown = re.sub(r"<!-- generated (\w+) -->", lambda found: SECTIONS[found[1]](), markdown)
     return re.sub(r"<!-- file (\S+) -->", lambda found: format_file(found[1]), markdown)

@@ -11,27 +11,38 @@ from rich.table import Table as Grid
 
 from longtail.commands.console import build_report, show_file
 from longtail.commands.flags import Device, Threads, parse_integer
-from longtail.commands.verify import verify_cell
+from longtail.commands.verify import accept_cell, verify_cell
 from longtail.errors import LongtailError, escape_controls, unknown_name
 from longtail.reproduce.cells import build_cells, format_scale
-from longtail.reproduce.tables import SCALES, TABLES
+from longtail.reproduce.tables import SCALES, TABLES, takes
 
 if TYPE_CHECKING:
     from longtail.reproduce.show import Line
 
 FORMATS = ("text", "markdown", "csv")
-TAKEN = {"all": {"--show"}, "claims": {"--show"}, "verify": {"CELL", "--root", "--attach", "--submit"}}
+TAKEN = {
+    "all": {"--show"},
+    "claims": {"--show"},
+    "verify": {"CELL", "--root", "--attach", "--submit"},
+    "accept": {"CELL", "--root", "--by"},
+}
 
 
 def reproduce_command(
     table: Annotated[
-        str | None, Parameter(help="table, figure, claims, verify, or all with --show; by default all are listed")
+        str | None,
+        Parameter(help="table, figure, claims, verify, accept, or all with --show; by default all are listed"),
     ] = None,
-    cell: Annotated[str | None, Parameter(help="cell to verify; the first letters of its name are enough")] = None,
+    cell: Annotated[
+        str | None,
+        Parameter(help="verify: a cell, the first letters of its name are enough; accept: a submitted zip file"),
+    ] = None,
     /,
     *,
     show: Annotated[bool, Parameter(help="print the numbers in the ledger and train nothing", negative="")] = False,
-    scale: Annotated[str, Parameter(help="the printed recipe (full), or a smaller one")] = "full",
+    scale: Annotated[
+        str | None, Parameter(help="the printed recipe (full), or a smaller one; by default the table's first")
+    ] = None,
     only: Annotated[
         str | None, Parameter(help="only rows or data sets whose heading fits this pattern: 'ecl*', 'cifar*'")
     ] = None,
@@ -48,6 +59,7 @@ def reproduce_command(
     threads: Threads = None,
     attach: Annotated[bool, Parameter(help="verify: keep the predictions in the ledger", negative="")] = False,
     submit: Annotated[str | None, Parameter(help="verify: write cell and predictions to this zip file")] = None,
+    by: Annotated[str | None, Parameter(help="accept: who sent the file")] = None,
 ) -> None:
     """Train the missing runs of a table or figure of the paper, and print our values beside the printed ones."""
     console = Console()
@@ -57,16 +69,16 @@ def reproduce_command(
     given = {
         "CELL": cell,
         "--show": show,
-        "--scale": scale != "full",
+        "--scale": scale,
         "--only": only,
         "--seeds": seeds,
         "--budget": budget,
     }
     given |= {"--precision": precision != "fp32", "--root": root, "--format": format not in ("text", "markdown")}
-    given |= {"--device": device != "auto", "--threads": threads, "--attach": attach, "--submit": submit}
+    given |= {"--device": device != "auto", "--threads": threads, "--attach": attach, "--submit": submit, "--by": by}
     if table == "all" and not show:
         raise LongtailError("all tables together can only be shown: add --show, or name one table to run")
-    taken = TAKEN.get(table, given.keys() - {"CELL", "--attach", "--submit"})
+    taken = TAKEN.get(table, given.keys() - {"CELL", "--attach", "--submit", "--by"})
     if unused := [name for name, is_given in given.items() if is_given and name not in taken]:
         raise LongtailError(f"`longtail reproduce {table}` does not take {' and '.join(unused)}; leave it out")
     if table == "all":
@@ -78,7 +90,10 @@ def reproduce_command(
     if table == "verify":
         verify_cell(console, ledger, cell, root, attach, submit)
         return
-    check_choices(table, scale, format, seeds)
+    if table == "accept":
+        accept_cell(console, ledger, cell, by, root)
+        return
+    scale = check_choices(table, scale, format, seeds)
     from longtail.machine import keep_freed_memory
     from longtail.reproduce.draw import draw_table_figure
     from longtail.reproduce.ledger import Ledger
@@ -155,16 +170,20 @@ def list_tables() -> Grid:
     return listing
 
 
-def check_choices(table: str, scale: str, format: str, seeds: int | None) -> None:
-    """Raise LongtailError for an unknown table, scale or format, or for fewer seeds than one."""
+def check_choices(table: str, scale: str | None, format: str, seeds: int | None) -> str:
+    """Return the scale; raises LongtailError for an unknown table, scale or format, or for fewer seeds than one."""
     if table not in TABLES:
-        raise unknown_name("table", table, [*TABLES, "all", "claims", "verify"])
-    if scale not in SCALES:
+        raise unknown_name("table", table, [*TABLES, "all", "claims", "verify", "accept"])
+    if scale is not None and scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
+    if scale is not None and not takes(TABLES[table], scale):
+        fitting = ", ".join(name for name in SCALES if takes(TABLES[table], name))
+        raise LongtailError(f"{table} is not measured at scale {scale}; its scales are {fitting}")
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)
     if seeds is not None and seeds < 1:
         raise LongtailError(f"seeds is {seeds}; it is the number of runs of each row, at least 1")
+    return scale or TABLES[table].scales[0]
 
 
 def print_lines(console: Console, title: str, lines: "list[Line]", format: str) -> None:
@@ -175,7 +194,8 @@ def print_lines(console: Console, title: str, lines: "list[Line]", format: str) 
         print(as_csv(lines) if format == "csv" else f"{title}\n\n{as_markdown(lines)}", end="")
         return
     columns, rows = build_grid(lines)
-    grid = Grid("", *columns, title=title, title_justify="left")
+    grid = Grid("", *columns)
+    console.print(escape(title), highlight=False)
     for row in rows:
         grid.add_row(*map(escape, row))
     console.print(grid)

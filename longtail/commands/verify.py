@@ -1,4 +1,4 @@
-"""`longtail reproduce verify`: the numbers of a cell, computed again."""
+"""`longtail reproduce verify` and `accept`: the numbers of a cell computed again, and cells of other people."""
 
 from pathlib import Path
 
@@ -35,3 +35,16 @@ def verify_cell(
     if out:
         export(ledger, name, Path(out))
         console.print(f"cell and predictions written to {out}", highlight=False, soft_wrap=True)
+
+
+def accept_cell(console: Console, path: str, source: str | None, by: str | None, root: str | None) -> None:
+    """Verify a submitted cell, keep it in the ledger, and print where."""
+    from longtail.reproduce.ledger import Ledger
+    from longtail.reproduce.submissions import accept
+
+    if source is None or by is None:
+        raise LongtailError("name the submitted file and who sent it: longtail reproduce accept FILE.zip --by NAME")
+    kept = accept(Ledger(path), source, by, root)
+    console.print(
+        f"every number agrees with the predictions; kept as {kept}", highlight=False, markup=False, soft_wrap=True
+    )

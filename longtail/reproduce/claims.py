@@ -7,10 +7,11 @@ interval, so its number decides nothing.
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from longtail.errors import LongtailError
 from longtail.reproduce.cells import build_cells, format_scale
+from longtail.reproduce.frozen import set_pace
 from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.rows import C100, PARTS, TOP1, VANILLA, Row, Setting, Table
 from longtail.reproduce.show import get_measurement
@@ -63,6 +64,7 @@ class Place:
     changes: dict
     scale: str
     precision: str = "fp32"
+    alone: dict = field(default_factory=dict)  # changes for one expert, where the rate of the scale is for three
 
 
 CALTECH = {"data": "caltech101", "imbalance": 100.0}
@@ -72,8 +74,8 @@ PLACES = (
         for scale in ("full", "full-k3", "cpu-16px", "cpu-16px-k3", "cpu-30-k3")
         for precision in (("fp32", "bf16") if scale.startswith("full") else ("fp32",))
     ),
-    Place("CIFAR-100-LT, frozen features", C100.changes | {"size": 96}, "frozen"),
-    Place("Caltech-101 tail, frozen features", CALTECH, "frozen"),
+    Place("CIFAR-100-LT, frozen features", C100.changes | {"size": 96}, "frozen", alone=set_pace(1)),
+    Place("Caltech-101 tail, frozen features", CALTECH, "frozen", alone=set_pace(1)),
     Place("digits-lt", {"data": "digits-lt"}, "full"),
 )
 
@@ -138,6 +140,7 @@ def find(claim: Claim, place: Place, ledger: Ledger) -> Finding:
 
 def read_values(changes: dict, measure: str, place: Place, ledger: Ledger) -> dict[int, float]:
     """Return one measure of a row by seed; unusable and missing cells are left out."""
+    changes = changes | (place.alone if changes.get("experts") == 1 else {})
     table = Table("", (Setting("", place.changes, {}),), (Row("", changes),), seeds=SEEDS)
     values = {}
     for cell in build_cells(table, place.scale, SEEDS, place.precision):

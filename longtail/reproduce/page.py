@@ -11,8 +11,10 @@ from longtail.reproduce.claims import PICTURE as CLAIMS_PICTURE
 from longtail.reproduce.claims import find_all, render_claims
 from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.show import build_lines, describe_printed, format_measured
-from longtail.reproduce.tables import SCALES, TABLES
+from longtail.reproduce.submissions import render_submissions
+from longtail.reproduce.tables import SCALES, TABLES, takes
 
+PRECISIONS: tuple[str, ...] = get_args(get_args(Recipe.__annotations__["precision"])[0])
 HEAD = """# Results
 
 `longtail reproduce all --show --ledger {ledger}` writes this page; do not edit it. Numbers are percent of the test
@@ -25,26 +27,37 @@ all marks. No test image chose an epoch or a setting.
 
 def render_page(ledger: Ledger) -> str:
     """Return the page; its last line names the tables that have fewer than two finished rows."""
-    precisions = get_args(get_args(Recipe.__annotations__["precision"])[0])
     sections, empty = [], []
     for name in (name for name, table in TABLES.items() if not table.figure):  # figures reuse the runs of these tables
         rendered = [
             section
-            for scale, precision in product(TABLES[name].scales, precisions)
+            for scale, precision in product(TABLES[name].scales, PRECISIONS)
             if (section := render_section(name, scale, precision, ledger))
         ]
         sections += rendered
         empty += [] if rendered else [name]
-    sections += render_pictures(ledger)
+    sections += (section for scale in SCALES for section in render_pictures(scale, ledger))
     missing = f"\nToo few rows are finished of: {', '.join(empty)}.\n" if empty else ""
     picture = ledger.path / "figures" / CLAIMS_PICTURE
     claims = "\n".join(render_claims(find_all(ledger), str(picture) if picture.exists() else None))
-    return f"{HEAD.format(ledger=ledger.path)}\n{claims}\n" + "".join(sections) + missing
+    submissions = "\n".join(render_submissions(ledger))
+    submissions = f"\n{submissions}\n" if submissions else ""
+    return f"{HEAD.format(ledger=ledger.path)}\n{claims}\n{submissions}" + "".join(sections) + missing
 
 
-def render_pictures(ledger: Ledger) -> Iterator[str]:
-    """Yield a section for every drawn figure, with its command."""
-    for name, scale in product((name for name, table in TABLES.items() if table.figure), SCALES):
+def render_scale(scale: str, precision: str, ledger: Ledger) -> str:
+    """Return all tables and figures at one scale and precision as a page, "" if nothing is finished there."""
+    names = [name for name, table in TABLES.items() if takes(table, scale) and not table.figure]
+    sections = [render_section(name, scale, precision, ledger) for name in names]
+    sections += render_pictures(scale, ledger) if precision == "fp32" else []
+    if not any(sections):
+        return ""
+    return f"# Scale `{format_scale(scale, precision)}`\n\n{SCALES[scale].about}\n" + "".join(sections)
+
+
+def render_pictures(scale: str, ledger: Ledger) -> Iterator[str]:
+    """Yield a section for every drawn figure of a scale, with its command."""
+    for name in (name for name, table in TABLES.items() if table.figure):
         if (path := ledger.picture(name, scale)).exists():
             command = f"longtail reproduce {name} --scale {scale}"
             text = f"Scale `{scale}`; `{command}`; [picture]({path}). {describe_printed(TABLES[name])}"

@@ -17,9 +17,10 @@ TIMED, TIMED_IN_SECONDS = CALIBRATED | {"minutes": "minutes"}, CALIBRATED | {"se
 
 @dataclass(frozen=True)
 class Scale:
-    """Changes of the recipe of a data set, and the most seeds by default; a table never mixes scales."""
+    """Changes of the recipe of a data set, what they are for, and the most seeds by default; a table never mixes scales."""
 
     changes: dict
+    about: str = ""
     seeds: int = 5
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from longtail.commands.app import main
+from longtail.commands.reproduce import check_choices
 from longtail.errors import LongtailError
 from longtail.methods import METHODS
 from longtail.reproduce import Ledger, as_markdown, build_cells, build_lines, draw, page, reproduce
@@ -139,6 +141,32 @@ def test_a_figure_compares_what_the_paper_compares(name, data, rows):
     assert {cell.recipe.data for cell in cells} == data and [row.label for row in TABLES[name].rows] == rows
     if name == "fig8":
         assert [cell.recipe.options["fld"] for cell in cells] == [False, True]
+
+
+def test_a_figure_on_frozen_features_compares_the_same_rows_at_one_pace():
+    for name in ("fig2", "fig4", "fig5", "fig6", "fig7", "fig10"):
+        figure, moved = TABLES[name], TABLES[f"frozen-{name}"]
+        assert [row.label for row in moved.rows] == [row.label for row in figure.rows] and moved.figure == figure.figure
+        assert all(cell.recipe.frozen and cell.recipe.data == "caltech101" for cell in build_cells(moved, "frozen", 1))
+    for recipe in (cell.recipe for cell in build_cells(TABLES["frozen-fig4"], "frozen", 1)):
+        assert recipe.lr / recipe.options["experts"] == pytest.approx(0.02)
+        assert recipe.lr * recipe.weight_decay == pytest.approx(1e-5)
+    three = [c.name for c in build_cells(TABLES["frozen-fig4"], "frozen", 1, only="K = 3")]
+    assert three == [c.name for c in build_cells(TABLES["frozen-caltech"], "frozen", 1, only="ecl")]
+
+
+def test_tables_of_features_are_measured_at_their_scale_only(capsys):
+    for table, scale in (("table3", "frozen"), ("frozen-caltech", "full")):
+        with pytest.raises(SystemExit) as stop:
+            main(["reproduce", table, "--scale", scale, "--show"])
+        assert stop.value.code == 2 and f"{table} is not measured at scale {scale}" in capsys.readouterr().err
+    assert check_choices("frozen-caltech", None, "text", None) == "frozen"
+
+
+def test_the_page_of_a_scale_holds_its_tables_only(filled):
+    assert page.render_scale("full", "fp32", Ledger(filled.path / "empty")) == ""
+    text = page.render_scale("cpu-16px", "fp32", Ledger(ROOT / "results" / "ledger"))
+    assert text.startswith("# Scale `cpu-16px`") and "## Table III" in text and "Scale `frozen`" not in text
 
 
 def test_figures_that_the_paper_does_not_have_are_called_ours():
