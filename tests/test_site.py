@@ -95,7 +95,7 @@ def test_every_page_has_a_language_alt_texts_ordered_headings_and_files_of_its_o
     assert len(faults) > 15 and not any(faults.values()), {name: found for name, found in faults.items() if found}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_pages_fit_a_telephone_and_have_no_serious_barrier(site, scheme):
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -221,5 +221,5 @@ def test_a_drawn_figure_stands_beside_what_the_paper_shows(filled, monkeypatch):
     monkeypatch.setattr(page, "TABLES", {"fig7": TABLES["fig7"]})
     filled.picture("fig7", "cpu-small").parent.mkdir(exist_ok=True)
     filled.picture("fig7", "cpu-small").write_text("<svg/>")
-    (section,) = page.render_pictures(filled)
+    (section,) = page.render_pictures("cpu-small", filled)
     assert f"In the paper: {TABLES['fig7'].printed}." in section
