@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, UnknownOptionError
+from cyclopts import App, CycloptsError, Group, UnknownOptionError
 from rich.console import Console
 
 from longtail.commands.flags import COMPLETION, name_flag
@@ -17,36 +17,51 @@ from longtail.errors import LongtailError, LostProcess, announce_stop, escape_co
 from longtail.methods import METHODS, get_options
 from longtail.ranks import get_rank, get_world_size
 
-COMMANDS = {  # import path and help
-    "evaluate": ("evaluate:evaluate", "Test the model of a finished run again and print its table; write no file."),
-    "predict": ("predict:predict", "Predict the classes of images: files, folders, lists or tables of paths."),
-    "calibrate": (
-        "calibrate:calibrate",
-        "Calibrate a finished run, for probabilities and for sets that hold the class as often as asked.",
-    ),
-    "export": (
-        "export:export",
-        "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",
-    ),
-    "distill": ("distill:distill", "Distill the experts of a finished run into one network, as a run of its own."),
-    "try": (
-        "tryout:try_run",
-        "Open a page on this machine that classifies a photograph: classes, votes, nearest images.",
-    ),
-    "push": ("push:push", "Push a finished run to the Hugging Face hub, with a model card made from the run."),
-    "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
-    "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
-    "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),
-    "label": ("label:label", "Choose which unlabeled images to label next: uncertain, rare, unlike each other."),
-    "suspects": ("suspects:suspects", "Find training images whose labels are probably wrong."),
-    "cache": ("cache:cache", "List the cached features of frozen encoders, or remove them."),
-    "methods": ("listings:methods", "List the methods, or show one with its options, defaults and sources."),
-    "recipes": ("listings:recipes", "List the recipes, or show one."),
-    "reproduce": (
-        "reproduce:reproduce_command",
-        "Train the missing runs of a table or figure of the paper, and show it.",
-    ),
+GROUPS = {  # groups of the help, with import path and help of each command
+    "From images to a model": {
+        "inspect": ("inspect:inspect", "Inspect a data set before training: counts, faults, duplicates, advice."),
+        "train": ("train:train", "Train a method on a data set, evaluate the model, and keep the run in a new folder."),
+        "methods": ("listings:methods", "List the methods, or show one with its options, defaults and sources."),
+        "recipes": ("listings:recipes", "List the recipes, or show one."),
+        "cache": ("cache:cache", "List the cached features of frozen encoders, or remove them."),
+    },
+    "What a run is worth": {
+        "report": ("report:report", "Write report.html for a finished run, or for several side by side."),
+        "figure": ("report:figure", "List the figures, or draw one from finished runs and save its numbers."),
+        "evaluate": (
+            "evaluate:evaluate",
+            "Test the model of a finished run again and print its table; write no file.",
+        ),
+    },
+    "Using a model": {
+        "predict": ("predict:predict", "Predict the classes of images: files, folders, lists or tables of paths."),
+        "calibrate": (
+            "calibrate:calibrate",
+            "Calibrate a finished run, for probabilities and for sets that hold the class as often as asked.",
+        ),
+        "try": (
+            "tryout:try_run",
+            "Open a page on this machine that classifies a photograph: classes, votes, nearest images.",
+        ),
+        "export": (
+            "export:export",
+            "Export the model of a finished run as ONNX, checked against PyTorch, or as safetensors.",
+        ),
+        "push": ("push:push", "Push a finished run to the Hugging Face hub, with a model card made from the run."),
+    },
+    "Better labels, smaller models": {
+        "label": ("label:label", "Choose which unlabeled images to label next: uncertain, rare, unlike each other."),
+        "suspects": ("suspects:suspects", "Find training images whose labels are probably wrong."),
+        "distill": ("distill:distill", "Distill the experts of a finished run into one network, as a run of its own."),
+    },
+    "The paper": {
+        "reproduce": (
+            "reproduce:reproduce_command",
+            "Train the missing runs of a table or figure of the paper, and show it.",
+        ),
+    },
 }
+COMMANDS = [name for commands in GROUPS.values() for name in commands]
 
 
 def build_app(tokens: list[str]) -> App:
@@ -54,8 +69,8 @@ def build_app(tokens: list[str]) -> App:
 
     Raises LongtailError for an unknown command or method.
     """
-    if tokens and not tokens[0].startswith("-") and tokens[0] not in ("train", *COMMANDS):
-        raise unknown_name("command", tokens[0], ["train", *COMMANDS])
+    if tokens and not tokens[0].startswith("-") and tokens[0] not in COMMANDS:
+        raise unknown_name("command", tokens[0], COMMANDS)
     app = App(
         name="longtail",
         help="Long-tailed image recognition.",
@@ -64,20 +79,31 @@ def build_app(tokens: list[str]) -> App:
         suppress_keyboard_interrupt=False,
     )
     app.register_install_completion_command(COMPLETION, help="Let the shell complete commands, flags and names on Tab.")
-    app.command(add_method_flags(train, tokens), name="train")
-    for name, (path, text) in COMMANDS.items():
-        app.command(f"longtail.commands.{path}", name=name, help=text)
+    app["--help"].help = "Show this page, or that of a command."
+    app["--version"].help = "Show the version and, in a clone, the commit."
+    last = Group("Help", sort_key=len(GROUPS))
+    for flag in ("--help", "--version", "--install-completion"):
+        app[flag].group = (last,)
+    for number, (title, commands) in enumerate(GROUPS.items()):
+        group = Group(title, sort_key=number)
+        for place, (name, (path, text)) in enumerate(commands.items()):
+            command = add_method_flags(train, tokens) if name == "train" else f"longtail.commands.{path}"
+            app.command(command, name=name, help=text, group=group, sort_key=place)
     return app
 
 
 def format_error(error: Exception) -> str:
-    """Return an error as one line with flags as the user types them; for an unknown flag, the known ones are listed."""
+    """Return an error as one line with flags as the user types them; for an unknown flag, the nearest one is named."""
     if isinstance(error, OSError):
         error = LongtailError(f"{str(error.filename)[:60]}... cannot be a path: {(error.strerror or '').lower()}")
     if isinstance(error, UnknownOptionError):
         known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
         flag = (error.token.keyword or error.token.value).partition("=")[0]
-        error = unknown_name("flag", flag, known)
+        message, _, listed = str(unknown_name("flag", flag, known)).partition(" Known: ")
+        command = " ".join(["longtail", *(error.command_chain or ())])
+        error = LongtailError(
+            f"{message} `{command} --help` lists all flags" if listed.count(",") > 20 else f"{message} Known: {listed}"
+        )
         option = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
         if methods := [method for method in METHODS if option in get_options(method)]:
             error = LongtailError(f"{flag} is an option of {', '.join(methods)}, not of this method")

@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from longtail.errors import unknown_name
 from longtail.methods import METHODS, find_plugins, get_method_class, get_options
@@ -32,12 +32,13 @@ def methods(
         console.print(list_costs([name] if name else [*METHODS]))
         return
     if name is None:
-        table = Table("method", "paper", "year", "family", "cost", "printed", caption=PRINTED)
+        table = Table(Column("method", no_wrap=True), "paper", "family", "cost", "printed", caption=PRINTED)
         for key, entry in METHODS.items():
-            table.add_row(key, entry.paper, str(entry.year or ""), entry.family, entry.cost, format_printed(key))
+            paper = " ".join(filter(None, (entry.paper, str(entry.year or ""))))
+            table.add_row(key, paper, entry.family, entry.cost, format_printed(key))
         for key, point in find_plugins().items():
             package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-            table.add_row(key, f"package {escape(package)}", "", "plug-in", "", "")
+            table.add_row(key, f"package {escape(package)}", "plug-in", "", "")
         console.print(table)
         return
     options, title = get_options(name), name
@@ -99,10 +100,11 @@ def recipes(name: str | None = None, /) -> None:
     """List the recipes, or show one."""
     console = Console()
     if name is None:
-        table = Table("recipe", "default for", "meaning")
+        table = Table(Column("recipe", no_wrap=True), "default for", "meaning")
         for key, module in RECIPES.items():
             data = [data for data, recipe in DEFAULT.items() if recipe == key]
-            table.add_row(key, ", ".join(data) or "custom data" * (key == "frozen"), inspect.getdoc(module))
+            data += ["custom data"] * (key == "frozen")
+            table.add_row(key, ", ".join(data), escape((inspect.getdoc(module) or "").partition("\n")[0]))
         console.print(table)
         return
     if name not in RECIPES:

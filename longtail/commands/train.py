@@ -26,7 +26,7 @@ def train(
     ],
     method: Annotated[
         str | None,
-        Parameter(help="one of `longtail methods`, or MODULE:CLASS; by default ecl, on custom data bc"),
+        Parameter(help="one of `longtail methods`, or MODULE:CLASS; by default ecl, on custom data logit_adjustment"),
     ] = None,
     /,
     *,

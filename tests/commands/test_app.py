@@ -26,10 +26,11 @@ BAD = {
     "unknown method, the nearest offered": ("train digits-lt elc", "did you mean 'ecl'"),
     "unknown recipe, the nearest offered": ("train digits-lt --recipe cifr", "did you mean 'cifar'"),
     "unknown net, the nearest offered": ("train digits-lt --net resnet33", "did you mean 'resnet32'"),
-    "unknown flag, the known ones listed": (
+    "unknown flag of many, the nearest offered": (
         "train digits-lt ecl --alhpa 1",
-        "did you mean '--alpha'? Known: --accumulate",
+        "did you mean '--alpha'? `longtail train --help` lists all flags",
     ),
+    "unknown flag of few, the known ones listed": ("cache --all", "Known: --cache, --clear"),
     "flag of another method": ("train digits-lt ce --alpha 1", "--alpha is an option of lade"),
     "unknown command, the nearest offered": ("trian digits-lt", "did you mean 'train'"),
     "no data": ("train", "DATA"),
