@@ -11,7 +11,7 @@ install: .venv/installed
 	touch $@
 
 demo: install
-	$(BIN)/longtail train digits-lt ecl --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/longtail train digits-lt ecl --out runs/demo --resume
 
 test: install
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from longtail.runs.folder import RunFolder
 from longtail.stages import StagePlan
 
 NAME = "checkpoint.pt"
+OWN_LOSS = "; in a loss of your own, look for log(0) and 0 / 0"
 # A CPU saves every epoch; a GPU may train one in half a second, and a checkpoint would take a fifth of that.
 SECONDS_BETWEEN = {"cpu": 0, "cuda": 5}  # at least, of two checkpoints of a stage, whose last epoch always has one
 KEYS = {"stage", "epoch", "rows", "method", "optimiser", "recipe"}  # names in the file, as since version 0.1
@@ -109,8 +110,8 @@ def check_weights(run: RunFolder | None, parameters: Mapping[str, Tensor], epoch
 def divergence_error(run: RunFolder | None, what: str, epoch: int) -> LongtailError:
     """Return the error for a run that diverged in an epoch (from 1), saying which checkpoint is left, if any is kept."""
     if run is None:
-        return LongtailError(f"{what}. Try a lower lr")
+        return LongtailError(f"{what}. Try a lower lr{OWN_LOSS}")
     kept = "no epoch was finished, so there is no checkpoint"
     if epoch > 1:
         kept = f"the last good checkpoint is {run.path / NAME}"
-    return LongtailError(f"{what}; {kept}. Try a lower --lr with another --out")
+    return LongtailError(f"{what}; {kept}. Try a lower --lr with another --out{OWN_LOSS}")

@@ -116,6 +116,7 @@ def build_trainer(
                 where["teacher"] = describe_teacher(method.teacher_run)
             run.write_json("environment.json", world.describe() | describe_package(recipe.method) | where)
         else:
+            note_changed_method(run, recipe.method, report)
             if weights and recipe.frozen:
                 check_weights_of_run(run, weights.sha256)
             if method.teacher_run:
@@ -154,6 +155,15 @@ def keep_test_share(recipe: Recipe, split: Split) -> Recipe:
         "--test-share sets another share, --test names test images"
     )
     return recipe.change(test_share=split.test_share)
+
+
+def note_changed_method(run: RunFolder, method: str, report: ProgressReport) -> None:
+    """Note that the file of a method of the user's own was changed after the run was begun."""
+    there, here = run.read_json("environment.json"), describe_package(method)
+    if not run.is_finished() and there.get("method_sha256", here.get("method_sha256")) != here.get("method_sha256"):
+        report.note(
+            f"the file of {method} was changed after {run.path} was begun: its epochs follow two versions of it"
+        )
 
 
 def check_weights_of_run(run: RunFolder, sha256: str) -> None:

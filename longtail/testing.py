@@ -43,7 +43,8 @@ class ContractError(AssertionError):
 def check_method(method: type[Method] | str, **options: Any) -> None:
     """Check the contract of a method, a class or a name, with the given options; takes seconds on a CPU.
 
-    Raises ContractError that names the first broken clause: options that can be flags; finite loss terms, and a gradient
+    Raises ContractError that names the first broken clause: options that can be flags; tensors that are parameters or
+    buffers; finite loss terms, and a gradient
     for every trained parameter; shapes of logits and features; `begin_epoch` without random numbers; static steps;
     learning; equal losses for equal seeds; state that makes a round trip; an inference state that is all that logits
     need; finite values for a class without training images. All of it on images and, unless the method declares
@@ -56,7 +57,9 @@ def check_method(method: type[Method] | str, **options: Any) -> None:
         nets.append(VectorNet("", neck=16, inputs=FEATURES))
     for net in nets:
         for counts in (COUNTS, (40, 0, 10, 5)):
-            check_stages(build_method(name, counts=counts, net=net, **options))
+            built = build_method(name, counts=counts, net=net, **options)
+            check_tensors(built)
+            check_stages(built)
         check_shapes(build_method(name, net=net, **options))
         check_learning(name, options | {"net": net})
         check_state(name, options | {"net": net})
@@ -152,6 +155,14 @@ def check_option_flags(name: str) -> None:
     require(views <= {"strong", "moco"}, f"views {sorted(views)} are not all among strong and moco")
 
 
+def check_tensors(method: Method) -> None:
+    """Check that every tensor is a parameter or a buffer, which alone move to the GPU with the method."""
+    for name, module in method.named_modules():
+        for attribute, value in vars(module).items():
+            place = f"{name}.{attribute}" if name else attribute
+            require(not isinstance(value, Tensor), f"{place} is a tensor but no buffer; set it by register_buffer")
+
+
 def check_stages(method: Method) -> None:
     """Check every stage: finite terms, a gradient for every trained parameter, and steps that could be captured."""
     for stage in method.stages():
@@ -171,7 +182,10 @@ def check_stages(method: Method) -> None:
             sum_terms(terms).backward()
             method.after_step()
         for name, term in terms.items():
-            require(term.isfinite(), f"loss term {name} of stage {stage.name} is not finite")
+            seen = (
+                "" if all(method.counts) else f" where a class has no training images (counts {tuple(method.counts)})"
+            )
+            require(term.isfinite(), f"loss term {name} of stage {stage.name} is not finite{seen}")
         names = {parameter: name for name, parameter in method.named_parameters()}
         for parameter in parameters:
             trained = parameter.grad is not None and parameter.grad.isfinite().all()

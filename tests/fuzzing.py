@@ -257,7 +257,7 @@ FITTING = {
 
 def list_flags(command: str) -> dict[str, Any]:
     """Return the flags of a command and their types; for train, without those of recipes and methods."""
-    module, _, name = ("train:train" if command == "train" else COMMANDS[command][0]).partition(":")
+    module, _, name = COMMANDS[command][0].partition(":")
     parameters = inspect.signature(getattr(import_module(f"longtail.commands.{module}"), name)).parameters.values()
     return {format_flag(p.name): p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
 

@@ -61,7 +61,7 @@ GROUPS = {  # groups of the help, with import path and help of each command
         ),
     },
 }
-COMMANDS = [name for commands in GROUPS.values() for name in commands]
+COMMANDS = {name: entry for commands in GROUPS.values() for name, entry in commands.items()}
 
 
 def build_app(tokens: list[str]) -> App:

@@ -1,5 +1,6 @@
 """The terminal: the progress of a run, and tables of results."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ from rich.text import Text
 
 from longtail.data import format_data_name
 from longtail.metrics import METRICS
+from longtail.metrics.names import GROUPS
 from longtail.ranks import get_rank
 from longtail.tracking import PrintReport, SilentReport, format_duration, format_terms
 
 if TYPE_CHECKING:
     from longtail.runs.folder import RunFolder
 
+FEW_TEST_IMAGES = 50  # of a group, where the standard error may reach 7 points
 METRIC_LABELS = dict(zip(METRICS, ("top-1", "bal.", "many", "medium", "few", "worst", "ECE"), strict=True))
 
 
@@ -108,10 +111,11 @@ def break_silence(doing: str) -> PrintReport:
     return report
 
 
-def build_results_table(results: dict, selected: int | None = None) -> Table:
+def build_results_table(results: dict, selected: int | None = None, flips: bool = True) -> Table:
     """Build the table of seven metrics for the ensemble and every expert, without and with test-time augmentation.
 
     Several seeds have a mean and a standard deviation. The epoch is the last one, or `selected`, chosen by validation.
+    Without `flips`, as for digits, mirror images are other things than the model learned, and their rows are left out.
     """
     seeds = f"seed {results['seed']}" if "seed" in results else f"mean ± sd of {len(results['seeds'])} seeds"
     subject = f"{results['method']} on {escape(format_data_name(results['data']))}"
@@ -124,7 +128,7 @@ def build_results_table(results: dict, selected: int | None = None) -> Table:
     for name in METRICS:
         table.add_column(METRIC_LABELS[name], justify="right", no_wrap=True)
     for mode, note in (("plain", ""), ("flip", ", flip TTA"), ("five_crop", ", five-crop TTE")):
-        if mode not in results:
+        if mode not in results or (mode == "flip" and not flips):
             continue
         experts = results[mode]["experts"]
         rows = [(f"expert {k}{note}" if len(experts) > 1 else f"single{note}", e, "") for k, e in enumerate(experts, 1)]
@@ -152,8 +156,18 @@ def format_selected(selected: dict) -> str:
     return f"epoch {selected['epoch']}, best in {METRIC_LABELS[selected['by']]} on the validation images: {numbers}\n"
 
 
+def describe_small_groups(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return a sentence on the groups of classes with few test images, from the rows of per_class.csv; "" without any."""
+    parts = []
+    for group in GROUPS:
+        tested = [int(row["test_images"]) for row in rows if row["group"] == group and int(row["test_images"])]
+        if 0 < sum(tested) < FEW_TEST_IMAGES:
+            parts.append(f"{group} on {sum(tested)} test images of {len(tested)} classes")
+    return f"measured on few images: {', '.join(parts)}" if parts else ""
+
+
 FILE_DESCRIPTIONS = {
-    "report.html": "the whole report, with figures",
+    "report.html": "the whole report, with figures; it explains the columns",
     "results.json": "the numbers above",
     "per_class.csv": "accuracy of every class",
     "predictions.parquet": "file, class, predicted class and confidence of every test image",
@@ -168,9 +182,12 @@ def show_run(console: Console, run: "RunFolder") -> None:
     """Print the table of a finished run, and the paths of its files."""
     with run.report_damage("results.json"):
         results = run.read_json("results.json")
-        console.print(build_results_table(results))
+        console.print(build_results_table(results, flips=run.read_recipe().transform_set.has_flips))
         if "selected" in results:
             console.print(format_selected(results["selected"]), highlight=False)
+    with run.report_damage("per_class.csv"):
+        if note := describe_small_groups(run.read_csv("per_class.csv")):
+            console.print(f"{note}\n", style="yellow", highlight=False)
     for name, description in FILE_DESCRIPTIONS.items():
         if run.has(name):
             show_file(console, run.path / name, description)

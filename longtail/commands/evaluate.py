@@ -31,4 +31,5 @@ def evaluate(
         results = model.evaluate(model.run.load_data(root, recipe)).results(model.train_counts)
     with model.run.folder.report_damage("results.json"):
         trained = model.results
-        Console().print(build_results_table(trained | results, trained["selected"]["epoch"] if selected else None))
+        epoch = trained["selected"]["epoch"] if selected else None
+        Console().print(build_results_table(trained | results, epoch, model.recipe.transform_set.has_flips))

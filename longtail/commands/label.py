@@ -19,7 +19,10 @@ def label(
     run: str,
     /,
     *pool: str,
-    n: Annotated[int, Parameter(help="number of images to choose", converter=parse_integer)] = 200,
+    n: Annotated[
+        int | None,
+        Parameter(help="number of images to choose; by default 200, or all of fewer", converter=parse_integer),
+    ] = None,
     out: Annotated[
         str | None, Parameter(help="new .csv table, with a page of photographs beside it; by default label-RUN.csv")
     ] = None,
@@ -30,7 +33,8 @@ def label(
     threads: Threads = None,
 ) -> int:
     """Choose which unlabeled images to label next; a table, and a page with photographs."""
-    check_value("n", n, int, Range(1))
+    if n is not None:
+        check_value("n", n, int, Range(1))
     check_value("seed", seed, int, Range(0))
     if not pool:
         raise LongtailError("name the unlabeled images: files, folders, or lists of paths (.txt, .csv, .tsv)")
@@ -51,13 +55,14 @@ def label(
         unseen, lines = leave_out_known(model, paths, root)
         with model.world.session(tf32=model.recipe.precision == "tf32"):
             found = read_pool(unseen, model.method, model.transform_set, bad)
-        if len(found) < n:
-            raise LongtailError(describe_shortage(n, len(found), len(paths), len(paths) - len(unseen), bad))
+        wanted = n or max(min(200, len(found)), 1)
+        if len(found) < wanted:
+            raise LongtailError(describe_shortage(wanted, len(found), len(paths), len(paths) - len(unseen), bad))
         scores = compute_scores(found.probabilities, model.train_counts)
-        choice = Choice(found, scores, choose_images(found.features, scores, n, seed), len(paths))
+        choice = Choice(found, scores, choose_images(found.features, scores, wanted, seed), len(paths))
         write_choice(table, page, choice, model.run, lines)
     print(*lines, sep="\n", end="\n" * bool(lines))
-    print(f"{escape_controls(table)}: {n:,} of {len(found):,} images, the first of most worth")
+    print(f"{escape_controls(table)}: {wanted:,} of {len(found):,} images, the first of most worth")
     print(f"{escape_controls(page)}: the same with photographs")
     return report_skipped(bad, skipped)
 

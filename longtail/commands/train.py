@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,7 +39,8 @@ def train(
     size: Annotated[
         int | None,
         Parameter(
-            help="side in pixels of custom images (default 64, or that of a --net of timm)", converter=parse_integer
+            help="side in pixels of custom images; by default that of a --net of timm, such as 224, and 64 from scratch",
+            converter=parse_integer,
         ),
     ] = None,
     out: Annotated[str | None, Parameter(help="new run folder; by default runs/DATA-METHOD-gGAMMA-seedN")] = None,
@@ -96,7 +98,8 @@ def train(
         if seeds == 1:
             run = launch(resolved, path, report, **where)
         else:
-            table = build_results_table(train_seeds(resolved, seeds, path, report, **where))
+            results = train_seeds(resolved, seeds, path, report, **where)
+            table = build_results_table(results, flips=resolved.transform_set.has_flips)
         api.write_run_report(path, report)
     if seeds == 1:
         show_run(console, run)
@@ -179,8 +182,10 @@ def find_choices(tokens: list[str]) -> tuple[str | None, str, str | None]:
         _, bound, *_ = probe.parse_known_args(tokens)
     except CycloptsError:  # the second parse raises the same error, and explains it
         return None, "ecl", None
-    data, *others = [word for word in bound.args if not word.startswith("-")] or [None]
-    known = [word for word in others if word in METHODS or ":" in word]  # others may be values of unknown flags
+    pairs = [pair for pair in pairwise(["", *bound.args]) if not pair[1].startswith("-")]
+    data, *others = [word for _, word in pairs] or [None]
+    known = [word for word in others if word in METHODS or ":" in word]
+    free = [word for before, word in pairs[1:] if not before.startswith("-")]  # no value of an unknown flag
     recipe = bound.kwargs.get("recipe")
     default = choose_method(recipe or (choose_recipe(data, bound.kwargs) if data else None))
-    return data, (known or others or [default])[0], recipe
+    return data, (known or free or [default])[0], recipe

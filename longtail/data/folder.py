@@ -138,7 +138,10 @@ def check_nesting(folder: Path, names: list[str], inner: dict[str, set[str]]) ->
         raise LongtailError(
             f"{folder} holds {shown} with only folders inside; if these are the classes, put them in one folder and name it"
         )
-    return [f"the images of all classes in {folder} lie in further folders; the classes are the outer ones: {shown}"]
+    return [
+        f"the images of all classes in {folder} lie in further folders; the classes are the outer ones: {shown}; "
+        f"if the folders inside are the classes, name one of the outer ones, such as {folder / make_printable(names[0])}"
+    ]
 
 
 def is_image(path: Path) -> bool:

@@ -139,11 +139,12 @@ class Extractor:
         looks, is_kept, done = lookup.features.shape[1], True, 0
         cache, digests = self.build_cache(looks), [lookup.digests[row] for row in rows]
         batches, blocks = [], [lookup.features[:0]]
+        task = f"features of {'other ' * bool(lookup.is_held.any())}{name} images"  # the rest is in the cache
         with torch.no_grad(), fused_conv_bn(self.trunk):
             for batch in self.iterate_looks(images, rows, digests, looks):
                 batches.append(batch)
                 done += len(batch)
-                self.say(f"features of {name} images", done, len(rows))
+                self.say(task, done, len(rows))
                 if sum(map(len, batches)) < FILE_IMAGES and done < len(rows):
                     continue
                 block, batches = torch.cat(batches), []

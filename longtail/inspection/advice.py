@@ -79,6 +79,13 @@ def advise_on_training(facts: Facts) -> list[str]:
     images, schedule, reasons = sum(facts.classes.counts), choose_schedule(facts), []
     batch = min(BATCH, largest_batch_size(images))
     steps = f"{schedule['epochs'] * max(images // batch, 1):,} steps of {batch} images"
+    if (share := facts.headers.long_share) >= MANY_LONG:
+        reasons.append(
+            f"{share:.0%} of the images are longer than {LONG:g} : 1, and both ends of these are cut off; --fit pad or "
+            "--fit squeeze shows them whole."
+        )
+    if facts.imbalance and facts.imbalance < 2:
+        reasons.append("The classes are nearly balanced; --imbalance 100 draws a long-tailed training set from them.")
     reasons.append(f"From scratch, {schedule['epochs']} epochs are about {steps}.")
     if "size" in schedule:
         shorter = int(np.median(facts.headers.sides.min(1)))
@@ -86,17 +93,10 @@ def advise_on_training(facts: Facts) -> list[str]:
         reasons.append(
             f"From scratch, --size {schedule['size']} suits a median shorter side of {shorter} pixels.{detail}"
         )
-    if (share := facts.headers.long_share) >= MANY_LONG:
-        reasons.append(
-            f"{share:.0%} of the images are longer than {LONG:g} : 1, and both ends of these are cut off; --fit pad or "
-            "--fit squeeze shows them whole."
-        )
     if choose_queue(facts):
         reasons.append(
             f"--queue is small because ECL's {QUEUE} keys would cover most of the {images:,} training images."
         )
-    if facts.imbalance and facts.imbalance < 2:
-        reasons.append("The classes are nearly balanced; --imbalance 100 draws a long-tailed training set from them.")
     return reasons
 
 

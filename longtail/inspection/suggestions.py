@@ -1,9 +1,11 @@
 """Three commands that train on a data set, quick, thorough and from scratch, each with what it costs on this machine."""
 
 import math
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,12 +57,15 @@ def suggest_commands(facts: Facts, given: Mapping[str, str | None]) -> list[Sugg
     needed |= {} if has_test(facts) else {"test_share": DEFAULT_TEST_SHARE}
     needed |= {"group": facts.tracks.pattern} if facts.tracks and not has_test(facts) else {}
     needed |= {"skip_bad": True} if facts.headers.bad else {}
-    queue = choose_queue(facts)
+    queue, out = choose_queue(facts), f"runs/{re.sub(r'[^A-Za-z0-9._-]+', '-', Path(facts.data).name) or 'run'}"
     return [
-        Suggestion("quick", facts.data, None, None, needed),
-        Suggestion("thorough", facts.data, "ecl", None, THOROUGH | queue | needed),
-        Suggestion("from scratch", facts.data, "ecl", "scratch", choose_schedule(facts) | queue | needed),
-    ]
+        Suggestion("quick", facts.data, None, None, needed | {"out": out}),
+        Suggestion("thorough", facts.data, "ecl", None, THOROUGH | queue | needed | {"out": f"{out}-ecl"}),
+        Suggestion(
+            "from scratch", facts.data, "ecl", "scratch",
+            choose_schedule(facts) | queue | needed | {"out": f"{out}-scratch"},
+        ),
+    ]  # fmt: skip
 
 
 def has_test(facts: Facts) -> bool:
@@ -93,7 +98,7 @@ def measure_suggestions(suggestions: list[Suggestion], facts: Facts) -> list[Sug
 
 def measure_cost(suggestion: Suggestion, facts: Facts, world: World) -> str:
     """Return time and memory of a suggestion in words, or why they cannot be measured; never raises for bad data."""
-    flags = {name: value for name, value in suggestion.flags.items() if name != "root"}
+    flags = {name: value for name, value in suggestion.flags.items() if name not in ("root", "out")}
     try:
         recipe = recipe_for(facts.data, suggestion.recipe, method=suggestion.method, **flags)
         recipe.find_weights()

@@ -6,14 +6,17 @@ import numpy as np
 
 from longtail.inspection.facts import Facts
 from longtail.inspection.near import NEAR
+from longtail.inspection.suggestions import has_test
+from longtail.metrics.names import GROUPS
 
 
 def build_overview(facts: Facts) -> list[tuple[str, str]]:
     """Return name and value of each row of the overview."""
     groups = facts.classes.groups
+    held_out = "" if has_test(facts) else ", before a fifth of every class is held out to test on"
     rows = [
         ("images", ", ".join(f"{subset} {len(images):,}" for subset, images in facts.subsets.items())),
-        ("classes", f"{len(groups):,}: {', '.join(f'{groups.count(g):,} {g}' for g in ('many', 'medium', 'few'))}"),
+        ("classes", f"{len(groups):,}: {', '.join(f'{groups.count(g):,} {g}' for g in GROUPS)}{held_out}"),
         ("imbalance", f"{facts.imbalance:.3g}, Gini {facts.gini:.2f}" if facts.imbalance else "n/a"),
         ("smallest classes", join_first(f"{name} ({count:,})" for name, count in facts.find_smallest_classes())),
     ]
@@ -33,7 +36,7 @@ def describe_images(facts: Facts) -> list[tuple[str, str]]:
         width, height = (f"{low[i]} to {high[i]}, median {middle[i]}" for i in (0, 1))
         rows.append(("pixels", f"width {width}; height {height}"))
         rows.append(("kinds", join_first(f"{kind} {number:,}" for kind, number in headers.kinds.most_common(6))))
-    check = "all images decoded" if headers.is_decoded else "only headers read; --every decodes all images"
+    check = "every file was tried" if headers.is_decoded else "only headers read; --every decodes all images"
     rows.append(("unreadable", f"{len(headers.bad):,} ({check})"))
     within = ", ".join(f"{name} {duplicates.count_within(name):,}" for name in facts.subsets)
     leaks = ", ".join(f"{name} {len(duplicates.find_leaks(name)):,}" for name in facts.subsets if name != "train")
@@ -59,7 +62,7 @@ def list_faults(facts: Facts, most: int) -> list[tuple[str, int, list[str]]]:
             faults.append((f"Images in both {subset} and train", len(leaks), lines))
     conflicts = duplicates.find_conflicts()
     lines = [facts.describe_image(i) for i in conflicts[:most]]
-    faults.append(("Images with several classes", len(conflicts), lines))
+    faults.append(("Copies of images with several classes", len(conflicts), lines))
     return [fault for fault in faults if fault[1]]
 
 

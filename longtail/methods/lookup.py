@@ -1,8 +1,11 @@
 """Methods by name: built in, declared by another package, or a class that the caller passed; this module loads no torch."""
 
+import hashlib
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import getsourcefile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,11 +76,17 @@ def find_plugins() -> dict[str, EntryPoint]:
 
 
 def describe_package(name: str) -> dict:
-    """Return the name and version of a plug-in method's package for `environment.json`, or {}."""
-    plugin = None if name in methods.METHODS or name in _CLASSES else find_plugins().get(name)
-    if plugin is None or plugin.dist is None:
+    """Return for `environment.json` the package and the sha256 of the file of a method that is not built in, else {}."""
+    if name in methods.METHODS | methods.TAUGHT:
         return {}
-    return {"method_package": {"name": plugin.dist.name, "version": plugin.dist.version}}
+    plugin = None if name in _CLASSES else find_plugins().get(name)
+    described: dict = {}
+    if plugin is not None and plugin.dist is not None:
+        described["method_package"] = {"name": plugin.dist.name, "version": plugin.dist.version}
+    with suppress(OSError, TypeError):  # a class of a notebook or of the interactive prompt has no file
+        content = Path(getsourcefile(get_method_class(name)) or "").read_bytes()
+        described["method_sha256"] = hashlib.sha256(content).hexdigest()
+    return described
 
 
 def _load_class(name: str, path: str, source: str = "") -> type["Method"]:

@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 from torch import Tensor
@@ -88,7 +89,7 @@ class RunFolder:
                 f"{run.path} holds the runs of several seeds; name one of them, such as {run.path}/seed0"
             )
         if not run.has("recipe.json"):
-            raise LongtailError(f"{run.path} is not a run folder: it has no recipe.json")
+            raise run.not_a_run_error()
         return run
 
     @contextmanager
@@ -146,13 +147,29 @@ class RunFolder:
                     hint = f". {self.path} was trained with package {package['name']} {package['version']}: install it"
                 raise LongtailError(f"{self.path / 'recipe.json'}: {error}{hint}") from error
 
+    def not_a_run_error(self) -> LongtailError:
+        """Return the error for a path that holds no run; it names the nearest run, or the runs inside."""
+        parent = self.path.parent
+        if not self.path.exists():
+            near = get_close_matches(self.path.name, (p.name for p in parent.glob("*")), n=1) if parent.is_dir() else []
+            return LongtailError(
+                f"there is no folder {self.path}" + (f"; did you mean {parent / near[0]}?" if near else "")
+            )
+        inside = sorted(str(path.parent) for path in self.path.glob("*/recipe.json"))[:3]
+        hint = (
+            f"; it holds the runs {', '.join(inside)}"
+            if inside
+            else "; name a folder that longtail train wrote as --out"
+        )
+        return LongtailError(f"{self.path} is not a run folder: it has no recipe.json{hint}")
+
     def already_exists_error(self) -> LongtailError:
         """Return the error for a run that must not be overwritten."""
         if not self.path.is_dir():
             return LongtailError(f"{self.path} is a file, not a run folder; choose another --out")
-        return LongtailError(
-            f"{self.path} exists already and is left as it is; continue it with --resume or choose another --out"
-        )
+        is_run = self.has("recipe.json") or self.is_unstarted() or any(self.path.glob("seed*/recipe.json"))
+        there = "continue it with --resume or " if is_run else ""
+        return LongtailError(f"{self.path} exists already and is left as it is; {there}choose another --out")
 
     def has(self, name: str) -> bool:
         """Return whether the folder holds a file of this name; raises LongtailError if the folder cannot be searched."""

@@ -5,7 +5,14 @@ import io
 import pytest
 from rich.console import Console
 
-from longtail.commands.console import METRIC_LABELS, ConsoleReport, break_silence, build_report, build_results_table
+from longtail.commands.console import (
+    METRIC_LABELS,
+    ConsoleReport,
+    break_silence,
+    build_report,
+    build_results_table,
+    describe_small_groups,
+)
 from longtail.metrics import METRICS
 from longtail.tracking import PrintReport
 
@@ -46,3 +53,22 @@ def test_the_title_of_a_results_table_is_one_line_of_a_terminal_with_80_columns(
     title, blank, head, *_ = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert title == "logit_adjustment on photos, seed 0, epoch 30 (the last)" and not blank
     assert head.split() == ["%", "of", "test", "images", *METRIC_LABELS.values()]
+
+
+def test_mirror_images_are_left_out_where_none_was_trained_on():
+    mode = {"ensemble": dict.fromkeys(METRICS, 100.0), "experts": [dict.fromkeys(METRICS, 100.0)]}
+    results = {"method": "bc", "data": "digits-lt", "seed": 0, "epochs": 1, "plain": mode, "flip": mode}
+    shown = {}
+    for flips in (True, False):
+        console = Console(file=io.StringIO(), width=80)
+        console.print(build_results_table(results, flips=flips))
+        shown[flips] = console.file.getvalue()
+    assert "single, flip TTA" in shown[True] and "TTA" not in shown[False] and "single" in shown[False]
+
+
+def test_groups_with_few_test_images_are_named():
+    rows = [("many", 60), ("medium", 7), ("few", 1), ("few", 2), ("few", 0)]
+    table = [{"group": group, "test_images": str(tested)} for group, tested in rows]
+    text = describe_small_groups(table)
+    assert text == "measured on few images: medium on 7 test images of 1 classes, few on 3 test images of 2 classes"
+    assert describe_small_groups(table[:1]) == ""

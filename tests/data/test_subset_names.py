@@ -187,6 +187,7 @@ def test_folders_that_hold_only_class_folders_are_refused_or_noted(tmp_path):
     class_folders(tmp_path / "three" / "dog", {"2020": 2, "2021": 2}, 50)
     split = load(tmp_path / "three", test_share=0.2)
     assert split.classes.names == ("cat", "dog") and "lie in further folders" in split.notes[0]
+    assert "if the folders inside are the classes, name one of the outer ones" in split.notes[0]
 
 
 def test_folders_without_an_image_say_so(tmp_path):

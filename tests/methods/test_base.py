@@ -10,12 +10,14 @@ import longtail
 from longtail import LongtailError, evaluate, methods
 from longtail.augment import get_transform_set
 from longtail.data import load_split
+from longtail.launch import train as run_training
 from longtail.losses import cross_entropy
 from longtail.methods import Classifier, Stage
 from longtail.nets import Net
 from longtail.recipes import recipe_for
 from longtail.step import Step
 from longtail.testing import COUNTS, make_split
+from tests.dying import KillAt, Killed
 from tests.test_step import batch
 
 
@@ -170,3 +172,30 @@ def test_a_method_that_cannot_be_used_is_one_clear_line(method, message, tmp_pat
     with pytest.raises(LongtailError, match=message) as refused:
         train(method, tmp_path / "run")
     assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
+
+
+class Notes(KillAt):
+    """Collects notes, and kills the run in an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__(epoch)
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_method_that_was_changed_before_resuming_is_noted(is_changed, tmp_path, monkeypatch):
+    code = "from longtail.methods.bc import BalancedClassifier\n\n\nclass Own(BalancedClassifier):\n    pass\n"
+    name = f"own_method_{is_changed}"
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = recipe_for("digits-lt", method=f"{name}:Own", epochs=2, eval_every=0)
+    with pytest.raises(Killed):
+        run_training(recipe, tmp_path / "run", Notes(2))
+    if is_changed:
+        (tmp_path / f"{name}.py").write_text(code + "# changed\n")
+    report = Notes(99)
+    run_training(recipe, tmp_path / "run", report, resume=True)
+    assert any(f"the file of {name}:Own was changed after" in note for note in report.notes) == is_changed

@@ -66,6 +66,9 @@ class Broken(methods.Classifier):
         super().__init__(counts, net)
         self.unused = torch.nn.Linear(2, 2) if self.fault == "gradient" else None
         self.calls = 0
+        if self.fault == "buffer":
+            self.weight = torch.ones(len(counts))
+        self.shares = [n / sum(counts) for n in counts]
 
     def begin_epoch(self, batches):
         if self.fault == "draw":
@@ -77,6 +80,8 @@ class Broken(methods.Classifier):
         loss = cross_entropy(z, batch.y, reduction="none" if self.fault == "scalar" else "mean")
         if self.fault == "static" and loss.item() < 0:
             loss = loss * 2
+        if self.fault == "unseen":
+            loss = loss + 0 * torch.tensor(self.shares).log().sum()
         if self.fault == "finite":
             loss = loss * torch.nan
         if self.fault == "learn":
@@ -93,6 +98,8 @@ class Broken(methods.Classifier):
 
 FAULTS = {
     "gradient": "no finite gradient",
+    "buffer": "weight is a tensor but no buffer; set it by register_buffer",
+    "unseen": r"not finite where a class has no training images \(counts \(40, 0, 10, 5\)\)",
     "draw": "draws random numbers",
     "scalar": "no scalar",
     "static": "reads values back",
