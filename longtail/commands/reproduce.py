@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Column
 from rich.table import Table as Grid
 
 from longtail.commands.console import build_report, show_file
@@ -19,6 +20,7 @@ from longtail.reproduce.tables import SCALES, TABLES, takes
 if TYPE_CHECKING:
     from longtail.reproduce.show import Line
 
+MAX_LABEL = 30  # letters of a row that is never wrapped
 FORMATS = ("text", "markdown", "csv")
 TAKEN = {
     "all": {"--show"},
@@ -194,7 +196,7 @@ def print_lines(console: Console, title: str, lines: "list[Line]", format: str) 
         print(as_csv(lines) if format == "csv" else f"{title}\n\n{as_markdown(lines)}", end="")
         return
     columns, rows = build_grid(lines)
-    grid = Grid("", *columns)
+    grid = Grid(Column("", no_wrap=all(len(row[0]) <= MAX_LABEL for row in rows)), *columns)
     console.print(escape(title), highlight=False)
     for row in rows:
         grid.add_row(*map(escape, row))

@@ -29,7 +29,7 @@ MOST_WORDS = 160  # characters of a reason
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A command that trains: a word for it, the method and recipe where they are not the default, and the flags.
+    """A command that trains: a word for it, the method and recipe where they are not the default, the flags, and the run folder.
 
     `cost` is what the command takes on this machine or, where it cannot be measured, the reason.
     """
@@ -39,13 +39,14 @@ class Suggestion:
     method: str | None
     recipe: str | None
     flags: dict[str, Any]
+    out: str = "runs/run"
     cost: str = ""
 
     @property
     def command(self) -> str:
         """Return the command as it is typed."""
         words = ["longtail", "train", self.data, *filter(None, [self.method])]
-        for name, value in ({"recipe": self.recipe} | self.flags).items():
+        for name, value in ({"recipe": self.recipe} | self.flags | {"out": self.out}).items():
             if value is not None:
                 words += [f"--{name.replace('_', '-')}", *([] if value is True else [f"{value}"])]
         return shlex.join(words)
@@ -58,14 +59,12 @@ def suggest_commands(facts: Facts, given: Mapping[str, str | None]) -> list[Sugg
     needed |= {"group": facts.tracks.pattern} if facts.tracks and not has_test(facts) else {}
     needed |= {"skip_bad": True} if facts.headers.bad else {}
     queue, out = choose_queue(facts), f"runs/{re.sub(r'[^A-Za-z0-9._-]+', '-', Path(facts.data).name) or 'run'}"
+    scratch = choose_schedule(facts) | queue | needed
     return [
-        Suggestion("quick", facts.data, None, None, needed | {"out": out}),
-        Suggestion("thorough", facts.data, "ecl", None, THOROUGH | queue | needed | {"out": f"{out}-ecl"}),
-        Suggestion(
-            "from scratch", facts.data, "ecl", "scratch",
-            choose_schedule(facts) | queue | needed | {"out": f"{out}-scratch"},
-        ),
-    ]  # fmt: skip
+        Suggestion("quick", facts.data, None, None, needed, out),
+        Suggestion("thorough", facts.data, "ecl", None, THOROUGH | queue | needed, f"{out}-ecl"),
+        Suggestion("from scratch", facts.data, "ecl", "scratch", scratch, f"{out}-scratch"),
+    ]
 
 
 def has_test(facts: Facts) -> bool:
@@ -98,7 +97,7 @@ def measure_suggestions(suggestions: list[Suggestion], facts: Facts) -> list[Sug
 
 def measure_cost(suggestion: Suggestion, facts: Facts, world: World) -> str:
     """Return time and memory of a suggestion in words, or why they cannot be measured; never raises for bad data."""
-    flags = {name: value for name, value in suggestion.flags.items() if name not in ("root", "out")}
+    flags = {name: value for name, value in suggestion.flags.items() if name != "root"}
     try:
         recipe = recipe_for(facts.data, suggestion.recipe, method=suggestion.method, **flags)
         recipe.find_weights()

@@ -25,6 +25,11 @@ class SSD(Classifier):
     Their best number needs a fourth stage, the second one again on the student, which is not included. Their second stage
     leaves batch norm in training mode; here it is in evaluation mode, as in `lws`. Their first keys bear label 0; here they
     belong to no class.
+
+    The student has half of the epochs only. On frozen features of Caltech-101 with a tail of 100, top-1 is 79.4 after 30 epochs,
+    81.2 after 60 and 81.6 after 120, where cross-entropy with the same neck has 81.4 after 30 (`longtail train caltech101 ssd
+    --imbalance 100 --epochs 60 --threads 1`, and `ce --neck 512 --frozen-views 2 --lr .02 --weight-decay .0005`; seed 0,
+    2026-11-26).
     """
 
     assumes = "uniform"  # the factors see balanced batches

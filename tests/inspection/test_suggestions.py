@@ -41,15 +41,14 @@ def test_the_commands_are_quick_thorough_and_from_scratch_with_the_flags_that_th
     rows = suggest_commands(collect(folder), {"root": None, "val": None, "test": None})
     name = shlex.quote(str(folder))
     assert [row.command for row in rows] == [
-        f"longtail train {name} --skip-bad",
-        f"longtail train {name} ecl --frozen-views 8 --epochs 60 --queue 16 --skip-bad",
-        f"longtail train {name} ecl --recipe scratch --epochs 400 --size 32 --queue 16 --skip-bad",
+        f"longtail train {name} --skip-bad --out runs/my-photos",
+        f"longtail train {name} ecl --frozen-views 8 --epochs 60 --queue 16 --skip-bad --out runs/my-photos-ecl",
+        f"longtail train {name} ecl --recipe scratch --epochs 400 --size 32 --queue 16 --skip-bad "
+        "--out runs/my-photos-scratch",
     ]
     (row, *_) = suggest_commands(collect(folder / "train"), {"root": "/elsewhere", "val": None, "test": None})
-    assert (
-        row.command
-        == f"longtail train {shlex.quote(str(folder / 'train'))} --root /elsewhere --test-share 0.2 --skip-bad"
-    )
+    flags = "--root /elsewhere --test-share 0.2 --skip-bad --out runs/train"
+    assert row.command == f"longtail train {shlex.quote(str(folder / 'train'))} {flags}"
 
 
 def test_every_command_is_one_that_the_recipe_takes(folder):
