@@ -47,7 +47,8 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     text = f"ECE {arrays['ece']:.1f} %"
     if arrays["experts"] > 1:
         text += f"\nsingle experts {arrays['experts_ece']:.1f} %"
-    above.text(4, 96, text, va="top", fontsize=9)
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}  # high bars may stand behind the text
+    above.text(4, 96, text, va="top", fontsize=9, bbox=box)
     above.set(ylim=(0, 100), ylabel="accuracy (%)", xlim=(0, 100))
     below.bar(middle, arrays["share"], 0.92 * width, color=INK, alpha=0.55, linewidth=0)
     below.set(xlabel="confidence (%)", ylabel="images (%)")
