@@ -2,8 +2,9 @@
 # Photographs and results: docker run --rm -v "$PWD:/work" longtail train PHOTOS --out runs/photos
 FROM python:3.11-slim
 WORKDIR /src
-# torch without CUDA, which is gigabytes smaller
-RUN pip install --no-cache-dir torch torchvision --index-url https://download.pytorch.org/whl/cpu
+# --build-arg TORCH_INDEX=URL, the index of the CPU builds that pytorch.org names, makes the image gigabytes smaller
+ARG TORCH_INDEX=
+RUN pip install --no-cache-dir torch torchvision ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
 COPY pyproject.toml LICENSE ./
 COPY docs/pypi.md docs/
 COPY longtail longtail

@@ -2,7 +2,8 @@
 
 Source: `configs/mixup/standard_training/config_cifar100_ir100_bs-experts.json` in the authors' repository,
 emasa/BalPoE-CalibratedLT. Their long training takes `--epochs 400`: warm-up and steps are shares. Cost: 200 epochs, one view,
-one trunk with three branches. Published at imbalance 100: 55.9; we do not know after how many epochs. We have not run it.
+one trunk with three branches; about 7.5 hours on one thread of an AMD EPYC Zen 4, by the time of a few steps (2026-11-26).
+Published at imbalance 100: 55.9; we do not know after how many epochs. We have not run it.
 """
 
 RECIPE = {
