@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from longtail.inference.predict import Prediction
     from longtail.inference.sorting import Sorter
 
-EQUAL = ": all classes are equally frequent; --target-prior changes this"
 MAX_SHOWN = 20  # rows of the terminal table, and unreadable images that are named
 SOME_BAD = 3  # exit code if some images cannot be read
 
@@ -106,10 +105,9 @@ def predict(
 
     if outputs is None:
         first = list(itertools.islice(paths, MAX_SHOWN + 1))
-        show_predictions(
-            predict_files(first[:MAX_SHOWN], model.transform_set, predict_batch, bad),
-            prior + EQUAL * prior.endswith("(uniform)"),
-        )
+        show_predictions(predict_files(first[:MAX_SHOWN], model.transform_set, predict_batch, bad), prior)
+        if prior.endswith("(uniform)"):
+            print("all classes are taken as equally frequent; --target-prior changes this")
         if len(first) > MAX_SHOWN:
             print(f"only the first {MAX_SHOWN} images are shown; --out FILE.csv or FILE.parquet takes all")
     else:

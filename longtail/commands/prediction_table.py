@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 GAP = 3  # cells between two columns
 NARROWEST = 8  # cells of a column of sets
-SMALLEST = 0.0005  # probability of a class that comes next but one, which would read 0.0
+SMALLEST = 0.0005  # probability of a class that comes next, which would read 0.0
 WIDEST = 10_000  # cells of a line in a file or a pipe
 
 
@@ -100,7 +100,7 @@ def list_next(best: "Prediction", room: int) -> str:
     """Return the classes after the first with their probabilities, as many as fit into `room` cells as a whole."""
     text = ""
     for name, probability in list(zip(best.classes, best.probabilities, strict=True))[1:]:
-        if text and probability < SMALLEST:
+        if probability < SMALLEST:
             break
         longer = f"{text}, " * bool(text) + f"{shorten(name, max(room, 1))} {100 * probability:.1f}"
         if cell_len(longer) > room:
