@@ -101,7 +101,13 @@ def connect_locally(self: socket.socket, address: Any) -> None:
 def without_training(folder: Path) -> Iterator[None]:
     """Leave out training, the network and the home folder of the user; commands run in `folder`."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)}
-    environment = {"HOME": str(folder / "home"), "COLUMNS": "100", "HF_HUB_OFFLINE": "1", "SHELL": "/bin/bash"}
+    environment = {
+        "HOME": str(folder / "home"),
+        "COLUMNS": "100",
+        "HF_HUB_OFFLINE": "1",
+        "LONGTAIL_CACHE": str(folder / "cache"),
+        "SHELL": "/bin/bash",
+    }
     (folder / "home").mkdir(exist_ok=True)
     signal.signal(signal.SIGALRM, hang)
     with (
@@ -222,12 +228,18 @@ SOUND = {  # arguments that fit, by command
     "export": st.tuples(RUNS),
     "methods": st.tuples(st.sampled_from([*METHODS])),
     "recipes": st.tuples(st.sampled_from([*RECIPES])),
-    "reproduce": st.tuples(st.sampled_from([*TABLES])),
+    "reproduce": st.tuples(st.sampled_from([*TABLES, "claims", "verify", "accept"])),
+    "label": st.tuples(RUNS, IMAGES),
+    "suspects": st.tuples(RUNS),
+    "distill": st.tuples(RUNS),
+    "push": st.tuples(RUNS, st.sampled_from(["me/model", "model", "data"])),  # without the network
+    "cache": st.just(()),
 }
 
 
 NEW = ["new", "new.csv", "new.html", "new.svg", "new.onnx", "new.parquet"]
 FITTING = {
+    "--cache": ["data", "cache", "notes", "fifo"],
     "--root": [".", "data", "/", "no/such/place"],
     "--out": [*NEW, *NEW, *NEW, *PATHS],
     "--val": ["list.csv", "list.txt", "data/test", "fifo.csv"],
