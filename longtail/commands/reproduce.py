@@ -20,7 +20,7 @@ from longtail.reproduce.tables import SCALES, TABLES, takes
 if TYPE_CHECKING:
     from longtail.reproduce.show import Line
 
-MAX_LABEL = 30  # letters of a row that is never wrapped
+MAX_LABEL = 18  # letters of a row that is never wrapped
 FORMATS = ("text", "markdown", "csv")
 TAKEN = {
     "all": {"--show"},
