@@ -196,9 +196,7 @@ def print_lines(console: Console, title: str, lines: "list[Line]", format: str) 
         print(as_csv(lines) if format == "csv" else f"{title}\n\n{as_markdown(lines)}", end="")
         return
     columns, rows = build_grid(lines)
-    grid = Grid(
-        Column("", no_wrap=all(len(row[0]) <= MAX_LABEL for row in rows), overflow="fold", min_width=12), *columns
-    )
+    grid = Grid(Column("", no_wrap=all(len(row[0]) <= MAX_LABEL for row in rows), overflow="fold"), *columns)
     console.print(escape(title), highlight=False)
     for row in rows:
         grid.add_row(*map(escape, row))
