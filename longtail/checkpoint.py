@@ -110,7 +110,7 @@ def check_weights(run: RunFolder | None, parameters: Mapping[str, Tensor], epoch
 def divergence_error(run: RunFolder | None, what: str, epoch: int) -> LongtailError:
     """Return the error for a run that diverged in an epoch (from 1), saying which checkpoint is left, if any is kept."""
     if run is None:
-        return LongtailError(f"{what}. Try a lower lr{OWN_LOSS}")
+        return LongtailError(f"{what}. Try a lower lr")
     kept = "no epoch was finished, so there is no checkpoint"
     if epoch > 1:
         kept = f"the last good checkpoint is {run.path / NAME}"

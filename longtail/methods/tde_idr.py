@@ -64,15 +64,14 @@ class TDEIDR(CausalNorm):
         self.register_buffer("begun", torch.tensor(False))
 
     def begin_epoch(self, batches: Iterator[Batch]) -> None:
-        if not self.begun:  # an untrained network has learned nothing
-            self.begun.fill_(True)
-            return
         for batch in batches:
             p = self.cls(self.features(batch.views[0]))[0].softmax(-1).clamp_min(1e-8)
+            p = torch.where(self.begun, p, self.before[batch.index])  # an untrained network has learned nothing
             unlearned, learned = prediction_change(self.before[batch.index], p, batch.y)
             self.back[batch.index] += unlearned
             self.ahead[batch.index] += learned
             self.before[batch.index] = p
+        self.begun.fill_(True)
 
     def compute_difficulty(self) -> Tensor:
         """Compute the difficulty of every training image (Eq. 4): -> (N,)."""
