@@ -21,12 +21,16 @@ class LostProcess(LongtailError):
     """Another process of a run under torchrun cannot be reached; every remaining one reports it."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> LongtailError:
-    """Return the error for a name that is not among the known ones; it lists them and offers the nearest."""
+def unknown_name(kind: str, name: str, known: Iterable[str], elsewhere: str = "") -> LongtailError:
+    """Return the error for a name that is not among the known ones; it lists them and offers the nearest.
+
+    `elsewhere` says where they are listed, in place of more than twenty names.
+    """
     known = sorted(known)
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else "."
-    return LongtailError(f"unknown {kind} '{name}'{hint} Known: {', '.join(known)}")
+    listed = elsewhere if elsewhere and len(known) > 20 else f"Known: {', '.join(known)}"
+    return LongtailError(f"unknown {kind} '{name}'{hint} {listed}")
 
 
 def escape_controls(text: object) -> str:

@@ -159,8 +159,10 @@ def keep_test_share(recipe: Recipe, split: Split) -> Recipe:
 
 def note_changed_method(run: RunFolder, method: str, report: ProgressReport) -> None:
     """Note that the file of a method of the user's own was changed after the run was begun."""
-    there, here = run.read_json("environment.json"), describe_package(method)
-    if not run.is_finished() and there.get("method_sha256", here.get("method_sha256")) != here.get("method_sha256"):
+    here = describe_package(method).get("method_sha256")
+    with run.report_damage("environment.json"):
+        there = run.read_json("environment.json").get("method_sha256", here)
+    if not run.is_finished() and there != here:
         report.note(
             f"the file of {method} was changed after {run.path} was begun: its epochs follow two versions of it"
         )

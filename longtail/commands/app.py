@@ -99,11 +99,8 @@ def format_error(error: Exception) -> str:
     if isinstance(error, UnknownOptionError):
         known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
         flag = (error.token.keyword or error.token.value).partition("=")[0]
-        message, _, listed = str(unknown_name("flag", flag, known)).partition(" Known: ")
         command = " ".join(["longtail", *(error.command_chain or ())])
-        error = LongtailError(
-            f"{message} `{command} --help` lists all flags" if listed.count(",") > 20 else f"{message} Known: {listed}"
-        )
+        error = unknown_name("flag", flag, known, f"`{command} --help` lists all flags")
         option = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
         if methods := [method for method in METHODS if option in get_options(method)]:
             error = LongtailError(f"{flag} is an option of {', '.join(methods)}, not of this method")

@@ -14,6 +14,8 @@ from longtail.validation import Range, check_value
 if TYPE_CHECKING:
     from longtail.api import Model
 
+DEFAULT = 200  # images to choose
+
 
 def label(
     run: str,
@@ -55,7 +57,7 @@ def label(
         unseen, lines = leave_out_known(model, paths, root)
         with model.world.session(tf32=model.recipe.precision == "tf32"):
             found = read_pool(unseen, model.method, model.transform_set, bad)
-        wanted = n or max(min(200, len(found)), 1)
+        wanted = n or min(DEFAULT, len(found)) or DEFAULT
         if len(found) < wanted:
             raise LongtailError(describe_shortage(wanted, len(found), len(paths), len(paths) - len(unseen), bad))
         scores = compute_scores(found.probabilities, model.train_counts)

@@ -15,7 +15,7 @@ TAILS = {
     "frozen-cifar": ("CIFAR-100-LT at 96 pixels, imbalance 100", cifar_setting(100, 100) | {"size": 96}),
 }
 NECK = {"neck": 512}
-DRAWN = ("fig2", "fig4", "fig5", "fig6", "fig7", "fig9-cifar", "fig10")  # on the features of the first set
+DRAWN = ("fig2", "fig4", "fig5", "fig6", "fig7", "fig9", "fig10")  # on the features of the first set
 
 
 def set_pace(experts: int) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def frozen_tables() -> dict[str, Table]:
     title = "Table IV: single expert and ensemble; frozen features (ours), imbalance 100"
     rows = tuple(Row(name, {"method": name}) for name in ("ncl", "ecl"))
     tables["frozen-table4"] = Table(title, settings, rows, seeds=5, scales=("frozen",))
-    return tables | {f"frozen-{name.removesuffix('-cifar')}": move_figure(FIGURES[name]) for name in DRAWN}
+    return tables | {f"frozen-{name}": move_figure(FIGURES[name]) for name in DRAWN}
 
 
 def move_figure(figure: Table) -> Table:
@@ -65,6 +65,6 @@ def move_figure(figure: Table) -> Table:
         replace(row, changes=row.changes | set_pace(row.changes["experts"])) if "experts" in row.changes else row
         for row in figure.rows
     )
-    title = f"{figure.title.replace(' on other data (ours)', '').partition(',')[0]}; frozen features (ours), {heading}"
+    title = f"{figure.title.partition(',')[0]}; frozen features (ours), {heading}"
     setting = Setting("", changes, figure.settings[0].measures)
     return replace(figure, title=title, settings=(setting,), rows=rows, printed="", scales=("frozen",))

@@ -47,6 +47,8 @@ def render_page(ledger: Ledger) -> str:
 
 def render_scale(scale: str, precision: str, ledger: Ledger) -> str:
     """Return all tables and figures at one scale and precision as a page, "" if nothing is finished there."""
+    if not any(ledger.path.glob(f"{format_scale(scale, precision)}-*.json")):  # before thousands of recipes are built
+        return ""
     names = [name for name, table in TABLES.items() if takes(table, scale) and not table.figure]
     sections = [render_section(name, scale, precision, ledger) for name in names]
     sections += render_pictures(scale, ledger) if precision == "fp32" else []

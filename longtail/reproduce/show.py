@@ -4,6 +4,7 @@ import csv
 import io
 import statistics
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -59,10 +60,16 @@ class Line:
         elif self.mean is None:
             ours = "n/a" if self.is_undefined else NOT_RUN
         else:
-            ours = f"{self.mean:.1f}" + (f" ± {self.sd:.1f}" if self.sd is not None else "")
+            ours = format_mean(self.values)
             ours += f" ({len(self.values)}/{self.wanted})" if len(self.values) < self.wanted else ""
         elsewhere = " p" if "p" in parse_marks(self.marks) else ""
         return ours if self.paper is None else f"{ours} [{self.paper:g}{elsewhere}]"
+
+
+def format_mean(values: Sequence[float]) -> str:
+    """Format the mean and, of several values, the sample standard deviation, such as "55.9 ± 0.3"."""
+    sd = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{sd}"
 
 
 def get_measurement(kept: dict, path: str) -> float | None:

@@ -1,11 +1,10 @@
 """Cells that other people submit: each is verified before it enters a ledger, and stands beside ours in one table."""
 
-import io
 import re
 import shutil
-import statistics
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +12,7 @@ from longtail.errors import LongtailError, escape_controls, expand_path
 from longtail.methods import get_options
 from longtail.nets.pretrained import check_readable
 from longtail.reproduce.ledger import Ledger, read_cell_file
-from longtail.reproduce.show import get_measurement
+from longtail.reproduce.show import format_mean, get_measurement
 from longtail.reproduce.verify import verify
 from longtail.runs.files import report_damage, write_bytes
 
@@ -46,7 +45,7 @@ def accept(ledger: Ledger, source: str | Path, by: str, root: str | None = None)
     return home.path / cell.name
 
 
-def read_archive(path: Path) -> Iterator[tuple[str, memoryview]]:
+def read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the two files of a submission: CELL.json and predictions/CELL.parquet."""
     check_readable(path)
     with report_damage(path):
@@ -62,9 +61,8 @@ def read_archive(path: Path) -> Iterator[tuple[str, memoryview]]:
                 if sum(file.file_size for file in files) > MAX_BYTES:
                     raise LongtailError(f"{path} unpacks to more than {MAX_BYTES // 2**20} MB; a cell needs far less")
                 for file in files:
-                    content = io.BytesIO(archive.read(file))
-                    yield file.filename, content.getbuffer()
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+                    yield file.filename, archive.read(file)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
             raise ValueError(error) from error
 
 
@@ -128,6 +126,5 @@ def format_numbers(kept: list[dict]) -> str:
     texts = []
     for path in MEASURES.values():
         values = [value for each in kept if (value := get_measurement(each, path)) is not None]
-        sd = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-        texts.append(f"{statistics.mean(values):.1f}{sd}" if values else "n/a")
+        texts.append(format_mean(values) if values else "n/a")
     return " / ".join(texts)

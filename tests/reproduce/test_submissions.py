@@ -1,6 +1,7 @@
 """A submitted cell enters a ledger only after its numbers were computed again, and stands beside ours on the page."""
 
 import json
+import shutil
 import zipfile
 
 import pytest
@@ -109,6 +110,18 @@ def test_what_is_missing_or_does_nothing_is_refused(words, line, submission, tmp
     assert run(*words, "--ledger", tmp_path) == 2
     error = capsys.readouterr().err
     assert line in " ".join(error.split()) and "Traceback" not in error
+
+
+def test_a_damaged_archive_is_refused_wherever_the_damage_is(submission, tmp_path, capsys):
+    rewrite(submission, tmp_path / "sound.zip", lambda contents: contents)
+    sound = (tmp_path / "sound.zip").read_bytes()
+    for place in range(0, len(sound), max(len(sound) // 60, 1)):
+        (tmp_path / "sent.zip").write_bytes(sound[:place] + bytes([sound[place] ^ 255]) + sound[place + 1 :])
+        if code := run("accept", tmp_path / "sent.zip", "--by", "A", "--ledger", tmp_path / "ledger"):
+            error = capsys.readouterr().err
+            assert code == 2 and error.count("longtail: error") == 1 and "Traceback" not in error
+        else:  # a byte that no reader uses, such as a date
+            shutil.rmtree(tmp_path / "ledger")
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path, capsys):
