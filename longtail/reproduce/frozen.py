@@ -10,9 +10,13 @@ from longtail.reproduce.rows import PARTS, SINGLE, TIMED_IN_SECONDS, VANILLA, Ro
 PIXEL_METHODS = ("cmo", "cmo_ride", "cam", "m2m")  # they paste, move or translate pixels
 FEATURE_METHODS = tuple(name for name in METHODS if name not in PIXEL_METHODS)
 CANDIDATES = ("bc", "logit_adjustment", "gcl", "prior_lt", "ecl")  # for the default method of the recipe `frozen`
-TAILS = {
-    "frozen-caltech": ("Caltech-101, imbalance 100", {"data": "caltech101", "imbalance": 100.0}),
-    "frozen-cifar": ("CIFAR-100-LT at 96 pixels, imbalance 100", cifar_setting(100, 100) | {"size": 96}),
+TAILS = {  # name in a column, in a title, and the changes of the recipe
+    "frozen-caltech": ("Caltech-101", "Caltech-101, imbalance 100", {"data": "caltech101", "imbalance": 100.0}),
+    "frozen-cifar": (
+        "CIFAR-100-LT",
+        "CIFAR-100-LT at 96 pixels, imbalance 100",
+        cifar_setting(100, 100) | {"size": 96},
+    ),
 }
 NECK = {"neck": 512}
 DRAWN = ("fig2", "fig4", "fig5", "fig6", "fig7", "fig9", "fig10")  # on the features of the first set
@@ -44,14 +48,12 @@ def frozen_tables() -> dict[str, Table]:
     whole = Setting("", {"data": "caltech101", "imbalance": None}, TIMED_IN_SECONDS)
     title = "Candidates for the default on frozen features, Caltech-101 as it is"
     tables = {"frozen-candidates": Table(title, (whole,), candidates, seeds=5, scales=("frozen",))}
-    for name, (title, changes) in TAILS.items():
+    for name, (_, title, changes) in TAILS.items():
         for suffix, subject, rows in (("", "Every method", methods), ("-parts", "The parts of ECL", parts)):
             setting = Setting("", changes, TIMED_IN_SECONDS)
             heading = f"{subject} on frozen features, {title}"
             tables[name + suffix] = Table(heading, (setting,), rows, seeds=5, scales=("frozen",))
-    settings = tuple(
-        Setting(title.partition(",")[0].partition(" at")[0], changes, SINGLE) for title, changes in TAILS.values()
-    )
+    settings = tuple(Setting(name, changes, SINGLE) for name, _, changes in TAILS.values())
     title = "Table IV: single expert and ensemble; frozen features (ours), imbalance 100"
     rows = tuple(Row(name, {"method": name}) for name in ("ncl", "ecl"))
     tables["frozen-table4"] = Table(title, settings, rows, seeds=5, scales=("frozen",))
@@ -60,7 +62,7 @@ def frozen_tables() -> dict[str, Table]:
 
 def move_figure(figure: Table) -> Table:
     """Return a figure of the paper on frozen features of Caltech-101 with a tail; more experts are given a higher rate."""
-    heading, changes = TAILS["frozen-caltech"]
+    _, heading, changes = TAILS["frozen-caltech"]
     rows = tuple(
         replace(row, changes=row.changes | set_pace(row.changes["experts"])) if "experts" in row.changes else row
         for row in figure.rows
