@@ -138,7 +138,8 @@ def take_screenshots(folder: Path) -> None:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name, (page, height) in pages.items():
-            tab = browser.new_page(viewport={"width": 1000, "height": height})
+            # without animations, so that a page does not scroll while its picture is taken
+            tab = browser.new_page(viewport={"width": 1000, "height": height}, reduced_motion="reduce")
             tab.goto(f"{folder.as_uri()}/{page}")
             image = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
             image.quantize(256).save(PICTURES / f"{name}.png", optimize=True)
