@@ -16,7 +16,7 @@ from longtail.errors import LongtailError, expand_path
 from longtail.evaluate import begin_with_class_means
 from longtail.features import build_extractor, cache_root
 from longtail.machine import check_precision, default_threads
-from longtail.methods import Method, describe_package
+from longtail.methods import Method, describe_origin
 from longtail.nets import CosineHeads, FrozenNet
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
@@ -114,7 +114,7 @@ def build_trainer(
                 report.note(weights.describe())
             if method.teacher_run:
                 where["teacher"] = describe_teacher(method.teacher_run)
-            run.write_json("environment.json", world.describe() | describe_package(recipe.method) | where)
+            run.write_json("environment.json", world.describe() | describe_origin(recipe.method) | where)
         else:
             note_changed_method(run, recipe.method, report)
             if weights and recipe.frozen:
@@ -159,7 +159,7 @@ def keep_test_share(recipe: Recipe, split: Split) -> Recipe:
 
 def note_changed_method(run: RunFolder, method: str, report: ProgressReport) -> None:
     """Note that the file of a method of the user's own was changed after the run was begun."""
-    here = describe_package(method).get("method_sha256")
+    here = describe_origin(method).get("method_sha256")
     with run.report_damage("environment.json"):
         there = run.read_json("environment.json").get("method_sha256", here)
     if not run.is_finished() and there != here:

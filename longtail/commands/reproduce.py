@@ -15,7 +15,7 @@ from longtail.commands.flags import Device, Threads, parse_integer
 from longtail.commands.verify import accept_cell, verify_cell
 from longtail.errors import LongtailError, escape_controls, unknown_name
 from longtail.reproduce.cells import build_cells, format_scale
-from longtail.reproduce.tables import SCALES, TABLES, takes
+from longtail.reproduce.tables import SCALES, TABLES, fits_scale
 
 if TYPE_CHECKING:
     from longtail.reproduce.show import Line
@@ -178,8 +178,8 @@ def check_choices(table: str, scale: str | None, format: str, seeds: int | None)
         raise unknown_name("table", table, [*TABLES, "all", "claims", "verify", "accept"])
     if scale is not None and scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
-    if scale is not None and not takes(TABLES[table], scale):
-        fitting = ", ".join(name for name in SCALES if takes(TABLES[table], name))
+    if scale is not None and not fits_scale(TABLES[table], scale):
+        fitting = ", ".join(name for name in SCALES if fits_scale(TABLES[table], name))
         raise LongtailError(f"{table} is not measured at scale {scale}; its scales are {fitting}")
     if format not in FORMATS:
         raise unknown_name("format", format, FORMATS)

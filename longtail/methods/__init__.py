@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
-from longtail.methods.lookup import describe_package, find_plugins, get_method_class, get_options, name_method
+from longtail.methods.lookup import describe_origin, find_plugins, get_method_class, get_options, name_method
 from longtail.methods.options import ExpertCount, HeadShare, Option, check_options, read_signature
 from longtail.validation import Range
 
@@ -188,7 +188,7 @@ __all__ = [
     "Range",
     "Stage",
     "check_options",
-    "describe_package",
+    "describe_origin",
     "find_plugins",
     "get_method_class",
     "get_options",

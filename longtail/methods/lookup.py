@@ -75,7 +75,7 @@ def find_plugins() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in methods.METHODS}
 
 
-def describe_package(name: str) -> dict:
+def describe_origin(name: str) -> dict:
     """Return for `environment.json` the package and the sha256 of the file of a method that is not built in, else {}."""
     if name in methods.METHODS | methods.TAUGHT:
         return {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from longtail.errors import LongtailError
 from longtail.reproduce.cells import build_cells, format_scale
-from longtail.reproduce.frozen import TAILS, set_pace
+from longtail.reproduce.frozen import TAILS, choose_pace
 from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.rows import C100, PARTS, TOP1, VANILLA, Row, Setting, Table
 from longtail.reproduce.show import get_measurement
@@ -73,8 +73,8 @@ PLACES = (
         for scale in ("full", "full-k3", "cpu-16px", "cpu-16px-k3", "cpu-30-k3")
         for precision in (("fp32", "bf16") if scale.startswith("full") else ("fp32",))
     ),
-    Place("CIFAR-100-LT, frozen features", TAILS["frozen-cifar"][2], "frozen", alone=set_pace(1)),
-    Place("Caltech-101 tail, frozen features", TAILS["frozen-caltech"][2], "frozen", alone=set_pace(1)),
+    Place("CIFAR-100-LT, frozen features", TAILS["frozen-cifar"][2], "frozen", alone=choose_pace(1)),
+    Place("Caltech-101 tail, frozen features", TAILS["frozen-caltech"][2], "frozen", alone=choose_pace(1)),
     Place("digits-lt", {"data": "digits-lt"}, "full"),
 )
 

@@ -22,8 +22,8 @@ NECK = {"neck": 512}
 DRAWN = ("fig2", "fig4", "fig5", "fig6", "fig7", "fig9", "fig10")  # on the features of the first set
 
 
-def set_pace(experts: int) -> dict[str, Any]:
-    """Return the rate and the decay that train each of K necks as one is trained alone, since Eq. 10 averages over K."""
+def choose_pace(experts: int) -> dict[str, Any]:
+    """Return learning rate and weight decay for K experts: Eq. 10 averages over K, and this trains each one as one is alone."""
     return {"lr": round(0.02 * experts, 2), "weight_decay": 5e-4 / experts}
 
 
@@ -37,7 +37,7 @@ def frozen_tables() -> dict[str, Table]:
         *(Row(part, ecl[part]) for part in ("BKT", "FLD", "CPT")),
         *(Row(part, ecl[part]) for part in ("FLD + CPT", "BKT + CPT")),
         Row("ECL", {"method": "ecl"}),
-        Row("ECL, K = 1", {"method": "ecl", "experts": 1} | set_pace(1)),
+        Row("ECL, K = 1", {"method": "ecl", "experts": 1} | choose_pace(1)),
         Row("ECL, alpha = 0", {"method": "ecl", "alpha": 0.0}),
         Row("ECL, beta = 0", {"method": "ecl", "beta": 0.0}),
         Row("NCL", {"method": "ncl"}),
@@ -64,7 +64,7 @@ def move_figure(figure: Table) -> Table:
     """Return a figure of the paper on frozen features of Caltech-101 with a tail; more experts are given a higher rate."""
     _, heading, changes = TAILS["frozen-caltech"]
     rows = tuple(
-        replace(row, changes=row.changes | set_pace(row.changes["experts"])) if "experts" in row.changes else row
+        replace(row, changes=row.changes | choose_pace(row.changes["experts"])) if "experts" in row.changes else row
         for row in figure.rows
     )
     title = f"{figure.title.partition(',')[0]}; frozen features (ours), {heading}"

@@ -12,7 +12,7 @@ from longtail.reproduce.claims import find_all, render_claims
 from longtail.reproduce.ledger import Ledger
 from longtail.reproduce.show import build_lines, describe_printed, format_measured
 from longtail.reproduce.submissions import render_submissions
-from longtail.reproduce.tables import SCALES, TABLES, takes
+from longtail.reproduce.tables import SCALES, TABLES, fits_scale
 
 PRECISIONS: tuple[str, ...] = get_args(get_args(Recipe.__annotations__["precision"])[0])
 HEAD = """# Results
@@ -49,7 +49,7 @@ def render_scale(scale: str, precision: str, ledger: Ledger) -> str:
     """Return all tables and figures at one scale and precision as a page, "" if nothing is finished there."""
     if not any(ledger.path.glob(f"{format_scale(scale, precision)}-*.json")):  # before thousands of recipes are built
         return ""
-    names = [name for name, table in TABLES.items() if takes(table, scale) and not table.figure]
+    names = [name for name, table in TABLES.items() if fits_scale(table, scale) and not table.figure]
     sections = [render_section(name, scale, precision, ledger) for name in names]
     sections += render_pictures(scale, ledger) if precision == "fp32" else []
     if not any(sections):

@@ -53,7 +53,7 @@ SCALES = {
 }
 
 
-def takes(table: Table, scale: str) -> bool:
+def fits_scale(table: Table, scale: str) -> bool:
     """Return whether a table can be measured at a scale: those of features at `frozen` only, the others at all others."""
     return ("frozen" in table.scales) == (scale == "frozen")
 
