@@ -33,6 +33,7 @@ TRAIN_FLAGS = {
     "verbose",
     "cache",
     "slim",
+    "minutes",
 }
 
 
