@@ -47,8 +47,6 @@ def render_page(ledger: Ledger) -> str:
 
 def render_scale(scale: str, precision: str, ledger: Ledger) -> str:
     """Return all tables and figures at one scale and precision as a page, "" if nothing is finished there."""
-    if not any(ledger.path.glob(f"{format_scale(scale, precision)}-*.json")):  # before thousands of recipes are built
-        return ""
     names = [name for name, table in TABLES.items() if fits_scale(table, scale) and not table.figure]
     sections = [render_section(name, scale, precision, ledger) for name in names]
     sections += render_pictures(scale, ledger) if precision == "fp32" else []
@@ -68,6 +66,8 @@ def render_pictures(scale: str, ledger: Ledger) -> Iterator[str]:
 
 def render_section(name: str, scale: str, precision: str, ledger: Ledger) -> str:
     """Return a table at one scale with command, changes of the recipe, machines and time; "" with too few rows."""
+    if not any(ledger.path.glob(f"{format_scale(scale, precision)}-*.json")):  # before hundreds of recipes are built
+        return ""
     cells = list(build_cells(TABLES[name], scale, precision=precision))
     contents = dict(read_cells(cells, ledger))
     if len({cell.row.label for cell in cells if cell.name in contents}) < TABLES[name].least_rows:
