@@ -54,14 +54,16 @@ def build_cells(
 ) -> Iterator[Cell]:
     """Yield the cells of a table seed by seed, so that every row has a first number early.
 
-    `only` is a pattern of the labels of rows, of methods, or of the headings of settings.
+    `only` is a pattern of the labels of rows, of methods, or of the headings of settings; the whole label of a row means
+    that row alone, even if it is the name of a method too.
     """
+    is_label = only is not None and any(row.label.lower() == only.lower() for row in table.rows)
     for seed in range(seeds or min(table.seeds, SCALES[scale].seeds)):
         for row in (row for row in table.rows if not row.reason):
             for setting in table.settings:
                 if not seeds and setting.seeds and seed >= setting.seeds:
                     continue
-                names = (row.label, row.changes.get("method", ""), setting.heading)
+                names = (row.label,) if is_label else (row.label, row.changes.get("method", ""), setting.heading)
                 if only and not any(fnmatch(name.lower(), only.lower()) for name in names):
                     continue
                 changes = {**SCALES[scale].changes, **setting.changes, **row.changes}

@@ -13,7 +13,7 @@ from longtail.errors import LongtailError
 from longtail.reproduce.cells import build_cells, format_scale
 from longtail.reproduce.frozen import TAILS, choose_pace
 from longtail.reproduce.ledger import Ledger
-from longtail.reproduce.rows import C100, PARTS, TOP1, VANILLA, Row, Setting, Table
+from longtail.reproduce.rows import C100, LONG_SCALES, PARTS, TOP1, VANILLA, Row, Setting, Table
 from longtail.reproduce.show import get_measurement
 
 SEEDS, PICTURE = 5, "claims.svg"  # the picture lies in the folder `figures` of the ledger
@@ -70,7 +70,7 @@ class Place:
 PLACES = (
     *(
         Place(f"CIFAR-100-LT, `{format_scale(scale, precision)}`", C100.changes, scale, precision)
-        for scale in ("full", "full-k3", "cpu-16px", "cpu-16px-k3", "cpu-30-k3")
+        for scale in LONG_SCALES
         for precision in (("fp32", "bf16") if scale.startswith("full") else ("fp32",))
     ),
     Place("CIFAR-100-LT, frozen features", TAILS["frozen-cifar"][2], "frozen", alone=choose_pace(1)),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+# scales of networks that train from random weights, without the first looks
+LONG_SCALES = ("full", "full-k3", "full-ncl", "full-ncl-k3", "cpu-16px", "cpu-16px-k3", "cpu-30-k3")
 TOP1 = "plain.ensemble.top1"
 CALIBRATED = {
     "top-1": TOP1,
@@ -62,7 +64,7 @@ class Table:
     seeds: int
     figure: str | None = None
     printed: str = ""
-    scales: tuple[str, ...] = ("full", "full-k3", "cpu-16px", "cpu-16px-k3", "cpu-30-k3")  # on the page of all results
+    scales: tuple[str, ...] = LONG_SCALES  # on the page of all results
     least_rows: int = 2  # with fewer measured rows the page leaves a scale out
 
 

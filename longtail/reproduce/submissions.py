@@ -116,9 +116,10 @@ def describe(kept: dict) -> str:
 
 
 def describe_marks(kept: dict) -> str:
-    """Return how a cell was measured: network, epochs, networks at test, precision."""
+    """Return how a cell was measured: network, epochs, rate and decay, networks at test, precision."""
     r, experts = kept["recipe"], len(kept["results"]["plain"]["experts"])
-    return f"{r['net']}; last of {r['epochs']} epochs; {experts} network{'s' * (experts > 1)} at test; {r['precision']}"
+    pace = f"last of {r['epochs']} epochs, lr {r['lr']:.2g}, wd {r['weight_decay']:.2g}"
+    return f"{r['net']}; {pace}; {experts} network{'s' * (experts > 1)} at test; {r['precision']}"
 
 
 def format_numbers(kept: list[dict]) -> str:

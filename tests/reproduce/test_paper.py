@@ -155,6 +155,11 @@ def test_a_figure_on_frozen_features_compares_the_same_rows_at_one_pace():
     assert three == [c.name for c in build_cells(TABLES["frozen-caltech"], "frozen", 1, only="ecl")]
 
 
+def test_the_label_of_a_row_means_that_row_and_not_all_of_its_method():
+    (cell,) = build_cells(TABLES["evidence"], seeds=1, only="ECL")
+    assert cell.row.label == "ECL" and len({c.row.label for c in build_cells(TABLES["evidence"], only="ecl*")}) > 5
+
+
 def test_tables_of_features_are_measured_at_their_scale_only(capsys):
     for table, scale in (("table3", "frozen"), ("frozen-caltech", "full")):
         with pytest.raises(SystemExit) as stop:

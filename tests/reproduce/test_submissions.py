@@ -58,7 +58,7 @@ def test_an_accepted_cell_stands_on_the_page_with_its_sender_and_our_number(ledg
     (kept,) = (json.loads(path.read_text())["results"]["plain"]["ensemble"] for path in tmp_path.glob("*.json"))
     assert run_name == "bc (tau 0.5), digits-lt, imbalance 50, `full`"
     assert reported == ours == f"{kept['top1']:.1f} / {kept['few']:.1f} / {kept['ece']:.1f}"
-    assert (by, seeds) == ("Jane Doe", "1") and "last of 1 epochs; 1 network at test" in marks
+    assert (by, seeds) == ("Jane Doe", "1") and "last of 1 epochs, lr 0.2, wd 0.0005; 1 network at test" in marks
 
 
 def raise_top1(contents):
