@@ -162,7 +162,8 @@ def describe_small_groups(rows: Sequence[Mapping[str, str]]) -> str:
     for group in GROUPS:
         tested = [int(row["test_images"]) for row in rows if row["group"] == group and int(row["test_images"])]
         if 0 < sum(tested) < FEW_TEST_IMAGES:
-            parts.append(f"{group} on {sum(tested)} test images of {len(tested)} classes")
+            images = f"{sum(tested)} test image{'s' * (sum(tested) > 1)}"
+            parts.append(f"{group} on {images} of {len(tested)} class{'es' * (len(tested) > 1)}")
     return f"measured on few images: {', '.join(parts)}" if parts else ""
 
 

@@ -70,5 +70,5 @@ def test_groups_with_few_test_images_are_named():
     rows = [("many", 60), ("medium", 7), ("few", 1), ("few", 2), ("few", 0)]
     table = [{"group": group, "test_images": str(tested)} for group, tested in rows]
     text = describe_small_groups(table)
-    assert text == "measured on few images: medium on 7 test images of 1 classes, few on 3 test images of 2 classes"
+    assert text == "measured on few images: medium on 7 test images of 1 class, few on 3 test images of 2 classes"
     assert describe_small_groups(table[:1]) == ""
