@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
         means = ", ".join(f"{value:.1f}" for value in np.mean(curves, 0))
         results[way] = {"balanced": curves, "points_per_100_labels": gains}
         print(
-            f"{way:<16} balanced {means}; {np.mean(gains):.2f} ± {np.std(gains):.2f} points for each 100 labels",
+            f"{way:<16} balanced {means}; {np.mean(gains):.2f} ± {np.std(gains, ddof=min(1, len(gains) - 1)):.2f} points for each 100 labels",
             flush=True,
         )
     about = {"data": options.data, "net": options.net, "imbalance": options.imbalance, "n": options.n}

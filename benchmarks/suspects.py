@@ -82,7 +82,7 @@ def main(argv: list[str]) -> None:
         runs = [measure(data, options.imbalance, kind, options.share, seed) for seed in range(options.seeds)]
         for name in runs[0]:
             cells = {key: [run[name][key] for run in runs if key in run[name]] for key in runs[0][name]}
-            means = (f"{key} {np.mean(v):.1f} ± {np.std(v):.1f}" for key, v in cells.items())
+            means = (f"{key} {np.mean(v):.1f} ± {np.std(v, ddof=min(1, len(v) - 1)):.1f}" for key, v in cells.items())
             print(f"{kind:<8} {name:<20}", *means, flush=True)
         results[kind] = runs
     about = {"data": options.data, "net": options.net, "imbalance": options.imbalance, "share": options.share}

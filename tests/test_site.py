@@ -33,6 +33,11 @@ def test_the_site_has_a_page_for_every_entry_of_the_navigation(site):
     assert len(entries) > 15 and all((site / f"{entry}.html").exists() for entry in entries)
 
 
+def test_every_scale_with_measurements_has_its_page_in_the_navigation(site):
+    listed = set(re.findall(r"scale-[\w-]+", (ROOT / "mkdocs.yml").read_text()))
+    assert {path.stem for path in site.glob("scale-*.html")} == listed
+
+
 def test_the_page_of_methods_has_every_method_with_every_option(site):
     page = (site / "methods.html").read_text()
     for name in METHODS:
