@@ -72,9 +72,7 @@ def main(argv: list[str]) -> None:
         gains = [(curve[-1] - curve[0]) * 100 / (options.n * options.rounds) for curve in curves]
         means = ", ".join(f"{value:.1f}" for value in np.mean(curves, 0))
         results[way] = {"balanced": curves, "points_per_100_labels": gains}
-        print(
-            f"{way:<16} balanced {means}; {np.mean(gains):.2f} ± {np.std(gains, ddof=min(1, len(gains) - 1)):.2f} points for each 100 labels",
-            flush=True,
-        )
+        sd = np.std(gains, ddof=min(1, len(gains) - 1))
+        print(f"{way:<16} balanced {means}; {np.mean(gains):.2f} ± {sd:.2f} points for each 100 labels", flush=True)
     about = {"data": options.data, "net": options.net, "imbalance": options.imbalance, "n": options.n}
     save("label", about | {"ways": results})

@@ -27,7 +27,7 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:  # while modules load, or while a first one is answered
-        sys.exit(announce_stop("interrupted", 130))
+        sys.exit(announce_stop("interrupted", 130, sys.argv[1:]))
 
 
 if __name__ == "__main__":

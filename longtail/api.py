@@ -133,9 +133,9 @@ class Model:
             return compute_logits(self.method, images, self.transform_set)
 
     def evaluate(self, split: Split) -> Predictions:
-        """Compute the logits of the test images of a split, without and with flip TTA."""
+        """Compute the logits of the test images of a split, without and with flip TTA, and as the recipe says with five crops."""
         with self.world.session(tf32=self.recipe.precision == "tf32"):
-            return predict_subset(self.method, split.test, self.transform_set)
+            return predict_subset(self.method, split.test, self.transform_set, five_crop=self.recipe.five_crop)
 
     @property
     def calibration(self) -> Calibration:
@@ -161,6 +161,7 @@ class Model:
         and `data` say where the data of the run were moved.
         Returns the calibration and notes. Raises LongtailError for bad images, for images of training, and for too few.
         """
+        self.run.folder.check_own()
         options = CalibrationOptions(coverage, by, choose_score(self.method) if score is None else score, weight)
         recipe = self.recipe.change(data=resolve_path(os.fspath(data))) if data else None
         with self.world.session(tf32=self.recipe.precision == "tf32"):

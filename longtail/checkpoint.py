@@ -18,7 +18,7 @@ from longtail.stages import StagePlan
 NAME = "checkpoint.pt"
 OWN_LOSS = "; in a loss of your own, look for log(0) and 0 / 0"
 # A CPU saves every epoch; a GPU may train one in half a second, and a checkpoint would take a fifth of that.
-SECONDS_BETWEEN = {"cpu": 0, "cuda": 5}  # at least, of two checkpoints of a stage, whose last epoch always has one
+SECONDS_BETWEEN = {"cpu": 0, "cuda": 5}  # between two checkpoints; the last and the best epoch have one
 KEYS = {"stage", "epoch", "rows", "method", "optimiser", "recipe"}  # names in the file, as since version 0.1
 
 
@@ -48,7 +48,7 @@ def load_checkpoint(run: RunFolder) -> dict | None:
         raise LongtailError(f"{path} is damaged (in {damaged}) and was not loaded; move it away to begin anew")
     if not isinstance(state, dict) or state.keys() != KEYS:
         raise refused
-    with report_damage(path):  # either may be older than a field of the recipe
+    with report_damage(path):
         try:
             recipe = Recipe(**state["recipe"])
         except LongtailError as error:

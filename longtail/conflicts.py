@@ -7,6 +7,9 @@ from longtail.data.catalog import CUT_SETS
 from longtail.errors import LongtailError
 from longtail.methods import METHODS, get_method_class
 
+# fields that decide which images a run sees: a student has those of its teacher
+IMAGE_FIELDS = ("imbalance", "val", "test", "val_share", "test_share", "group", "fit", "skip_bad", "views")
+
 
 def check_conflicts(recipe: Any) -> None:
     """Raise LongtailError for the first settings of a recipe that do not go together."""

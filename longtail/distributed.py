@@ -48,16 +48,13 @@ class World:
 
         A library must not change its caller's process; torch keeps all of these in globals.
         """
-        matmul, cudnn, threads = torch.backends.cuda.matmul, torch.backends.cudnn, torch.get_num_threads()
-        before = matmul.allow_tf32, cudnn.allow_tf32  # the newer fp32_precision makes torch.export raise (torch 2.15)
+        threads = torch.get_num_threads()
         devices = [self.device] if self.device.type == "cuda" else []
         try:
-            matmul.allow_tf32 = cudnn.allow_tf32 = tf32
             torch.set_num_threads(self.threads or threads)
-            with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
+            with set_tf32(tf32), torch.random.fork_rng(devices=devices), warnings.catch_warnings():
                 yield
         finally:
-            matmul.allow_tf32, cudnn.allow_tf32 = before
             torch.set_num_threads(threads)
 
     def wrap(self, method: nn.Module) -> nn.Module:
@@ -166,6 +163,31 @@ class World:
 
 
 SINGLE_PROCESS = World(torch.device("cpu"))
+
+
+@contextmanager
+def set_tf32(tf32: bool) -> Iterator[None]:
+    """Set TF32 inside and restore the caller's settings afterwards, made by `allow_tf32` or the newer `fp32_precision`.
+
+    The older flags are kept where they suffice: once `fp32_precision` was set, torch.export raises (torch 2.15).
+    """
+    backends: Any = torch.backends
+    matmul, cudnn = backends.cuda.matmul, backends.cudnn
+    places: tuple[Any, ...] = (matmul, cudnn)
+    name, inside = "allow_tf32", list[Any]((tf32, tf32))
+    try:
+        before = [place.allow_tf32 for place in places]
+    except RuntimeError:  # the flags cannot express what `fp32_precision` was set to
+        places = (backends, matmul, cudnn, cudnn.conv, cudnn.rnn)  # a wider one changes those after it
+        name, inside = "fp32_precision", ["tf32" if tf32 else "ieee"] * len(places)
+        before = [place.fp32_precision for place in places]
+    try:
+        for place, value in zip(places, inside, strict=True):
+            setattr(place, name, value)
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            setattr(place, name, value)
 
 
 def catch_error(make: Callable[[], T]) -> T | LongtailError:

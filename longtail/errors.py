@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -81,10 +81,14 @@ def check_parent_folder(path: Path, flag: str = "--out") -> None:
         raise LongtailError(f"nothing can be written in {path.parent}; choose another {flag}")
 
 
-def announce_stop(why: str, code: int) -> int:
-    """Print one line saying that a command ends before its time, and return its exit code."""
-    print(
-        f"longtail: {escape_controls(why)}; finished epochs are kept, the same command with --resume goes on",
-        file=sys.stderr,
-    )
+ADVICE = {  # after a command was stopped
+    "train": "; finished epochs are kept, the same command with --resume goes on",
+    "distill": "; finished epochs are kept, the same command with --resume goes on",
+    "reproduce": "; finished epochs are kept, the same command goes on",
+}
+
+
+def announce_stop(why: str, code: int, tokens: Sequence[str]) -> int:
+    """Print one line saying that the command of these tokens ends before its time, and return its exit code."""
+    print(f"longtail: {escape_controls(why)}{ADVICE.get(tokens[0], '') if tokens else ''}", file=sys.stderr)
     return code

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from longtail.augment import TransformSet
+from longtail.conflicts import IMAGE_FIELDS
 from longtail.data import Split
 from longtail.errors import LongtailError
 from longtail.methods import Method
@@ -14,9 +15,6 @@ from longtail.recipes import recipe_for
 from longtail.runs.finished import FinishedRun
 from longtail.runs.folder import RunFolder
 from longtail.runs.results import LAST_WEIGHTS
-
-# fields that decide which images a run sees: a student has those of its teacher
-DATA_FIELDS = ("imbalance", "val", "test", "val_share", "test_share", "group", "fit", "skip_bad", "views")
 
 
 class Ensemble(nn.Module):
@@ -56,7 +54,7 @@ def build_student_recipe(run: FinishedRun, **changes: Any) -> Recipe:
     cannot see what the teacher sees.
     """
     teacher = run.recipe
-    if fixed := [name for name in ("data", "method", "teacher", *DATA_FIELDS) if name in changes]:
+    if fixed := [name for name in ("data", "method", "teacher", *IMAGE_FIELDS) if name in changes]:
         raise LongtailError(f"{fixed[0]} is that of {run.path}, whose images teach; leave --{fixed[0]} out")
     net, frozen = changes.get("net", teacher.net), changes.get("frozen", teacher.frozen and not changes.get("tune"))
     experts = len(run.results["plain"]["experts"])
@@ -75,7 +73,7 @@ def build_student_recipe(run: FinishedRun, **changes: Any) -> Recipe:
         if net != teacher.net and teacher.weights and "weights" not in changes:
             given["weights"] = "auto"
         return teacher.change(method="distill", **given)
-    kept = {name: getattr(teacher, name) for name in DATA_FIELDS}
+    kept = {name: getattr(teacher, name) for name in IMAGE_FIELDS}
     return recipe_for(teacher.data, "tuned" if changes.get("tune") else "scratch", method="distill", **kept | given)
 
 

@@ -136,10 +136,12 @@ class Trainer:
 
     def save(self, run: RunFolder, step: Step, plan: StagePlan, epoch: int) -> None:
         """Write the weights if this epoch is the best so far on validation, and, if one is due, a checkpoint."""
-        if self.recipe.select and find_best_epoch(self.rows, self.recipe.select) is self.rows[-1]:
+        select = self.recipe.select
+        is_best = bool(select and find_best_epoch(self.rows, select) is self.rows[-1])
+        if is_best:
             run.write_tensors(SELECTED_WEIGHTS, self.method.inference_state())
         self.tracker.add(self.rows[-1])
-        if epoch + 1 == plan.epochs or time.monotonic() >= self.next_checkpoint:
+        if is_best or epoch + 1 == plan.epochs or time.monotonic() >= self.next_checkpoint:
             state = {"recipe": self.recipe.asdict(), "stage": plan.number, "epoch": epoch + 1, "rows": self.rows}
             save_checkpoint(run, state | {"method": self.method.state_dict(), "optimiser": step.state_dict()})
             run.write_csv("metrics.csv", self.rows)

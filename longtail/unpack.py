@@ -7,6 +7,7 @@ order. A shuffle inside windows of a few groups would read less, but a batch of 
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -51,7 +52,8 @@ class UnpackedIndex:
         return self.parquet.choose_source(i, content, path)
 
     def size(self, i: int) -> int:
-        return len(self.source(i))
+        content = open_copy(self.copy)[0][int(self.places[i])].as_buffer()
+        return content.size if content else len(self.source(i))
 
     def take(self, rows: np.ndarray) -> "UnpackedIndex":
         return UnpackedIndex(self.parquet.take(rows), self.copy, self.places[rows])
@@ -71,8 +73,12 @@ def open_copy(path: str) -> tuple:
 
 def is_slow_to_shuffle(index: ParquetIndex) -> bool:
     """Return whether images lie in more groups of rows than are kept in memory."""
-    groups = {index.locate_in_group(i)[:2] for i in range(len(index))}
-    return len(groups) > KEPT_GROUPS
+    groups = set()
+    for i in index.reading_order():
+        groups.add(index.locate_in_group(i)[:2])
+        if len(groups) > KEPT_GROUPS:
+            return True
+    return False
 
 
 def name_copy(index: ParquetIndex) -> str:
@@ -150,7 +156,11 @@ def check_space(index: ParquetIndex, copy: Path) -> None:
 
 def measure_copies(cache: Path) -> int:
     """Return the bytes of all copies of training images in the cache, those of a killed run included."""
-    return sum(path.stat().st_size for path in (cache / FOLDER).glob("*.arrow*"))
+    sizes = 0
+    for path in (cache / FOLDER).glob("*.arrow*"):
+        with suppress(FileNotFoundError):  # a run has just finished this copy
+            sizes += path.stat().st_size
+    return sizes
 
 
 def clear_copies(cache: Path) -> int:
@@ -161,7 +171,7 @@ def clear_copies(cache: Path) -> int:
     freed = measure_copies(cache)
     for path in (cache / FOLDER).glob("*.arrow*"):
         try:
-            path.unlink()
+            path.unlink(missing_ok=True)
         except OSError as error:
             raise LongtailError(f"{path} cannot be removed: {error}") from error
     return freed

@@ -39,6 +39,25 @@ def test_train_load_and_predict_leave_the_process_as_it_was(tf32, tmp_path):
     assert process_state() == before
 
 
+NEW_PRECISION = """
+import torch
+from longtail.distributed import init_world
+backends = torch.backends
+places = (backends, backends.cuda.matmul, backends.cudnn, backends.cudnn.conv, backends.cudnn.rnn)
+for setting in ("tf32", "ieee"):
+    places[3 if setting == "ieee" else 0].fp32_precision = setting
+    before = [place.fp32_precision for place in places]
+    for tf32, value in ((True, "tf32"), (False, "ieee")):
+        with init_world("cpu").session(tf32=tf32):
+            assert {place.fp32_precision for place in places} == {value}
+    assert [place.fp32_precision for place in places] == before
+"""
+
+
+def test_a_process_that_sets_the_newer_precision_of_torch_keeps_it():
+    subprocess.run([sys.executable, "-c", NEW_PRECISION], check=True)
+
+
 def test_a_failed_training_leaves_the_process_as_it_was(tmp_path):
     before = process_state()
     with pytest.raises(LongtailError, match="not finite"):

@@ -2,24 +2,21 @@
 
 import importlib
 import json
-from typing import Any
 
 import pytest
 import torch
 
 from benchmarks import harness
 from benchmarks.__main__ import main, summaries
+from longtail.distributed import set_tf32
 
 
 @pytest.fixture(autouse=True)
 def temporary_results(tmp_path, monkeypatch):
     """Write records to a temporary folder, and restore the precision of torch afterwards."""
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
-    backends: Any = torch.backends
-    matmul, conv = backends.cuda.matmul, backends.cudnn.conv
-    before = matmul.fp32_precision, conv.fp32_precision
-    yield
-    matmul.fp32_precision, conv.fp32_precision = before
+    with set_tf32(False):
+        yield
 
 
 def test_every_benchmark_imports_and_has_a_summary():

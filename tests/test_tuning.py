@@ -168,7 +168,9 @@ def test_five_crops_are_reported_beside_the_plain_numbers_and_change_nothing_els
         for wanted in (True, False)
     )
     crops = with_crops.pop("five_crop")
-    assert with_crops == without
+    model = longtail.load(tmp_path / "True", threads=1)
+    again = model.evaluate(model.run.load_data()).results(model.train_counts)
+    assert with_crops == without and again["five_crop"] == crops
     assert crops.keys() == without["plain"].keys() and len(crops["experts"]) == 1
 
 

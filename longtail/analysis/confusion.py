@@ -69,8 +69,6 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
     """Describe the share of correct predictions, and how often rare classes are predicted as frequent classes."""
     matrix, group = arrays["matrix"], arrays["group"]
     total = matrix.sum()
-    if not total:
-        return "There is no test image."
     text = f"{format_percent(100 * np.trace(matrix) / total)} of {total:,} test images are classified correctly."
     for name, larger in LARGER.items():
         lost = matrix[np.ix_(np.isin(group, larger), group == name)].sum()

@@ -29,8 +29,8 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
 
 
 def list_terms(arrays: dict[str, np.ndarray]) -> list[str]:
-    """Return the names of the loss terms, without their sum."""
-    return [key for key in arrays if key not in (*NOT_TERMS, "loss") and not key.startswith("test_")]
+    """Return the names of the loss terms, without their sum and without metrics of a subset."""
+    return [key for key in arrays if key not in (*NOT_TERMS, "loss") and not key.startswith(("test_", "val_"))]
 
 
 def draw(axes, arrays: dict[str, np.ndarray]) -> None:

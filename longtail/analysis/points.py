@@ -66,9 +66,15 @@ def summarize_points(points: Iterable[Point]) -> dict[str, np.ndarray]:
 
 
 def check_alike(runs: Sequence[RunOutputs], free: tuple[str, ...]) -> None:
-    """Raise LongtailError if runs of one method differ in more than the seed and the options named in `free`."""
+    """Raise LongtailError if runs of one method differ in more than the seed and the options named in `free`, or not at all."""
     first: dict[str, RunOutputs] = {}
+    seen: dict[str, RunOutputs] = {}
     for outputs in runs:
+        same = seen.setdefault(repr((outputs.recipe.asdict(), outputs.recipe.options)), outputs)
+        if same is not outputs:
+            raise LongtailError(
+                f"{outputs.run.path} and {same.run.path} are one run, with seed {outputs.recipe.seed}; leave one out"
+            )
         other = first.setdefault(outputs.recipe.method, outputs)
         settings, others = (flatten_settings(each, free) for each in (outputs, other))
         if differing := [key for key in settings | others if settings.get(key) != others.get(key)]:

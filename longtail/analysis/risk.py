@@ -20,7 +20,7 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     labels = outputs.labels.numpy()
     order = np.argsort(-confidence, kind="stable")
     is_wrong, group = (predicted != labels)[order], np.array(outputs.groups)[labels][order]
-    answered = np.ceil(POINTS / 100 * len(labels)).astype(int)
+    answered = -(-POINTS * len(labels) // 100)
     rows = {"all": np.ones(len(labels), dtype=bool)} | {name: group == name for name in GROUP}
     risks = {}
     for name, row in rows.items():

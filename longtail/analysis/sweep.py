@@ -22,6 +22,8 @@ def collect_points(runs: Sequence[RunOutputs]) -> list[Point]:
     """
     check_alike(runs, free=SERIES)
     for outputs in runs:
+        if outputs.recipe.method != runs[0].recipe.method:
+            raise LongtailError(f"{outputs.run.path} and {runs[0].run.path} are of two methods; a sweep is of one")
         if not set(SERIES) <= outputs.recipe.options.keys():
             raise LongtailError(
                 f"{outputs.run.path}: {outputs.recipe.method} does not have both options, alpha and beta"
@@ -52,7 +54,7 @@ def draw(axes, arrays: dict[str, np.ndarray]) -> None:
     """Draw a panel for each weight: accuracy of all and of few-shot classes, the deviation over seeds as error bars."""
     for ax, name in zip(axes, SERIES, strict=True):
         in_series = arrays["series"] == name
-        if not in_series.any():
+        if in_series.sum() < 2:
             draw_placeholder(ax, f"no run varies {name}")
             continue
         for key, color, label in (("all", ALL, "all"), ("few", GROUP["few"], "few-shot")):

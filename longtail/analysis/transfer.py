@@ -13,8 +13,8 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
 
     Returns name, group, probability, fair, predictions and images, (C,) each, the class with most training images first,
     and the number of networks; a single network is its own teacher. `fair` is the share of the test images, 1 / C in a
-    balanced test subset. `predictions` and `images` count images. T is the run's distillation temperature, 1 for a method
-    without one.
+    balanced test subset. `predictions` and `images` count images. T is ECL's temperature of distillation, 1 for all other
+    methods.
     """
     order, z = outputs.order, outputs.logits
     classes, temperature = len(order), outputs.recipe.options.get("kd_temperature", 1.0)

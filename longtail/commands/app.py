@@ -100,9 +100,10 @@ def format_error(error: Exception) -> str:
         known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
         flag = (error.token.keyword or error.token.value).partition("=")[0]
         command = " ".join(["longtail", *(error.command_chain or ())])
+        takes_options = command == "longtail train"
         error = unknown_name("flag", flag, known, f"`{command} --help` lists all flags")
         option = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
-        if methods := [method for method in METHODS if option in get_options(method)]:
+        if takes_options and (methods := [method for method in METHODS if option in get_options(method)]):
             error = LongtailError(f"{flag} is an option of {', '.join(methods)}, not of this method")
     return escape_controls(name_flag(" ".join(str(error).split())))
 
@@ -159,5 +160,5 @@ def main(argv: list[str] | None = None) -> NoReturn:
             )
             if get_rank() == 0:
                 with contextlib.suppress(OSError):
-                    announce_stop(reason, code)
+                    announce_stop(reason, code, tokens)
     raise SystemExit(code)

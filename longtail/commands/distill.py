@@ -8,22 +8,11 @@ from rich.console import Console
 
 from longtail.commands.flags import Device, Root, Threads, parse_integer
 from longtail.commands.train import NOT_FLAGS, make_flag, set_signature
+from longtail.conflicts import IMAGE_FIELDS
 from longtail.errors import expand_path
 from longtail.methods import get_options
 from longtail.ranks import get_rank
 from longtail.recipe import describe_fields
-
-FIXED = {
-    "imbalance",
-    "val",
-    "test",
-    "val_share",
-    "test_share",
-    "group",
-    "fit",
-    "skip_bad",
-    "views",
-}  # the teacher's images
 
 
 def distill_run(
@@ -73,7 +62,7 @@ def add_flags(command: Any) -> Any:
         return command(*arguments, **values)
 
     *given, _ = inspect.signature(command).parameters.values()
-    fields = {name: about for name, about in describe_fields().items() if name not in NOT_FLAGS | FIXED}
+    fields = {name: about for name, about in describe_fields().items() if name not in NOT_FLAGS.union(IMAGE_FIELDS)}
     flags = [
         make_flag(name, kind, f"{text} (default: that of the run)", "Recipe")
         for name, (kind, text, *_) in fields.items()

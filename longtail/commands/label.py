@@ -66,7 +66,7 @@ def label(
     print(*lines, sep="\n", end="\n" * bool(lines))
     print(f"{escape_controls(table)}: {wanted:,} of {len(found):,} images, the first of most worth")
     print(f"{escape_controls(page)}: the same with photographs")
-    return report_skipped(bad, skipped)
+    return report_skipped(bad, skipped, "judged")
 
 
 def leave_out_known(model: "Model", paths: list[str], root: str | None) -> tuple[list[str], list[str]]:
@@ -77,7 +77,7 @@ def leave_out_known(model: "Model", paths: list[str], root: str | None) -> tuple
         split = model.run.load_data(root)
     except LongtailError as error:
         return paths, [f"the pool was not compared with the images of the run, which cannot be read: {error}"]
-    known = find_known_images(paths, split, model.transform_set)
+    known = find_known_images(paths, split)
     words = {"train": "training", "val": "validation", "test": "test"}
     counts = {words[name]: sum(kind == name for kind in known) for name in split.subsets}
     lines = [

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from longtail.errors import unknown_name
-from longtail.methods import METHODS, find_plugins, get_method_class, get_options
+from longtail.methods import METHODS, Entry, find_plugins, get_method_class, get_options
 from longtail.recipe import describe_fields
-from longtail.recipes import DEFAULT, RECIPES, default_fields
+from longtail.recipes import DEFAULT, RECIPES, choose_method, default_fields
 from longtail.reproduce.systems import find_printed, parse_marks
 
 COLUMN = "CIFAR-100-LT 100"
@@ -34,8 +34,7 @@ def methods(
     if name is None:
         table = Table(Column("method", no_wrap=True), "paper", "family", "cost", "printed", caption=PRINTED)
         for key, entry in METHODS.items():
-            paper = " ".join(filter(None, (entry.paper, str(entry.year or ""))))
-            table.add_row(key, paper, entry.family, entry.cost, format_printed(key))
+            table.add_row(key, name_paper(entry), entry.family, entry.cost, format_printed(key))
         for key, point in find_plugins().items():
             package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
             table.add_row(key, f"package {escape(package)}", "plug-in", "", "")
@@ -44,7 +43,7 @@ def methods(
     options, title = get_options(name), name
     if name in METHODS:
         entry = METHODS[name]
-        title = f"{name}: {entry.paper} {entry.year or ''}."
+        title = f"{name}: {name_paper(entry)}."
         title += f" In training: {entry.cost}."
         if printed := format_printed(name):
             title += f" Top-1 printed in Table I, {COLUMN}: {printed}."
@@ -96,6 +95,11 @@ def join_lines(text: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
+def name_paper(entry: Entry) -> str:
+    """Return paper and year of a method, such as "Xu et al., IEEE TMM 2023"."""
+    return " ".join(filter(None, (entry.paper, str(entry.year or ""))))
+
+
 def recipes(name: str | None = None, /) -> None:
     """List the recipes, or show one."""
     console = Console()
@@ -109,13 +113,15 @@ def recipes(name: str | None = None, /) -> None:
         return
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
-    values = default_fields(None, name, "ecl")
+    method = choose_method(name)
+    values = default_fields(None, name, method)
     console.print(f"[bold]{name}[/]: {escape(join_lines(inspect.getdoc(RECIPES[name]) or ''))}", highlight=False)
     table = Table("field", "value", "meaning")
+    table.add_row("method", method, "the method, if you name none")
     for field, (_, text, *_) in describe_fields().items():
         if field in values and field not in ("data", "method", "options"):
             value = values[field]
             table.add_row(field, f"{value:.4g}" if isinstance(value, float) else str(value), escape(text))
-    for option in get_options("ecl").values():
-        table.add_row(option.name, str(values.get(option.name, option.default)), "option of ecl")
+    for option in get_options(method).values():
+        table.add_row(option.name, str(values.get(option.name, option.default)), f"option of {method}")
     console.print(table)

@@ -116,7 +116,7 @@ def predict(
             title = f"Predictions of {model.run.path.resolve().name} ({model.recipe.method})"
             lines = outputs.write(predictions, title, prior, bad)
         print(*map(escape_controls, lines), sep="\n")
-    return report_skipped(bad, skipped)
+    return report_skipped(bad, skipped, "predicted")
 
 
 @dataclass
@@ -192,8 +192,11 @@ def check_images(names: Iterable[str], every: bool) -> None:
             pass
 
 
-def report_skipped(bad: list[BadImage], skipped: list[str]) -> int:
-    """Print the images that cannot be read and the number of files that are no images; return the exit code."""
+def report_skipped(bad: list[BadImage], skipped: list[str], done: str) -> int:
+    """Print the images that cannot be read and the number of files that are no images; return the exit code.
+
+    `done` says what happened to the other images.
+    """
     if skipped:
         files = "1 file that is no image" if len(skipped) == 1 else f"{len(skipped):,} files that are no images"
         print(f"longtail: skipped {files}, the first {escape_controls(skipped[0])}", file=sys.stderr)
@@ -202,5 +205,5 @@ def report_skipped(bad: list[BadImage], skipped: list[str]) -> int:
     if bad:
         more = f" ({len(bad) - MAX_SHOWN:,} are not named here)" if len(bad) > MAX_SHOWN else ""
         images = "1 image was" if len(bad) == 1 else f"{len(bad):,} images were"
-        print(f"longtail: {images} left out{more}; all others were predicted", file=sys.stderr)
+        print(f"longtail: {images} left out{more}; all others were {done}", file=sys.stderr)
     return SOME_BAD if bad else 0

@@ -33,8 +33,8 @@ KEPT_GROUPS = 4  # groups of rows that stay in memory once they are read
 class ParquetIndex:
     """N images as rows of parquet files, numbered across the files.
 
-    A group of rows is read at a time and the last few groups are kept, so ascending rows are read fastest; see unpacked.py
-    for random order. Files from elsewhere are `sealed`: the path of a row without bytes is not opened.
+    A group of rows is read at a time and the last few groups are kept, so ascending rows are read fastest; longtail/unpack.py
+    copies images for random order. Files from elsewhere are `sealed`: the path of a row without bytes is not opened.
     """
 
     files: tuple[str, ...]

@@ -1,19 +1,15 @@
 """Calibration images: the validation part of a run, or labeled images that the run was not trained on."""
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from longtail.data import LazyImages, Split, TensorImages
+from longtail.data import LazyImages, Split
 from longtail.data.classes import RawSplit, normalize_class_name
 from longtail.data.custom import read_raw_splits
-from longtail.data.decode import hash_source
-from longtail.data.eval_transform import build_square_transform
-from longtail.data.lazy import PixelIndex
+from longtail.data.matching import find_shared
 from longtail.data.memory import ReadErrors, try_each
 from longtail.data.split import Subset
 from longtail.errors import LongtailError, expand_path, is_special_file, unknown_name
@@ -55,14 +51,14 @@ def load_labeled_images(run: FinishedRun, path: str, split: Split | None, reason
         return CalibrationImages(
             images, facts, [*notes, f"images could not be compared with those of training: {reason}"]
         )
-    is_trained = find_shared(images, split.train)
+    is_trained = compare(images, split.train)
     if is_trained.any():
         first = images.name(int(is_trained.argmax()))
         raise LongtailError(
             f"{is_trained.sum():,} of {len(images):,} images of {path} are training images of {run.path}, the first "
             f"{first}; calibrate on images that the model has not seen"
         )
-    tested = int(find_shared(images, split.test).sum())
+    tested = int(compare(images, split.test).sum())
     if tested:
         notes.append(
             f"{tested:,} of {len(images):,} images are test images of the run, so they no longer test the sets"
@@ -102,44 +98,12 @@ def align_labels(raw: RawSplit, path: str, classes: Sequence[str]) -> LazyImages
     return LazyImages(raw.index, torch.from_numpy(labels))
 
 
-def find_shared(images: LazyImages, known: Subset) -> np.ndarray:
-    """Return which images have the content of an image of another set, (N,) bool.
-
-    Files are compared byte by byte, by their hashes; images of a known set, which has no files, by their pixels. Raises
-    LongtailError for an image that cannot be read.
-    """
-    index, ours, name = known.index, images.index, "calibration images"
-    pixels: Tensor | None = None
-    if isinstance(index, PixelIndex):
-        pixels = index.images
-    elif isinstance(known, TensorImages) and index is None:
-        pixels = known.images
-    if pixels is None:
-        assert index is not None
-        theirs = hash_all(lambda i: hash_source(index.source(i), index.name(i)), len(known), "images of the run")
-        own = hash_all(lambda i: hash_source(ours.source(i), ours.name(i)), len(images), name)
-    else:
-        arrays, transform = pixels.permute(0, 2, 3, 1).contiguous().numpy(), build_square_transform(pixels.shape[-1])
-        theirs = [hash_pixels(array) for array in arrays]
-        own = hash_all(lambda i: hash_pixels(transform.read(ours.source(i), ours.name(i))), len(images), name)
-    there = set(theirs)
-    return np.array([digest in there for digest in own], dtype=bool)
-
-
-def hash_pixels(pixels: np.ndarray) -> bytes:
-    """Compute the sha256 of an image (S, S, 3) uint8."""
-    return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
-
-
-def hash_all(hash_image: Callable[[int], bytes], n: int, name: str) -> list[bytes]:
-    """Return the digests of n images; raises LongtailError for images that cannot be read."""
-    digests = [b""] * n
-
-    def keep(i: int) -> None:
-        digests[i] = hash_image(i)
-
-    check_errors(try_each(keep, n)[1], n, name)
-    return digests
+def compare(images: LazyImages, known: Subset) -> np.ndarray:
+    """Return which images are in a subset of the run, (N,) bool; raises LongtailError if some cannot be read."""
+    is_shared, errors, known_errors = find_shared(images, known)
+    check_errors(known_errors, len(known), "images of the run")
+    check_errors(errors, len(images), "calibration images")
+    return is_shared
 
 
 def check_errors(errors: ReadErrors, n: int, name: str) -> None:

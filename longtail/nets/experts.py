@@ -40,7 +40,8 @@ class Experts(nn.Module):
             return None
         from longtail.nets.fused import FusedResNets  # needs Triton, which torch brings on Linux
 
-        precision = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
+        cudnn = cast(Any, torch.backends.cudnn)
+        precision = "tf32" if cudnn.conv.fp32_precision == "tf32" else "fp32"
         precision = "bf16" if cast(Encoder, self.experts[0]).half else precision
         if self.fused is None or not self.fused.fits_still(precision):
             self.fused = FusedResNets(bodies, precision)

@@ -39,7 +39,7 @@ def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
 def make_row(epoch, top1):
     """Make a row of metrics.csv."""
     terms = {"loss": 3.0 / epoch, "bc": 2.0 / epoch, "logit": 1.0 / epoch}
-    return {"epoch": float(epoch), "stage": "train", "lr": 0.1, **terms, "test_top1": top1}
+    return {"epoch": float(epoch), "stage": "train", "lr": 0.1, **terms, "val_top1": top1, "test_top1": top1}
 
 
 def make_calibration(classes):

@@ -81,4 +81,16 @@ def test_a_method_without_the_weights_has_no_sweep():
 
 def test_a_run_that_changes_both_weights_is_refused():
     with pytest.raises(LongtailError, match=r"odd has alpha 0\.1 and beta 0\.5, but a sweep changes only one"):
-        sweep.collect_points([make_run(), make_run(), make_run("odd", alpha=0.1, beta=0.5)])
+        sweep.collect_points([make_run(), make_run(seed=1), make_run("odd", alpha=0.1, beta=0.5)])
+
+
+def test_runs_of_another_method_and_a_run_given_twice_are_no_points_of_a_sweep():
+    with pytest.raises(LongtailError, match="other and RUN are of two methods"):
+        sweep.collect_points([make_run(), make_run("other", method="cbd")])
+    with pytest.raises(LongtailError, match="copy and RUN are of one seed and recipe; leave one out"):
+        sweep.collect_points([make_run(), make_run("copy")])
+
+
+def test_a_weight_that_no_run_varies_has_a_sentence_in_place_of_a_lone_point():
+    drawing = render_figure("sweep", [make_run(), make_run(alpha=0.1)])
+    assert "no run varies beta" in drawing.svg and "no run varies alpha" not in drawing.svg

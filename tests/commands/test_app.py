@@ -32,6 +32,7 @@ BAD = {
     ),
     "unknown flag of few, the known ones listed": ("cache --all", "Known: --cache, --clear"),
     "unknown flag before a method that is left out": ("train digits-lt --epoch 5 --out x", "did you mean '--epochs'"),
+    "option of methods for a command without one": ("cache --alpha 2", "unknown flag '--alpha'"),
     "flag of another method": ("train digits-lt ce --alpha 1", "--alpha is an option of lade"),
     "unknown command, the nearest offered": ("trian digits-lt", "did you mean 'train'"),
     "no data": ("train", "DATA"),
@@ -142,6 +143,27 @@ def test_the_choices_of_an_option_are_shown(capsys, monkeypatch):
 def test_help_is_there_for_every_command(command, capsys):
     assert run(*command.split(), "--help") == 0
     assert "Usage" in capsys.readouterr().out
+
+
+def test_a_recipe_is_shown_with_the_method_that_it_takes(capsys):
+    assert run("recipes", "frozen") == 0
+    rows = {
+        row.split()[1]: row.split()[3]
+        for row in capsys.readouterr().out.splitlines()
+        if row.startswith("│ ") and len(row.split()) > 4
+    }
+    assert rows["method"] == "logit_adjustment" and (rows["lr"], rows["neck"]) == ("0.05", "0")
+
+
+def test_only_commands_that_train_are_told_how_to_go_on(capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "run_command", stop)
+    for words, advice in (("inspect x", ""), ("reproduce fig7", "the same command goes on"), ("distill x", "--resume")):
+        assert run(*words.split()) == 130
+        error = capsys.readouterr().err
+        assert advice in error and ("finished epochs" in error) == bool(advice)
 
 
 def test_the_installed_command_runs_without_a_traceback():

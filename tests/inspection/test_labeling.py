@@ -5,6 +5,8 @@ import math
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -119,6 +121,29 @@ def test_images_that_the_run_knows_are_left_out_and_counted(run, pool, tmp_path,
     assert "left out 3 images" in (tmp_path / "next.html").read_text()
 
 
+def test_images_of_a_known_set_are_known_by_their_pixels_also_where_they_are_read_one_by_one(tmp_path):
+    split = longtail.data.load_split("digits-lt", 50.0)
+    names = [str(tmp_path / f"{i}.png") for i in range(3)]
+    for i, name in enumerate(names):
+        save((split.test if i == 2 else split.train).images[i], name)
+    save(255 - split.train.images[0], tmp_path / "new.png")
+    for given in (split, longtail.data.leave_in_files(split)):
+        assert find_known_images([*names, str(tmp_path / "new.png")], given) == ["train", "train", "test", None]
+
+
+def test_files_that_rows_of_parquet_name_are_known(tmp_path):
+    photos = colored_photos(tmp_path / "photos", (4, 3), (2, 2))
+    (tmp_path / "set").mkdir()
+    for subset in ("train", "test"):
+        paths = sorted((photos / subset).rglob("*.png"))
+        rows = [{"image": {"bytes": None, "path": str(path)}, "label": path.parent.name} for path in paths]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "set" / f"{subset}.parquet")
+        shutil.copy(paths[0], tmp_path / f"copy-{subset}.png")
+    split = longtail.data.load_split(str(tmp_path / "set"), None)
+    copies = [str(tmp_path / f"copy-{subset}.png") for subset in ("train", "test")]
+    assert find_known_images(copies, split) == ["train", "test"]
+
+
 def test_files_are_known_by_their_bytes_under_any_name(tmp_path):
     photos = colored_photos(tmp_path / "photos", (4, 3), (2, 2))
     split = longtail.data.load_split(str(photos), None)
@@ -127,8 +152,7 @@ def test_files_are_known_by_their_bytes_under_any_name(tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "new.png")
     (tmp_path / "broken.png").write_text("no image")
     names = [*map(str, paths), str(tmp_path / "new.png"), str(tmp_path / "broken.png"), str(tmp_path / "missing.png")]
-    transform_set = longtail.recipes.recipe_for(str(photos), "scratch").transform_set
-    assert find_known_images(names, split, transform_set) == ["train", "test", None, None, None]
+    assert find_known_images(names, split) == ["train", "test", None, None, None]
 
 
 @pytest.mark.parametrize(
