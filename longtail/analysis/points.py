@@ -72,9 +72,7 @@ def check_alike(runs: Sequence[RunOutputs], free: tuple[str, ...]) -> None:
     for outputs in runs:
         same = seen.setdefault(repr((outputs.recipe.asdict(), outputs.recipe.options)), outputs)
         if same is not outputs:
-            raise LongtailError(
-                f"{outputs.run.path} and {same.run.path} are one run, with seed {outputs.recipe.seed}; leave one out"
-            )
+            raise LongtailError(f"{outputs.run.path} and {same.run.path} are of one seed and recipe; leave one out")
         other = first.setdefault(outputs.recipe.method, outputs)
         settings, others = (flatten_settings(each, free) for each in (outputs, other))
         if differing := [key for key in settings | others if settings.get(key) != others.get(key)]:
