@@ -118,7 +118,7 @@ class World:
         box: list[Any] = [catch_error(make) if self.rank == 0 else None]
         distributed.broadcast_object_list(box)
         if isinstance(box[0], LongtailError):
-            raise type(box[0])(str(box[0]))
+            raise box[0]
         return box[0]
 
     @contextmanager

@@ -11,7 +11,7 @@ from longtail.data.features import RandomLook
 from longtail.distributed import World
 from longtail.errors import LongtailError
 from longtail.methods import Method, ParameterGroup, Stage
-from longtail.nets import Encoder, MomentumCopy
+from longtail.nets import Encoder, MomentumCopy, Teacher
 from longtail.recipe import Recipe
 
 
@@ -60,13 +60,13 @@ def build_parameter_groups(method: Method, stage: Stage, encoder_lr: float) -> l
 
 
 def list_encoder_parameters(method: Method) -> set[Parameter]:
-    """Return the parameters of a method's encoders, without those of momentum copies."""
-    copies = {p for m in method.modules() if isinstance(m, MomentumCopy) for p in m.parameters()}
+    """Return the parameters of a method's encoders, without those of momentum copies and teachers."""
+    copies = {p for m in method.modules() if isinstance(m, MomentumCopy | Teacher) for p in m.parameters()}
     return {p for m in method.modules() if isinstance(m, Encoder) for p in m.parameters()} - copies
 
 
 def describe_trained(method: Method) -> str:
-    """Return one line on how many parameters are trained of how many; momentum copies do not count."""
+    """Return one line on how many parameters are trained of how many; momentum copies and teachers do not count."""
     inside = list_encoder_parameters(method)
     encoder, trained = sum(p.numel() for p in inside), sum(p.numel() for p in inside if p.requires_grad)
     heads = sum(p.numel() for p in method.parameters() if p.requires_grad) - trained

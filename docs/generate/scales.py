@@ -3,9 +3,9 @@
 from itertools import product
 
 from docs.generate.methods import LEDGER
-from longtail.reproduce.cells import format_scale
+from longtail.reproduce.cells import PRECISIONS, format_scale
 from longtail.reproduce.ledger import Ledger
-from longtail.reproduce.page import PRECISIONS, render_scale
+from longtail.reproduce.page import render_scale
 from longtail.reproduce.tables import SCALES
 
 ROOT = LEDGER.parents[1]

@@ -36,7 +36,7 @@ def load_cifar_pool(name: str, root: Path | None) -> Pool:
     """
     classes = 10 if name == "cifar10" else 100
     if root is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "longtail"
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longtail"
         return read_official_archive(name, cache, download=True)
     if not root.is_dir():
         raise LongtailError(f"{root} is not a folder; --root takes the folder that holds {name}'s files")

@@ -41,6 +41,10 @@ class BadImage(LongtailError):
         super().__init__(f"{where}: {reason}")
         self.where, self.reason = where, reason
 
+    def __reduce__(self) -> tuple:
+        """Return how another process makes the error again."""
+        return type(self), (self.where, self.reason)
+
 
 @dataclass(frozen=True)
 class ImageHeader:

@@ -91,8 +91,8 @@ def open_converted(name: str, repo: str, paths: Sequence[str]) -> Snapshot:
     except LongtailError as error:
         shown = ", ".join(make_printable(path) for path in sorted(paths)[:SHOWN]) or "nothing"
         raise LongtailError(
-            f"data {name}: the repository holds no parquet files ({shown}), and the hub made none of it; "
-            "download it and name its folder"
+            f"data {name}: the repository holds no parquet files ({shown}), and the hub made none of it that could be read "
+            f"({error}); download it and name its folder"
         ) from error
 
 
@@ -106,7 +106,8 @@ def choose_files(
     """
     entries = read_configs(snapshot.card)
     if entries:
-        config = choose_config(name, list(entries), config, find_default(snapshot.card))
+        default_config = find_default(snapshot.card)
+        config = choose_config(name, list(entries), config, default_config if default_config in entries else None)
         chosen = match_patterns(name, snapshot.parquet, entries[config], notes)
     else:
         folders = {path: find_config_folder(path) for path in snapshot.parquet}

@@ -61,13 +61,21 @@ def read_table(file: Path, subset: str, root: Path | None = None) -> tuple[dict[
     rows = read_list_rows(file) if file.suffix.lower() in LISTS else read_table_rows(file)
     try:
         for path, label, named, group in rows:
+            check_utf8(file, label, named, group)
             builders.setdefault(named or subset, RawSplitBuilder()).add(paths.read(path), label, group)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LongtailError(f"{file} cannot be read as a text file in UTF-8: {error}") from error
+    except (OSError, csv.Error) as error:
+        raise LongtailError(f"{file} cannot be read as a table: {error}") from error
     if not builders:
         raise LongtailError(f"{file} lists no images")
     notes = paths.note(file) + note_blanks(file, builders)
     return {name: strip_names(builder.build(paths.folder)) for name, builder in builders.items()}, notes
+
+
+def check_utf8(file: Path, *texts: str | None) -> None:
+    """Raise LongtailError for a text that is not UTF-8; only paths may be bytes of any encoding."""
+    for text in texts:
+        if text and any("\udc80" <= letter <= "\udcff" for letter in text):
+            raise LongtailError(f"{file} holds {text!a}, which is not text in UTF-8; save it again as UTF-8")
 
 
 def strip_names(raw_split: RawSplit) -> RawSplit:
@@ -84,7 +92,7 @@ def note_blanks(file: Path, builders: dict[str, RawSplitBuilder]) -> list[str]:
 
 
 def read_lines(file: Path) -> Iterator[str]:
-    """Yield the lines of a text file in UTF-8; raises LongtailError for zero bytes, which UTF-16 has."""
+    """Yield the lines of a text in UTF-8, other bytes as surrogates; raises LongtailError for zero bytes, as of UTF-16."""
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         for line in lines:
             if "\0" in line:

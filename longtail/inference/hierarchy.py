@@ -79,8 +79,7 @@ class Hierarchy:
         found.index_add_(1, self.node_rows, probabilities.double()[:, self.class_rows])
         found[:, -1] = 1.0  # the sum of all probabilities may be less by rounding
         found = found.clamp_max(1.0)
-        # fewest classes, then most probable, then the first
-        rank = self.sizes - found / 2 + 1e-9 * torch.arange(len(self.nodes))
+        rank = self.sizes - found / 2  # fewest classes, then most probable, then the first
         best = torch.where(found >= sure, rank, torch.inf).argmin(-1).tolist()
         return [(self.nodes[node], found[i, node].item()) for i, node in enumerate(best)]
 

@@ -1,7 +1,7 @@
 """Near duplicates: pairs of images whose features under a pretrained network are nearly equal, however they are encoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +56,10 @@ class NearDuplicates:
 def find_near_duplicates(
     images: Duplicates, features: Tensor, rows: np.ndarray, device: torch.device | str, cosine: float
 ) -> Pairs:
-    """Find the pairs of images by the features (M, d) of the images at `rows` (M,); pairs of equal content are left out."""
-    found = find_pairs(whiten(features), cosine, device)
-    positions = rows[found.positions]
-    is_equal = images.content[positions[:, 0]] == images.content[positions[:, 1]]
-    return Pairs(positions[~is_equal], found.cosines[~is_equal], found.total - int(is_equal.sum()))
+    """Find the pairs of images by the features (M, d) of the images at `rows` (M,); of equal images the first stands for all."""
+    distinct = np.sort(np.unique(images.content[rows], return_index=True)[1])
+    found = find_pairs(whiten(features)[torch.from_numpy(distinct)], cosine, device)
+    return replace(found, positions=rows[distinct][found.positions])
 
 
 def whiten(features: Tensor) -> Tensor:

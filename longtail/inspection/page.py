@@ -53,7 +53,7 @@ TEMPLATE = """<!doctype html>
 <table><thead><tr><th scope="col">class</th><th scope="col">group</th>
 {% for subset in facts.counts %}<th scope="col" class="n">{{ subset }}</th>{% endfor %}</tr></thead><tbody>
 {% for name, group, counts in classes %}<tr><td>{{ name | name }}</td><td class="t">{{ group }}</td>
-{% for count in counts %}<td class="n">{{ "{:,}".format(count) if count else "n/a" }}</td>{% endfor %}</tr>
+{% for count in counts %}<td class="n">{{ "{:,}".format(count) if count or loop.first else "n/a" }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 <h2>Photographs</h2>
 <p class="quiet">Up to {{ most }} training images of each class{% if kinds | length < facts.classes | length %},

@@ -68,7 +68,7 @@ def load_weights_file(path: str) -> dict[str, Tensor]:
         raise LongtailError(f"the file of weights {path} is damaged (in {damaged})")
     for key in WRAPPINGS:
         state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise LongtailError(f"weights {path} hold no state dict (names and tensors)")
     for prefix in PREFIXES:
         state = {name.removeprefix(prefix): value for name, value in state.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from longtail.augment import get_transform_set
-from longtail.data import Split
+from longtail.data import LazyImages, Split
 from longtail.data.split import list_names
 from longtail.evaluate import read_inputs
 from longtail.report.confusions import PAIRS, Pair, WrongPrediction
@@ -91,11 +91,14 @@ def build_reader(summary: RunSummary, split: Split | None) -> Callable[[WrongPre
     recipe = summary.recipe
     classes, transform_set = summary.classes.names, replace(get_transform_set(recipe.views), fit=recipe.fit)
     names = find_names(summary, split)
+    images = split.test if split else None
+    if isinstance(images, LazyImages):
+        images = replace(images, workers=0)  # processes for one image at a time take longer than the image
 
     def read(wrong: WrongPrediction) -> Example:
         uri = ""
-        if split:
-            (image,) = read_inputs(split.test, [wrong.index], transform_set)
+        if images is not None:
+            (image,) = read_inputs(images, [wrong.index], transform_set)
             uri = encode_data_uri(image.numpy())
         name = names.get(wrong.index, f"image {wrong.index}")
         return Example(uri, name, classes[wrong.truth], classes[wrong.predicted], wrong.confidence)

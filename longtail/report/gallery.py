@@ -1,6 +1,7 @@
 """A page of predicted images: by predicted class, the least certain first, with small pictures and file names."""
 
 import os
+from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -72,10 +73,8 @@ def write_gallery(
 
 def fit_quota(sizes: Sequence[int], total: int) -> int:
     """Return the largest number of images of a class, at least 1, with which all classes show at most `total`."""
-    quota = max(sizes)
-    while quota > 1 and sum(min(size, quota) for size in sizes) > total:
-        quota -= 1 if quota < 32 else quota // 32
-    return quota
+    quotas = range(1, max(sizes) + 1)
+    return max(bisect_right(quotas, total, key=lambda quota: sum(min(size, quota) for size in sizes)), 1)
 
 
 def find_common_folder(paths: Sequence[str]) -> str:

@@ -5,12 +5,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from fnmatch import fnmatch
+from typing import get_args
 
 from longtail.methods import get_options
 from longtail.recipe import Recipe
 from longtail.recipes import recipe_for
 from longtail.reproduce.rows import Row, Setting, Table
 from longtail.reproduce.tables import SCALES
+
+PRECISIONS: tuple[str, ...] = get_args(get_args(Recipe.__annotations__["precision"])[0])
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 from itertools import product
-from typing import get_args
 
 from longtail.errors import LongtailError
-from longtail.recipe import Recipe
-from longtail.reproduce.cells import Cell, build_cells, format_scale
+from longtail.reproduce.cells import PRECISIONS, Cell, build_cells, format_scale
 from longtail.reproduce.claims import PICTURE as CLAIMS_PICTURE
 from longtail.reproduce.claims import find_all, render_claims
 from longtail.reproduce.ledger import Ledger
@@ -14,7 +12,6 @@ from longtail.reproduce.show import build_lines, describe_printed, format_measur
 from longtail.reproduce.submissions import render_submissions
 from longtail.reproduce.tables import SCALES, TABLES, fits_scale
 
-PRECISIONS: tuple[str, ...] = get_args(get_args(Recipe.__annotations__["precision"])[0])
 HEAD = """# Results
 
 `longtail reproduce all --show --ledger {ledger}` writes this page; do not edit it. Numbers are percent of the test

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from longtail.distributed import init_world
 from longtail.errors import LongtailError
 from longtail.launch import build_trainer
+from longtail.ranks import get_world_size
+from longtail.recipe import Recipe
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
 from longtail.runs.folder import Busy
@@ -41,6 +43,10 @@ def reproduce(
     cell of an unusable file is trained again. Where data are missing, the cells of other data sets go on. Raises
     LongtailError if all cells are of data that are missing.
     """
+    if get_world_size() > 1:
+        raise LongtailError(
+            "longtail reproduce trains in one process; leave torchrun out, and start it once for each GPU: calls share a ledger"
+        )
     deadline, world, progress = time.monotonic() + budget, init_world(device, threads), Progress()
     unique = {cell.name: cell for cell in cells}
     missing: dict[str, LongtailError] = {}
@@ -62,6 +68,10 @@ def reproduce(
                     cell.recipe, path, report, world, root, True, None, lambda: time.monotonic() >= deadline
                 )
             except LongtailError as error:
+                if not is_data_missing(cell.recipe, root):
+                    say(str(error))
+                    progress.failed += 1
+                    continue
                 missing[cell.recipe.data] = error
                 if missing.keys() == {each.recipe.data for each in unique.values()}:
                     raise
@@ -87,6 +97,15 @@ def reproduce(
     return progress
 
 
+def is_data_missing(recipe: Recipe, root: str | None) -> bool:
+    """Return whether the images of a recipe cannot be loaded."""
+    try:
+        recipe.load_split(root)
+    except LongtailError:
+        return True
+    return False
+
+
 def read_or_quarantine(ledger: Ledger, cell: Cell, say: Callable[[str], None]) -> dict | None:
     """Return the contents of a cell; an unusable file is reported and renamed, so that the cell is trained again."""
     try:
@@ -100,6 +119,6 @@ def parse_budget(budget: str) -> float:
     """Parse a time such as "90s", "9m" or "1.5h" into seconds; raises LongtailError for anything else."""
     units = {"s": 1, "m": 60, "h": 3600}
     number, unit = budget[:-1], budget[-1:]
-    if unit not in units or not number.replace(".", "", 1).isdigit():
+    if unit not in units or not number.replace(".", "", 1).isdecimal():
         raise LongtailError(f"budget is '{budget}'; it takes a time such as 90s, 9m or 1.5h")
     return float(number) * units[unit]

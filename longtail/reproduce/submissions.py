@@ -1,18 +1,21 @@
 """Cells that other people submit: each is verified before it enters a ledger, and stands beside ours in one table."""
 
+import lzma
 import re
-import shutil
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from longtail.data.catalog import SOURCES
 from longtail.errors import LongtailError, escape_controls, expand_path
-from longtail.methods import get_options
+from longtail.methods import METHODS, get_options
 from longtail.nets.pretrained import check_readable
+from longtail.reproduce.cells import PRECISIONS, format_scale
 from longtail.reproduce.ledger import Ledger, read_cell_file
 from longtail.reproduce.show import format_mean, get_measurement
+from longtail.reproduce.tables import SCALES
 from longtail.reproduce.verify import verify
 from longtail.runs.files import report_damage, write_bytes
 
@@ -36,13 +39,26 @@ def accept(ledger: Ledger, source: str | Path, by: str, root: str | None = None)
             (sent.path / name).parent.mkdir(exist_ok=True)
             write_bytes(sent.path / name, content)
         (cell,) = sent.path.glob("*.json")
+        check_names(path, read_cell_file(cell))
         verify(sent, cell.stem, root)
         if (home.path / cell.name).exists():
             raise LongtailError(f"{home.path / cell.name} exists: {by} has submitted this cell already")
-        home.predictions_path(cell.stem).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(sent.predictions_path(cell.stem), home.predictions_path(cell.stem))
-        shutil.copyfile(cell, home.path / cell.name)  # last, so that a cell in the ledger has its predictions
+        predictions = home.predictions_path(cell.stem)
+        predictions.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(predictions, sent.predictions_path(cell.stem).read_bytes())
+        write_bytes(home.path / cell.name, cell.read_bytes())  # last, so that a cell in the ledger has its predictions
     return home.path / cell.name
+
+
+def check_names(path: Path, kept: dict) -> None:
+    """Raise LongtailError for a cell whose recipe names code, data or labels from outside this package, or no known scale."""
+    recipe = kept["recipe"]
+    known = {format_scale(scale, precision) for scale in SCALES for precision in PRECISIONS}
+    for name, values in (("method", METHODS), ("data", SOURCES), ("val", (None,)), ("test", (None,))):
+        if recipe.get(name) not in values:
+            raise LongtailError(f"{path} has {name} {escape_controls(recipe.get(name))}, which is not of this package")
+    if kept["scale"] not in known:
+        raise LongtailError(f"{path} is of the scale {escape_controls(kept['scale'])}, which is not of this package")
 
 
 def read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -62,7 +78,15 @@ def read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                     raise LongtailError(f"{path} unpacks to more than {MAX_BYTES // 2**20} MB; a cell needs far less")
                 for file in files:
                     yield file.filename, archive.read(file)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            EOFError,
+            OSError,
+            RuntimeError,
+            NotImplementedError,
+        ) as error:
             raise ValueError(error) from error
 
 

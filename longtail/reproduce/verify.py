@@ -56,7 +56,8 @@ def verify(ledger: Ledger, name: str, root: str | None = None) -> list[Check]:
     columns = read_predictions(source)
     split = recipe.load_split(root)
     check_labels(source, columns["label"], split)
-    checks = list(compare(kept["results"]["plain"], columns, split.classes.counts))
+    with report_damage(source):
+        checks = list(compare(kept["results"]["plain"], columns, split.classes.counts))
     if wrong := [check for check in checks if not check.agrees]:
         check = wrong[0]
         raise LongtailError(

@@ -1,5 +1,6 @@
 """Images of every mode and depth become RGB, and errors name the file and the reason."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -90,6 +91,11 @@ def test_unusable_files_are_named_with_the_reason(tmp_path):
         decode.read_image(str(tmp_path / "gone.png"), "gone")
     with pytest.raises(LongtailError, match="not a regular file"):
         decode.read_image(str(tmp_path), "folder")
+
+
+def test_the_error_of_an_image_travels_to_other_processes():
+    error = pickle.loads(pickle.dumps(decode.BadImage("a.png", "no image")))
+    assert (str(error), error.where, error.reason) == ("a.png: no image", "a.png", "no image")
 
 
 def test_reading_a_header_decodes_the_rest_only_on_request_or_suspicion():

@@ -131,6 +131,13 @@ def test_a_configuration_of_the_card_is_named_or_the_default_and_other_splits_ar
     }
 
 
+def test_a_default_configuration_without_files_of_its_own_is_no_default(hub):
+    card = CONFIGS % b"- config_name: other\n  default: true\n  data_dir: c\n"
+    hub.add("me/folders", {"b/x.parquet": make_shard([0, 1]), "README.md": card})
+    with pytest.raises(LongtailError, match=r"has the configurations small, large; name one"):
+        load_split("hf:me/folders", None, None, READ)
+
+
 def test_folders_name_configurations_and_subsets_where_the_hub_made_the_parquet_files(hub):
     repository = hub.add("me/zipped", {"images.zip": b"zip", "README.md": b"---\nlicense: mit\n---\n"})
     with pytest.raises(LongtailError, match=r"holds no parquet files \(README.md, images.zip\), and the hub made none"):

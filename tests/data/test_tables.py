@@ -93,6 +93,7 @@ WRONG = {
     "odd split": ("a.csv", "path,label,split\nx.png,cat,tset\n", "line 2: unknown split 'tset'; did you mean 'test'"),
     "zero bytes": ("a.csv", "path,label\nx\0.png,cat\n", "a.csv holds zero bytes, so it is not text in UTF-8"),
     "a list in UTF-16": ("a.txt", "x\0.\0p\0 \0001\0", "a.txt holds zero bytes, so it is not text in UTF-8"),
+    "a label in Latin-1": ("a.csv", "path,label\nx.png,caf\xe9\n", r"holds 'caf.*', which is not text in UTF-8"),
     "no rows": ("a.csv", "path,label\n", "lists no images"),
     "list without label": ("a.txt", "x.png 0\ny.png\n", "line 2: expected 'path label'"),
     "no train": ("a.csv", "path,label,split\nx.png,cat,test\n", "has no train subset, only test"),
@@ -104,7 +105,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_faulty_file_is_named_with_its_line(case, tmp_path):
     name, content, message = WRONG[case]
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content, encoding="latin-1")
     with pytest.raises(LongtailError, match=message):
         load(tmp_path / name)
 

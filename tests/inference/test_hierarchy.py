@@ -43,6 +43,14 @@ def test_the_answer_is_the_smallest_node_that_is_probable_enough(tmp_path, sure)
         assert node == best and probability == pytest.approx(values[best])
 
 
+def test_of_very_many_classes_the_most_probable_is_the_answer(tmp_path):
+    classes = [f"kind{i}" for i in range(2000)]
+    p = torch.zeros(1, 2000, dtype=torch.float64)
+    p[0, 0], p[0, -1] = 0.4999995, 0.5000005
+    found = Hierarchy.read(write(tmp_path, dict.fromkeys(classes, "all")), classes)
+    assert found.back_off(p, 0.4)[0][0] == "kind1999"
+
+
 def test_images_that_fit_nothing_get_the_top(tmp_path):
     found = Hierarchy.read(write(tmp_path, PARENTS), CLASSES)
     assert found.back_off(torch.full((1, 4), 0.25), 0.9) == [(TOP, 1.0)]

@@ -3,6 +3,7 @@
 import json
 import re
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from longtail import LongtailError
 from longtail.commands import app
 from longtail.commands.inspect import add_near_duplicates
 from longtail.data import LazyImages
+from longtail.inspection import near
 from longtail.inspection.advice import advise_on_near
 from longtail.inspection.near import BLOCK, find_pairs, whiten
 from longtail.inspection.near_page import build_near_json, render_near
@@ -114,6 +116,17 @@ def test_blocks_find_the_pairs_of_one_product():
     assert (np.diff(found.cosines) <= 0).all()
     few = find_pairs(features, 0.999, most=10)
     assert np.array_equal(few.positions, found.positions[:10]) and few.total == found.total
+
+
+def test_many_equal_images_do_not_hide_near_ones(monkeypatch):
+    features = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
+    features[:30] = features[0]  # thirty files of one content
+    features[31] = features[30] + 0.01
+    content = np.array([0] * 30 + list(range(1, 11)))
+    images = SimpleNamespace(content=content)
+    monkeypatch.setattr(near, "whiten", lambda found: torch.nn.functional.normalize(found, dim=1))
+    found = near.find_near_duplicates(images, features, np.arange(40), "cpu", 0.99)
+    assert found.positions.tolist() == [[30, 31]] and found.total == 1
 
 
 def test_whitening_takes_correlations_out():

@@ -179,6 +179,22 @@ def test_a_cell_that_diverges_is_reported_and_the_others_go_on(tmp_path):
     assert (progress.failed, progress.finished) == (1, 1) and any("not finite" in text for text in messages)
 
 
+def test_a_cell_that_cannot_begin_is_reported_and_the_others_go_on(copy):
+    first, *_ = build_cells(TINY)
+    copy.file(first).unlink()
+    (copy.run_path(first) / "split.json").write_text("damaged")
+    second = list(build_cells(TINY))[1]
+    copy.file(second).unlink()
+    progress, messages = run(build_cells(TINY), copy)
+    assert (progress.failed, progress.finished) == (1, 1) and any("split.json" in text for text in messages)
+
+
+def test_reproduce_is_refused_under_torchrun(copy, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(LongtailError, match="leave torchrun out"):
+        run(build_cells(TINY), copy)
+
+
 def test_the_same_run_in_two_tables_is_one_cell():
     cells = {name: build_cells(TABLES[name], seeds=1) for name in ("fig5", "table3", "fig4")}
     names = {name: {c.name for c in these if c.recipe.data == "cifar100-lt"} for name, these in cells.items()}
@@ -195,7 +211,7 @@ def test_a_field_added_later_with_its_default_changes_no_hash():
 
 def test_a_budget_is_seconds_minutes_or_hours():
     assert (parse_budget("90s"), parse_budget("9m"), parse_budget("1.5h")) == (90, 540, 5400)
-    for bad in ("", "9", "m", "-3m", "9 d"):
+    for bad in ("", "9", "m", "-3m", "9 d", "²h"):
         with pytest.raises(LongtailError, match="90s"):
             parse_budget(bad)
 

@@ -1,9 +1,12 @@
 """A submitted cell enters a ledger only after its numbers were computed again, and stands beside ours on the page."""
 
+import io
 import json
 import shutil
 import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from longtail.commands.app import main
@@ -69,7 +72,27 @@ def raise_top1(contents):
     return contents | {name: json.dumps(kept).encode()}
 
 
+def use_code_of_a_stranger(contents):
+    (name,) = (name for name in contents if name.endswith(".json"))
+    kept = json.loads(contents[name])
+    kept["recipe"]["method"] = "stranger:Method"
+    kept["sha256"] = compute_digest(kept)
+    return contents | {name: json.dumps(kept).encode()}
+
+
+def predict_no_class(contents):
+    (name,) = (name for name in contents if name.endswith(".parquet"))
+    table = pq.read_table(io.BytesIO(contents[name]))
+    place = table.column_names.index("predicted")
+    table = table.set_column(place, "predicted", pa.array([10] * len(table)))
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    return contents | {name: content.getvalue()}
+
+
 REFUSED = {
+    "code of a stranger": (use_code_of_a_stranger, "has method stranger:Method, which is not of this package"),
+    "predictions of no class": (predict_no_class, "is not as longtail wrote it"),
     "a forged number": (raise_top1, "reports top1"),
     "a file beside the cell": (lambda contents: contents | {"more.txt": b""}, "must hold CELL.json and predictions"),
     "a path that leaves the folder": (
