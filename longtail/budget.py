@@ -1,6 +1,7 @@
 """A run that fits into some minutes: the size of the images, where an encoder is frozen, and the number of epochs."""
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from longtail.augment import change_size, is_resizable
@@ -91,11 +92,10 @@ def list_sizes(recipe: Recipe, fixed: Collection[str]) -> list[Recipe]:
     if recipe.frozen and "views" not in fixed and is_resizable(recipe.views):
         for size in SIZES:
             if size < recipe.transform_set.size:
-                try:
-                    recipes.append(recipe.change(views=change_size(recipe.views, size)))
-                    recipes[-1].build_net()
-                except LongtailError:  # a network of one size
-                    return [recipe]
+                smaller = recipe.change(views=change_size(recipe.views, size))
+                with suppress(LongtailError):  # the network does not take this size
+                    smaller.build_net()
+                    recipes.append(smaller)
     return recipes
 
 
@@ -109,7 +109,7 @@ def choose_epochs(recipe: Recipe, fixed: Collection[str], found: Estimate, budge
 
 
 def choose_eval_every(recipe: Recipe, fixed: Collection[str], epochs: int) -> int:
-    """Return the epochs between tests for a number of epochs: as given or as seldom as before, but five times at least."""
+    """Return the epochs between tests for a number of epochs: as given, or five tests at least."""
     if "eval_every" in fixed or not recipe.eval_every:
         return recipe.eval_every
     return spread_tests(epochs)

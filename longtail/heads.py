@@ -79,6 +79,8 @@ class Heads(ClassifierMixin, BaseEstimator):
         if self.class_names is None:
             return np.unique(y, return_inverse=True)
         names = np.asarray(self.class_names)
+        if names.ndim != 1:
+            raise LongtailError(f"class_names is {self.class_names!r}; it takes a list of names")
         if len(set(names.tolist())) < len(names):
             raise LongtailError("class_names holds a name twice")
         if np.issubdtype(y.dtype, np.integer) and not np.issubdtype(names.dtype, np.integer):

@@ -81,10 +81,10 @@ def build_trainer(
     if resume:
         restore_threads(out, report, world)
     commits = world.on_main(lambda: read_commits(RunFolder(out))) if resume else None
+    world.on_main(lambda: RunFolder(out).check_new(resume))  # before minutes of work
     split = world.main_first(lambda: recipe.load_split(root, workers, not recipe.frozen, commits))
     trunk = None
     if recipe.frozen:
-        RunFolder(out).check_new(resume)  # before minutes of work
         net = recipe.build_net()
         assert isinstance(net, FrozenNet) and weights is not None
         trunk = net.build_trunk()

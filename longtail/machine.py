@@ -14,14 +14,16 @@ TINY_SIDE = 16
 
 def has_bf16(device: torch.device) -> bool:
     """Return whether a device computes bfloat16 in hardware; a CPU that emulates it is ten times slower."""
-    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def check_precision(precision: str, device: torch.device) -> None:
     """Raise LongtailError for bf16 on a processor that emulates it, unless LONGTAIL_EMULATE_BF16 is set."""
     if precision == "bf16" and not has_bf16(device) and not os.environ.get("LONGTAIL_EMULATE_BF16"):
         raise LongtailError(
-            "precision is bf16; this processor has no bf16 instructions and would be about ten times slower than with "
+            "precision is bf16; this processor has no bf16 instructions and would be far slower than with "
             "fp32. Leave --precision out, or set LONGTAIL_EMULATE_BF16=1 to train in bf16 all the same"
         )
 

@@ -111,8 +111,6 @@ class Recipe:
         check_fields({entry.name: getattr(self, entry.name) for entry in fields(self)})
         if self.data not in SOURCES and not is_hub_name(self.data) and not os.path.isabs(self.data):
             raise unknown_name("data", self.data, SOURCES)
-        if self.fit != "cut" and self.data in CUT_SETS:
-            raise LongtailError(f"fit is {self.fit}, but the images of {self.data} are squares; leave --fit out")
         options = get_options(self.method)
         check_options(self.method, options, self.options)
         resolved = {name: option.default for name, option in options.items()} | self.options

@@ -97,6 +97,7 @@ def test_labels_are_positions_in_the_class_names_or_names_and_a_class_may_be_emp
     [
         (Y, {"class_names": ("a", "b")}, r"labels are 0 to 2; class_names has 2 names, from 0"),
         (Y, {"class_names": ("a", "b", "b")}, "class_names holds a name twice"),
+        (Y, {"class_names": "abc"}, "class_names is 'abc'; it takes a list of names"),
         (np.array(NAMES)[Y], {"class_names": ("cat", "dog", "fox")}, "label 'eel' is not among the class_names"),
         (np.zeros(100, int), {"class_names": NAMES}, "one class only"),
         (Y, {"epocs": 3}, "unknown option of logit_adjustment on features 'epocs'; did you mean 'epochs'"),

@@ -18,8 +18,10 @@ def without_bf16(monkeypatch):
     monkeypatch.setattr("longtail.machine.has_bf16", lambda device: False)
 
 
-def test_a_gpu_is_taken_to_have_bf16_and_a_cpu_is_asked():
-    assert has_bf16(torch.device("cuda")) and isinstance(has_bf16(CPU), bool)
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_gpu_and_a_cpu_are_asked_for_bf16(is_new, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: is_new)
+    assert has_bf16(torch.device("cuda")) == is_new and isinstance(has_bf16(CPU), bool)
 
 
 def test_bf16_that_would_be_emulated_is_refused_before_the_first_step(without_bf16, tmp_path):

@@ -6,7 +6,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from types import ModuleType
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -119,5 +119,6 @@ def clean_svg(svg: str, alt: str, mark: str) -> str:
     used = set(re.findall(r"[(\"]#([\w-]+)[)\"]", svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", svg)
     svg = re.sub(r"([(\"])#([\w-]+)([)\"])", rf"\1#{prefix}-\2\3", svg)
-    head = f'role="img" aria-label={quoteattr(alt)} data-of={quoteattr(mark)} stroke-linejoin="round"'
+    described = escape(alt, {'"': "&quot;", "\n": "&#10;"})  # in double quotes, as `load_stored_figure` finds it
+    head = f'role="img" aria-label="{described}" data-of={quoteattr(mark)} stroke-linejoin="round"'
     return svg.replace("<svg ", f"<svg {head} ", 1)

@@ -17,7 +17,8 @@ def compute(outputs: RunOutputs) -> dict[str, np.ndarray]:
     methods.
     """
     order, z = outputs.order, outputs.logits
-    classes, temperature = len(order), outputs.recipe.options.get("kd_temperature", 1.0)
+    classes, recipe = len(order), outputs.recipe
+    temperature = recipe.options["kd_temperature"] if recipe.method == "ecl" else 1.0
     probability = sum((expert.double() / temperature).softmax(-1).mean(0) for expert in z) / len(z)
     predictions = np.bincount(z.argmax(-1).flatten().numpy(), minlength=classes) / len(z)
     images = np.bincount(outputs.labels.numpy(), minlength=classes)

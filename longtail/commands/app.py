@@ -64,6 +64,9 @@ GROUPS = {  # groups of the help, with import path and help of each command
 COMMANDS = {name: entry for commands in GROUPS.values() for name, entry in commands.items()}
 
 
+USER_FAULTS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)  # of paths, where no module names them better
+
+
 def build_app(tokens: list[str]) -> App:
     """Return the application, in which `train` has the flags of the method that the tokens name.
 
@@ -95,7 +98,11 @@ def build_app(tokens: list[str]) -> App:
 def format_error(error: Exception) -> str:
     """Return an error as one line with flags as the user types them; for an unknown flag, the nearest one is named."""
     if isinstance(error, OSError):
-        error = LongtailError(f"{str(error.filename)[:60]}... cannot be a path: {(error.strerror or '').lower()}")
+        name, reason = str(error.filename), (error.strerror or "").lower()
+        is_long = error.errno == errno.ENAMETOOLONG
+        error = LongtailError(
+            f"{name[:60]}... cannot be a path: {reason}" if is_long else f"{name} cannot be used: {reason}"
+        )
     if isinstance(error, UnknownOptionError):
         known = [name for argument in error.argument_collection for name in argument.names if name.startswith("--")]
         flag = (error.token.keyword or error.token.value).partition("=")[0]
@@ -135,7 +142,7 @@ def run_command(tokens: list[str], outputs: list[Output]) -> int:
         return CLOSED_PIPE
     if fault:
         code, error = 2, fault
-    if isinstance(error, SystemExit) or (isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG):
+    if isinstance(error, SystemExit) or (isinstance(error, OSError) and error.errno not in USER_FAULTS):
         raise error  # a bug, not bad input
     if isinstance(error, Exception):
         report_error(error)

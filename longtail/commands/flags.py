@@ -21,7 +21,7 @@ OTHER_FLAGS = {
     "expert",
     "minutes",
     *("coverage", "weight", "score", "unknown", "sure"),
-    *("max_drop", "root", "n"),
+    *("max_drop", "root", "n", "port", "cosine", "cache"),
 }  # neither recipe fields nor method options
 
 

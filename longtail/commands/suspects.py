@@ -25,6 +25,7 @@ def suspects(
     """Find training images whose labels are probably wrong; a table, and a page with photographs."""
     check_value("seed", seed, int, Range(0))
     from longtail.commands.console import break_silence
+    from longtail.data import FeatureSet
     from longtail.distributed import init_world
     from longtail.inspection.photo_page import check_outputs
     from longtail.inspection.suspects import judge_labels, load_features
@@ -34,11 +35,13 @@ def suspects(
     found = FinishedRun.open(run)
     table = expand_path(out) if out else Path(f"suspects-{found.path.resolve().name}.csv")
     page = check_outputs(table)
-    with break_silence("judging the labels"), init_world(device, threads).session():
+    world, is_tf32 = init_world(device, threads), found.recipe.precision == "tf32"
+    with break_silence("judging the labels"), world.session(tf32=is_tf32):
         split = found.load_data(root)
         found.folder.check_images(split, "train")
-        features = load_features(found, split)
-        groups = getattr(split.train, "groups", None)
+        features = load_features(found, split, world.device)
+        assert not isinstance(split.train, FeatureSet)
+        groups = split.train.groups
         judgment = judge_labels(
             features, split.train.labels.numpy(), len(split.classes), groups, seed=seed, device=device
         )

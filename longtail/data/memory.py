@@ -30,10 +30,9 @@ class ReadErrors:
     def __len__(self) -> int:
         return self.count
 
-    @property
-    def are_all_missing(self) -> bool:
-        """Return whether every image is missing, which tells of a wrong root rather than bad images."""
-        return all(error.reason == "no such file" for error in self.first)
+    def are_all_missing(self, total: int) -> bool:
+        """Return whether every one of `total` images is missing, which tells of a wrong root rather than bad images."""
+        return self.count == total and all(error.reason == "no such file" for error in self.first)
 
     def __add__(self, other: "ReadErrors") -> "ReadErrors":
         return ReadErrors(self.count + other.count, (self.first + other.first)[:MAX_KEPT])
@@ -122,7 +121,7 @@ def decode_all(images: LazyImages, size: int, fit: str = "cut") -> tuple[TensorI
         pixels[i] = transform.transform(images.read(i, transform.min_side)).transpose(2, 0, 1)
 
     good, bad = try_each(decode, len(images))
-    decoded = TensorImages(torch.from_numpy(pixels), images.labels, images.index)
+    decoded = TensorImages(torch.from_numpy(pixels), images.labels, images.index, images.groups)
     return decoded.take(good) if bad else decoded, bad
 
 
@@ -158,7 +157,7 @@ def unreadable_error(bad: ReadErrors, total: int, name: str) -> LongtailError:
     """Return the one error for all images that cannot be used."""
     shown = "; ".join(map(str, bad.first[:MAX_SHOWN]))
     more = f"; and {len(bad) - MAX_SHOWN:,} more, which `longtail inspect` lists" if len(bad) > MAX_SHOWN else ""
-    if bad.are_all_missing:
+    if bad.are_all_missing(total):
         return LongtailError(
             f"{len(bad):,} of {total:,} images of {name} are not where listed: {shown}{more}. Is --root right?"
         )

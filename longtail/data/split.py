@@ -45,19 +45,21 @@ class ClassTable:
 
 @dataclass(frozen=True)
 class TensorImages:
-    """Images (N, 3, H, W) uint8, their labels (N,) int64, and the index of the files they were read from."""
+    """Images (N, 3, H, W) uint8, their labels (N,) int64, the index of the files they were read from, and groups as in files."""
 
     images: Tensor
     labels: Tensor
     index: ImageIndex | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "TensorImages":
         """Return some of the images, in the order of `rows`."""
-        index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
-        return TensorImages(self.images[index], self.labels[index], take_index(self.index, rows))
+        rows = np.asarray(rows, dtype=np.int64)
+        index, groups = torch.from_numpy(rows), None if self.groups is None else self.groups[rows]
+        return TensorImages(self.images[index], self.labels[index], take_index(self.index, rows), groups)
 
     def digest(self) -> str:
         """Compute the sha256 of the labels and pixels."""

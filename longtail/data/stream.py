@@ -51,7 +51,7 @@ class StreamLoader(Loader):
             transform.steps()  # imports torchvision and timm once, before workers are forked
         evaluation = build_eval_transform(transform_set)
         by_workers: list[Callable[[Image.Image], np.ndarray]] = [*photo] or [evaluation.transform]
-        self.decoder = Decoder(split.train, by_workers, evaluation.min_side)
+        self.decoder = Decoder(split.train, by_workers, None if photo else evaluation.min_side)
 
     def hold(self, train: Subset) -> None:
         """Keep the images in their files; only the size of a decoded image is needed."""

@@ -116,7 +116,7 @@ def decode_jobs(decoder: Decoder, jobs: Iterable[list[Job]], pin: bool) -> Itera
                 )
             yield decoded
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if not str(error).startswith("DataLoader worker"):  # an error inside a worker begins with "Caught"
             raise
         raise LongtailError(
             f"one of the {workers} processes that decode images was killed, as happens when memory (or /dev/shm) runs out; "

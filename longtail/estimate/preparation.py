@@ -53,7 +53,7 @@ def measure_features(recipe: Recipe, split: Split, world: World, cache: str | Pa
                 rows = extractor.embed(pixels).unsqueeze(1).expand(-1, looks, -1)
             held = extractor.look_up(sample, looks, skip_bad=False).is_held.mean()
             computed = overlap(decode, looks * embed, images, world) * (1 - held)
-            seconds += len(images) * (time_checks(sample) + computed) / world.size
+            seconds += len(images) * (time_checks(sample) + computed / world.size)  # rank 0 alone checks
             size += len(images) * looks * rows.shape[-1] * rows.element_size()
     return Preparation(float(seconds), size, rows)
 

@@ -98,6 +98,7 @@ class Extractor:
         s = self.transform_set
         transform = {"size": s.size, "mean": s.mean, "std": s.std, "resize": "bilinear", "crop_area": CROP_AREA}
         transform |= {} if s.fit == "cut" else {"fit": s.fit}  # cut has the key of before
+        transform |= {"eval": "center"} if s.eval_transform and s.fit == "cut" else {}  # squares have the key of before
         return FeatureCache(self.cache, self.about | transform | {"looks": looks, "version": VERSION}, self.note)
 
     def embed(self, pixels: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from longtail.methods import Method
 
 @dataclass(frozen=True)
 class Pool:
-    """Readable images of a pool: paths, probabilities under a uniform class prior (N, C), and features (N, d) of length 1."""
+    """Readable images of a pool: paths, probabilities under a uniform class prior (N, C), features (N, K d) of K experts."""
 
     paths: list[str]
     probabilities: Tensor

@@ -86,7 +86,7 @@ def split_folds(
         return list(kind(folds, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels, groups))
 
 
-def load_features(run: FinishedRun, split: Split) -> np.ndarray:
+def load_features(run: FinishedRun, split: Split, device: torch.device) -> np.ndarray:
     """Return the features of a run's training images, (N, d) float32: of its frozen encoder, or of all its experts.
 
     Only those of a frozen encoder know nothing of the labels.
@@ -94,5 +94,5 @@ def load_features(run: FinishedRun, split: Split) -> np.ndarray:
     if run.recipe.frozen:
         assert isinstance(split.train, LazyImages)
         return load_test_features(run, split.train, "training", run.recipe.frozen_views).features[:, 0].float().numpy()
-    features: Tensor = compute_features(run.load_method(), split.train, run.transform_set)
+    features: Tensor = compute_features(run.load_method().to(device), split.train, run.transform_set)
     return torch.cat(list(features), dim=-1).numpy()

@@ -66,7 +66,8 @@ def conformal_rank(n: int, coverage: float) -> int:
 
 def fewest_images(coverage: float) -> int:
     """Return the fewest calibration images with which a threshold can promise this coverage, such as 9 for 0.9."""
-    return math.ceil(coverage / (1 - coverage) - ROUNDING)
+    n = math.ceil(coverage / (1 - coverage) - ROUNDING)
+    return n - 1 if conformal_rank(n - 1, coverage) <= n - 1 else n  # the quotient is rounded
 
 
 def conformal_threshold(scores: Tensor, coverage: float) -> float:

@@ -69,7 +69,8 @@ def fold(body: nn.Module) -> fx.GraphModule:
             continue
         if len(source.users) > 1 or calls[source.target] > 1 or calls[node.target] > 1 or norm.running_mean is None:
             continue
-        traced.set_submodule(str(source.target), fuse_conv_bn_eval(modules[source.target], norm))
+        modules[source.target] = fuse_conv_bn_eval(modules[source.target], norm)  # another norm may follow
+        traced.set_submodule(str(source.target), modules[source.target])
         if type(norm) is nn.BatchNorm2d:
             node.replace_all_uses_with(source)
             graph.erase_node(node)

@@ -48,14 +48,16 @@ class RunFolder:
         except FileExistsError:
             raise run.already_exists_error() from None
         except OSError as error:
-            raise LongtailError(
-                f"cannot make the run folder {run.path}: {error.strerror}; choose another --out"
-            ) from error
+            raise run.cannot_make_error(error) from error
         return run
 
     def check_new(self, resume: bool) -> None:
         """Raise LongtailError if a new run would overwrite the folder; with `resume` an existing one goes on."""
-        if self.path.exists() and not (resume and self.path.is_dir()):
+        try:
+            is_taken = self.path.exists() and not (resume and self.path.is_dir())
+        except OSError as error:
+            raise self.cannot_make_error(error) from error
+        if is_taken:
             raise self.already_exists_error()
 
     @classmethod
@@ -162,6 +164,10 @@ class RunFolder:
             else "; name a folder that longtail train wrote as --out"
         )
         return LongtailError(f"{self.path} is not a run folder: it has no recipe.json{hint}")
+
+    def cannot_make_error(self, error: OSError) -> LongtailError:
+        """Return the error for a path at which no folder can be made."""
+        return LongtailError(f"cannot make the run folder {self.path}: {error.strerror}; choose another --out")
 
     def already_exists_error(self) -> LongtailError:
         """Return the error for a run that must not be overwritten."""

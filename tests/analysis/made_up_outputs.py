@@ -31,7 +31,7 @@ def made_up(counts, experts=3, images=400, seed=0, untested=(), names=None):
         features=torch.randn(experts, images, 8, generator=g),
         method=SimpleNamespace(log_prior=log_prior, assumed_log_prior=lambda: torch.zeros(classes)),
         calibration=make_calibration(classes),
-        recipe=SimpleNamespace(options={"kd_temperature": 2.0}),
+        recipe=SimpleNamespace(method="ecl", options={"kd_temperature": 2.0}),
         run=SimpleNamespace(path="RUN", metrics=[make_row(e, t) for e, t in ((1, None), (2, 40.0), (3, 55.5))]),
     )
 

@@ -143,6 +143,12 @@ def test_a_stored_figure_is_loaded_with_its_description(ecl_run):
     check_svg(load_stored_figure(run, "curves").svg)
 
 
+def test_a_stored_figure_may_describe_names_with_quotes(ecl_run, monkeypatch):
+    monkeypatch.setattr("longtail.analysis.curves.describe", lambda arrays: 'a "lynx" & its\nyoung')
+    _, words = analysis.draw_figure("curves", [ecl_run])
+    assert load_stored_figure(FinishedRun.open(ecl_run), "curves").alt == words == 'a "lynx" & its\nyoung'
+
+
 def test_a_comparison_does_not_replace_the_figure_of_a_single_run(ecl_run, ce_run):
     before = sorted(ce_run.rglob("*"))
     path, words = analysis.draw_figure("reliability", [ecl_run, ce_run])

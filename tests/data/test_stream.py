@@ -163,6 +163,16 @@ def test_a_killed_worker_gives_one_line_that_says_what_to_do(folder):
         list(decode_jobs(decoder, [[Job([0], [0])]], pin=False))
 
 
+def fail(image):
+    raise RuntimeError("my transform failed")
+
+
+def test_an_error_inside_a_worker_keeps_its_words(folder):
+    decoder = Decoder(streamed(folder, 1).test, [fail], None)
+    with pytest.raises(RuntimeError, match="my transform failed"):
+        list(decode_jobs(decoder, [[Job([0], [0])]], pin=False))
+
+
 def test_workers_are_two_jobs_ahead_at_most(folder):
     asked = []
 

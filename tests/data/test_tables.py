@@ -122,6 +122,12 @@ def test_parquet_may_hold_paths_beside_it_and_names_the_row_of_a_bad_image(tmp_p
     assert load(tmp_path, skip_bad=True).train.images[:, 0, 0, 0].tolist() == [5]
 
 
+def test_one_missing_image_of_several_does_not_ask_for_the_root(folder):
+    (folder / "a.csv").write_text("path,label,split\ntrain/apple/0.png,apple,train\ntrain/apple/gone.png,apple,test\n")
+    with pytest.raises(LongtailError, match=r"1 of 2 images of a cannot be read: .*no such file.* --skip-bad"):
+        load(folder / "a.csv")
+
+
 def test_images_that_are_not_where_listed_ask_for_the_root(folder):
     (folder / "a.csv").write_text("path,label,split\napple/0.png,apple,train\napple/1.png,apple,test\n")
     with pytest.raises(LongtailError, match=r"2 of 2 images of a are not where listed: .* Is --root right\?"):

@@ -93,7 +93,10 @@ def test_a_changed_byte_costs_the_features_of_one_image(photos, settings, tmp_pa
     assert same.count(False) == 1 and torch.equal(before.train.features, after.train.features)
 
 
-@pytest.mark.parametrize("change", [{"size": 40}, {"frozen_views": 3}, {"frozen_views": 4}])
+CHANGES = [{"size": 40}, {"frozen_views": 3}, {"frozen_views": 4}, {"views": "imagenet-32"}]  # the last cuts a center
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_another_size_or_number_of_looks_has_features_of_its_own(photos, settings, change):
     extract_split(photos, settings)
     entries = len(list_cache(settings["cache"]))

@@ -136,6 +136,18 @@ def test_a_run_that_trained_its_network_says_that_its_features_know_the_labels(t
     assert len((tmp_path / "faults.csv").read_text().splitlines()) == 288
 
 
+def test_tracks_of_a_run_in_memory_stay_in_one_fold(tmp_path, monkeypatch):
+    photos, seen = colored_photos(tmp_path / "photos", (8, 8), (2, 2)), []
+    longtail.train(
+        photos, "ce", out=tmp_path / "run", recipe="scratch", group=r"(class\d)/[0-3]", epochs=1, size=16, batch_size=4,
+        device="cpu", threads=1,
+    )  # fmt: skip
+    monkeypatch.setattr("longtail.inspection.suspects.judge_labels", lambda *given, **_: seen.append(given[3]) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        app.main(["suspects", str(tmp_path / "run"), "--out", str(tmp_path / "faults.csv")])
+    assert seen[0] is not None and len(set(seen[0].tolist())) < len(seen[0])
+
+
 def test_bad_input_is_one_line(frozen, tmp_path, capsys):
     (tmp_path / "there.html").write_text("mine")
     cases = {

@@ -61,6 +61,7 @@ def test_the_threshold_is_the_smallest_score_below_which_enough_scores_lie(n, co
 def test_ranks_do_not_suffer_from_rounding():
     assert conformal_rank(99, 0.55) == 55 and 100 * 0.55 > 55
     assert metrics.fewest_images(0.9) == 9 and metrics.fewest_images(0.95) == 19 and metrics.fewest_images(0.5) == 1
+    assert metrics.fewest_images(0.9999) == 9999 and metrics.fewest_images(0.99999) == 99999
     assert metrics.conformal_threshold(torch.tensor([0.3, 0.3, 0.3]), 0.5) == pytest.approx(0.3)  # ties
     assert metrics.conformal_threshold(torch.zeros(0), 0.9) == math.inf
     assert metrics.conformal_threshold(torch.zeros(5), 0.0) == -math.inf

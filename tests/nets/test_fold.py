@@ -66,6 +66,21 @@ class Awkward(nn.Module):
         return self.last(self.good(self.fourth(self.standardized(self.third(y) + y)))).mean((2, 3))
 
 
+def test_two_norms_behind_a_convolution_are_both_folded():
+    torch.manual_seed(0)
+    encoder = nets.Encoder(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.Flatten()), half=False
+    )
+    x = torch.randn(8, 3, 5, 5)
+    for _ in range(5):
+        encoder(3 * x + 1)  # moves the statistics
+    encoder.eval()
+    with torch.no_grad():
+        plain = encoder(x)
+        with nets.fused_conv_bn(encoder):
+            assert count_batch_norms(encoder) == 0 and torch.allclose(encoder(x), plain, rtol=1e-4, atol=1e-5)
+
+
 def test_only_a_batch_norm_that_alone_reads_a_plain_convolution_is_folded():
     torch.manual_seed(0)
     encoder = nets.Encoder(Awkward(), half=False)
