@@ -124,16 +124,20 @@ def compute_features(method: Method, images: Tensor | ImageSource, transform_set
 def begin_with_class_means(method: Method, images: ImageSource, transform_set: TransformSet, world: World) -> None:
     """Set cosine heads to the mean features of the classes, in place (Shi et al. 2024); each rank computes its shard.
 
-    A class without images keeps its random weights.
+    Pretrained experts are equal, and equal heads would keep them so: from the second on, images have random weights in the
+    means (Bayesian bootstrap, seeded by the expert). A reference head begins like the head that it is compared with. A
+    class without images keeps its random weights.
     """
-    heads = method.cls
-    assert isinstance(heads, CosineHeads)
     found = compute_features(method, take_shard(images, world), transform_set)
     v = world.all_gather(found, dim=1, n=len(images))
+    for k in range(1, len(v)):
+        v[k] *= torch.empty(len(images), 1).exponential_(generator=torch.Generator().manual_seed(k))
     sums = v.new_zeros(len(v), method.classes, v.shape[-1]).index_add_(1, images.labels, v)
     there = images.labels.unique()
     with torch.no_grad():
-        heads.weight[:, there] = normalize(sums[:, there], dim=-1).to(heads.weight)
+        for name, heads in method.named_children():
+            if name in ("cls", "ref") and isinstance(heads, CosineHeads):
+                heads.weight[:, there] = normalize(sums[:, there], dim=-1).to(heads.weight)
 
 
 def take_shard(images: ImageSource, world: World) -> ImageSource:

@@ -79,7 +79,9 @@ class Recipe:
     skip_bad: Annotated[bool, "leave unreadable images out, rather than stop before training"] = False
     select: Annotated[str | None, "also keep the epoch best in this metric on the validation images"] = None
     accumulate: Annotated[
-        int, "micro-batches in which a batch is computed, to save memory; batch norm sees one at a time", Range(1)
+        int,
+        "micro-batches in which a batch is computed, to save memory; batch norm and moving means see one at a time",
+        Range(1),
     ] = 1
     frozen: Annotated[
         bool, "train on features that the encoder with its --weights computes once; the encoder is never trained"

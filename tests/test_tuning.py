@@ -133,6 +133,7 @@ def test_export_agrees_with_prediction_and_merges_lora_into_timms_network(photos
         ({"tune": "adapters"}, "tune is 'adapters'; it takes heads or norm"),
         ({"tune": "heads", "encoder_lr": 0.1}, "tune heads trains none; leave --encoder-lr out"),
         ({"head": "linear"}, "class_means is of cosine heads.*leave --class-means out"),
+        ({"method": "cbd", "class_means": True}, "cbd tests a network that begins anew in a later stage"),
         ({"slim": True}, "slim leaves out a frozen encoder.*leave --slim out"),
     ],
 )
@@ -207,6 +208,16 @@ def test_cosine_heads_begin_with_the_mean_features_of_the_classes(photos, weight
             ]
             mean = sum(rows) / len(rows)
             assert torch.allclose(method.cls.weight[0, c], mean / mean.norm(), atol=1e-5)
+
+
+def test_equal_experts_begin_with_different_means_and_a_reference_head_like_its_head(photos, weights, tmp_path):
+    options = settings(weights, CNN, "norm", epochs=1) | {"head": "cosine", "class_means": True}
+    for method in ("bc", "ecl"):
+        recipe = recipe_for(photos, method=method, experts=3, **options)
+        found = build_trainer(recipe, tmp_path / method, SilentReport(), SINGLE_PROCESS).method
+        first, second, third = found.cls.weight
+        assert min((first - second).abs().max(), (second - third).abs().max()) > 1e-4
+    assert torch.equal(found.ref.weight, found.cls.weight)
 
 
 def test_a_class_without_images_keeps_its_first_weights(photos, weights, tmp_path):

@@ -57,6 +57,7 @@ class Method(nn.Module):
     trains_on_features: bool = True  # whether views may be features (N, d) of a frozen encoder instead of images
     test_time_views: tuple[str, ...] = ()  # names of the views of unlabeled test images that `adapt` asks for
     inference: tuple[str, ...] = ("encoders", "cls")  # submodules that logits need; a finished run keeps only these
+    begins_anew: bool = False  # whether a later stage trains new networks and heads, the ones that are tested
     teacher_run: str | None = (
         None  # path of the finished run whose ensemble `take_teacher` is given; None: there is none
     )

@@ -25,6 +25,7 @@ class CBD(Classifier):
     """
 
     assumes = "uniform"  # the student sees balanced batches
+    begins_anew = True
 
     def __init__(
         self,

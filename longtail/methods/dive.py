@@ -25,6 +25,7 @@ class DiVE(Classifier):
     """
 
     assumes = "uniform"
+    begins_anew = True
 
     def __init__(
         self,

@@ -33,9 +33,10 @@ class DROLT(Classifier):
     The authors' code, which made the published numbers, has no bound either.
 
     Departures. Centroids come from images without augmentation; the code takes augmented, class-balanced ones. The code
-    keeps the feature extractor and the head that are best on the test set; here the last epoch counts. An epoch is N
-    draws, not C times the largest class. All stages follow the recipe's learning rate: the authors' constant 0.005 and
-    0.01 starve small sets.
+    keeps the feature extractor and the head that are best on the test set; here the last epoch counts. The code lists
+    images class by class and radii in the order of the batch, so that images get radii of other classes; here each has
+    its own. An epoch is N draws, not C times the largest class. All stages follow the recipe's learning rate: the
+    authors' constant 0.005 and 0.01 starve small sets.
     """
 
     assumes = "uniform"  # the head sees balanced batches

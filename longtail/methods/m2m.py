@@ -82,13 +82,15 @@ class M2m(Classifier):
         noise = scale_to_length(torch.rand_like(x) - 0.5, self.noise)
         was = self.encoders.training
         self.encoders.eval()
-        made = (x[seed] + (white - black) * noise).clamp(black, white)
-        for _ in range(self.moves):
-            made = step_down(made, self.compute_gradient(made, y, y[seed]), black, white, self.step_size)
-        made = complete_rows(made)
-        with torch.no_grad():
-            sure = self.guide(made)[0].softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1) >= self.gamma
-        self.encoders.train(was)
+        try:  # a step that fails while it is captured is run again
+            made = (x[seed] + (white - black) * noise).clamp(black, white)
+            for _ in range(self.moves):
+                made = step_down(made, self.compute_gradient(made, y, y[seed]), black, white, self.step_size)
+            made = complete_rows(made)
+            with torch.no_grad():
+                sure = self.guide(made)[0].softmax(-1).gather(-1, y.unsqueeze(-1)).squeeze(-1) >= self.gamma
+        finally:
+            self.encoders.train(was)
         used = wanted & sure
         return torch.where(used.view(-1, 1, 1, 1), made, x), used
 

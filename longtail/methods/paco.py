@@ -17,8 +17,9 @@ from longtail.validation import Range
 class PaCo(Classifier):
     """One supervised contrastive loss whose keys are other images and learned class centers.
 
-    The similarities to the centers are the classifier's logits plus the log prior. Defaults are the authors' for
-    CIFAR-100-LT at imbalance 100. They train 400 epochs at learning rate 0.02 with 10 epochs of warm-up, and their
+    The similarities to the centers are the classifier's logits plus the log prior. Defaults are those of an older script of
+    the authors for CIFAR-100-LT at imbalance 100; the recipe `paco-cifar` has those of the newest. They train 400 epochs
+    at learning rate 0.02 with 10 epochs of warm-up (the newest 0.05), and their
     "ResNet-32" is twice as wide as that of He et al. Here recipe and network are the common ones. The first keys
     in the queue belong to no class; the authors give them random labels.
     """
@@ -30,12 +31,14 @@ class PaCo(Classifier):
         self,
         counts: Sequence[int],
         net: Net,
-        alpha: Annotated[float, "weight of a positive key; a center has 1 (authors' script)", Range(0)] = 0.02,
+        alpha: Annotated[
+            float, "weight of a positive key; a center has 1 (an older script of the authors)", Range(0)
+        ] = 0.02,
         temperature: Annotated[
             float, "temperature of the similarities of images (authors' script)", Range(1e-3)
         ] = 0.05,
         queue: Annotated[int, "Q, keys kept with their labels (authors' script)", Range(1)] = 1024,
-        projection: Annotated[int, "width of the contrastive space (authors' script)", Range(1)] = 64,
+        projection: Annotated[int, "width of the contrastive space (an older script of the authors)", Range(1)] = 64,
         key_momentum: Annotated[float, "momentum of the key network (He et al. 2020)", Range(0, 1)] = 0.999,
     ):
         super().__init__(counts, net)

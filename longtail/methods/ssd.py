@@ -33,6 +33,7 @@ class SSD(Classifier):
     """
 
     assumes = "uniform"  # the factors see balanced batches
+    begins_anew = True
     views = ("strong", "moco")
     inference = ("encoders", "cls", "scale")
 
