@@ -52,6 +52,8 @@ def format_schedule(summary: RunSummary) -> str:
 def format_noise(summaries: list[RunSummary]) -> str:
     """Return the note on sampling noise and the variation over seeds."""
     tested = summaries[0].split["test_images"]
+    if not tested:
+        return "There are no test images, so there are no measurements."
     top1 = max(summary.metrics["plain"]["ensemble"]["top1"]["mean"] for summary in summaries) / 100
     # binomial standard error of the best run's top-1
     error = 100 * (top1 * (1 - top1) / tested) ** 0.5
