@@ -13,9 +13,11 @@ from longtail.reproduce.ledger import Ledger
 def draw_table_figure(name: str, figure: str, cells: Iterable[Cell], ledger: Ledger) -> tuple[Path, str]:
     """Draw a figure of the finished cells of one scale as `figures/NAME-SCALE.svg` of the ledger; return path and caption.
 
-    Raises LongtailError if no cell has a run folder, as in a ledger that was merged without them.
+    A cell of two rows is one run. The caption says how many cells have no run folder here. Raises LongtailError if none
+    has one, as in a ledger that was merged without them.
     """
-    finished = [cell for cell in order_panels(cells) if ledger.read(cell) and ledger.run_path(cell).is_dir()]
+    wanted = list({cell.name: cell for cell in order_panels(cells)}.values())
+    finished = [cell for cell in wanted if ledger.read(cell) and ledger.run_path(cell).is_dir()]
     if not finished:
         raise LongtailError(
             f"{ledger.path / 'runs'} has no finished run of {name} to draw; leave --show out to train them"
@@ -25,7 +27,8 @@ def draw_table_figure(name: str, figure: str, cells: Iterable[Cell], ledger: Led
         run.label = label
     path = ledger.picture(name, finished[0].scale)
     path.parent.mkdir(exist_ok=True)
-    return path, analysis.save_figure(figure, runs, path)
+    caption, missing = analysis.save_figure(figure, runs, path), len(wanted) - len(finished)
+    return path, caption + (f" {missing} of {len(wanted)} runs are not here and not drawn." if missing else "")
 
 
 def order_panels(cells: Iterable[Cell]) -> list[Cell]:

@@ -191,6 +191,8 @@ def test_panels_are_ordered_by_data_set_and_labelled_with_it(filled):
     path, caption = draw.draw_table_figure("two", "tau", cells, filled)
     assert re.findall(r"(CE|BC), (A|B): ", caption) == [("CE", "A"), ("BC", "A"), ("CE", "B"), ("BC", "B")]
     assert path.read_text().startswith("<svg")
+    again = draw.draw_table_figure("two", "tau", cells + list(build_cells(TWO_SETS, seeds=2)), filled)[1]
+    assert again == f"{caption} 4 of 8 runs are not here and not drawn."  # a cell of two rows is one run
 
 
 def test_panels_of_several_seeds_are_labelled_with_the_seed():
