@@ -16,10 +16,20 @@ SINGLE = {"all": "single", "few": "single_few"}  # the same of a single expert, 
 def collect_points(runs: Sequence[RunOutputs]) -> list[Point]:
     """Return a point for each run: the method is the series, and the number of experts K is x.
 
-    Raises LongtailError if runs of one method differ in more than K and the seed.
+    Rate and decay may differ if all experts move at one pace. Raises LongtailError if runs of one method differ in more.
     """
-    check_alike(runs, free=("experts",))
+    check_alike(runs, free=("experts", "lr", "weight_decay") if differ_at_one_pace(runs) else ("experts",))
     return [build_point(outputs.recipe.method, count_experts(outputs), outputs) for outputs in runs]
+
+
+def differ_at_one_pace(runs: Sequence[RunOutputs]) -> bool:
+    """Return whether rates differ so that K experts have K times the rate of one and a K-th of its decay (Eq. 10 averages)."""
+    paces = set()
+    for outputs in runs:
+        recipe, k = outputs.recipe, count_experts(outputs)
+        paces.add((recipe.method, f"{recipe.lr / k:.6g}", f"{recipe.weight_decay * k:.6g}"))
+    methods, rates = {outputs.recipe.method for outputs in runs}, {outputs.recipe.lr for outputs in runs}
+    return len(paces) == len(methods) and len(rates) > 1
 
 
 def compute(points: Iterable[Point]) -> dict[str, np.ndarray]:

@@ -46,6 +46,13 @@ def test_points_have_the_method_and_number_of_experts_of_their_runs():
     assert arrays == [Point("ecl", 1, 50.0, 25.0, 50.0, 25.0), Point("ecl", 3, 50.0, 25.0, 49.0, 24.0)]
 
 
+def test_rates_may_differ_with_the_number_of_experts_at_one_pace_only():
+    runs = [make_run(f"K{k}", k=k, experts=k, lr=0.02 * k, weight_decay=5e-4 / k) for k in (1, 3, 6)]
+    assert [point.x for point in experts.collect_points(runs)] == [1, 3, 6]
+    with pytest.raises(LongtailError, match="K3 and K1 differ in lr"):
+        experts.collect_points([*runs, make_run("odd", k=2, experts=2, lr=0.1)])
+
+
 def test_single_experts_and_the_ensemble_are_lines_of_their_own():
     runs = [make_run(k=1, experts=1), make_run(k=3, top1=60.0)]
     drawing = render_figure("experts", runs)
