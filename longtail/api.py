@@ -133,7 +133,7 @@ class Model:
             return compute_logits(self.method, images, self.transform_set)
 
     def evaluate(self, split: Split) -> Predictions:
-        """Compute the logits of the test images of a split, without and with flip TTA, and as the recipe says with five crops."""
+        """Compute the logits of the test images of a split: plain, with flip TTA, and with five crops if the recipe has them."""
         with self.world.session(tf32=self.recipe.precision == "tf32"):
             return predict_subset(self.method, split.test, self.transform_set, five_crop=self.recipe.five_crop)
 

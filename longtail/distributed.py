@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import longtail
 from longtail.errors import LongtailError, LostProcess
+from longtail.machine import set_tf32
 from longtail.nets import all_gather, convert_sync_batch_norm, shared_batch
 from longtail.ranks import get_rank, get_restart_id, get_world_size
 
@@ -163,31 +164,6 @@ class World:
 
 
 SINGLE_PROCESS = World(torch.device("cpu"))
-
-
-@contextmanager
-def set_tf32(tf32: bool) -> Iterator[None]:
-    """Set TF32 inside and restore the caller's settings afterwards, made by `allow_tf32` or the newer `fp32_precision`.
-
-    The older flags are kept where they suffice: once `fp32_precision` was set, torch.export raises (torch 2.15).
-    """
-    backends: Any = torch.backends
-    matmul, cudnn = backends.cuda.matmul, backends.cudnn
-    places: tuple[Any, ...] = (matmul, cudnn)
-    name, inside = "allow_tf32", list[Any]((tf32, tf32))
-    try:
-        before = [place.allow_tf32 for place in places]
-    except RuntimeError:  # the flags cannot express what `fp32_precision` was set to
-        places = (backends, matmul, cudnn, cudnn.conv, cudnn.rnn)  # a wider one changes those after it
-        name, inside = "fp32_precision", ["tf32" if tf32 else "ieee"] * len(places)
-        before = [place.fp32_precision for place in places]
-    try:
-        for place, value in zip(places, inside, strict=True):
-            setattr(place, name, value)
-        yield
-    finally:
-        for place, value in zip(places, before, strict=True):
-            setattr(place, name, value)
 
 
 def catch_error(make: Callable[[], T]) -> T | LongtailError:

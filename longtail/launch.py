@@ -139,11 +139,13 @@ def read_commits(run: RunFolder) -> dict[str, str] | None:
 
 def check_heads(recipe: Recipe, method: Method) -> None:
     """Raise LongtailError for heads that cannot begin with the mean features of the classes."""
-    if recipe.class_means and method.begins_anew:
+    if not recipe.class_means:
+        return
+    if method.begins_anew:
         raise LongtailError(
             f"{recipe.method} tests a network that begins anew in a later stage; leave --class-means out"
         )
-    if recipe.class_means and not isinstance(getattr(method, "cls", None), CosineHeads):
+    if not isinstance(getattr(method, "cls", None), CosineHeads):
         raise LongtailError(
             f"class_means is of cosine heads, which {recipe.method} has not here; add --head cosine, if it has that option, "
             "or leave --class-means out"

@@ -3,6 +3,9 @@
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -26,6 +29,31 @@ def check_precision(precision: str, device: torch.device) -> None:
             "precision is bf16; this processor has no bf16 instructions and would be far slower than with "
             "fp32. Leave --precision out, or set LONGTAIL_EMULATE_BF16=1 to train in bf16 all the same"
         )
+
+
+@contextmanager
+def set_tf32(tf32: bool) -> Iterator[None]:
+    """Set TF32 inside and restore the caller's settings afterwards, made by `allow_tf32` or the newer `fp32_precision`.
+
+    The older flags are kept where they suffice: once `fp32_precision` was set, torch.export raises (torch 2.15).
+    """
+    backends: Any = torch.backends
+    matmul, cudnn = backends.cuda.matmul, backends.cudnn
+    places: tuple[Any, ...] = (matmul, cudnn)
+    name, inside = "allow_tf32", list[Any]((tf32, tf32))
+    try:
+        before = [place.allow_tf32 for place in places]
+    except RuntimeError:  # the flags cannot express what `fp32_precision` was set to
+        places = (backends, matmul, cudnn, cudnn.conv, cudnn.rnn)  # a wider one changes those after it
+        name, inside = "fp32_precision", ["tf32" if tf32 else "ieee"] * len(places)
+        before = [place.fp32_precision for place in places]
+    try:
+        for place, value in zip(places, inside, strict=True):
+            setattr(place, name, value)
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            setattr(place, name, value)
 
 
 def default_threads(side: int) -> int:

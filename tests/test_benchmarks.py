@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import harness
 from benchmarks.__main__ import main, summaries
-from longtail.distributed import set_tf32
+from longtail.machine import set_tf32
 
 
 @pytest.fixture(autouse=True)

@@ -61,7 +61,7 @@ def make_split() -> Split:
 
 
 def batches(step: Step, samplers: int, seed: int) -> list[Batch]:
-    """A batch of random digits for each sampler of a stage."""
+    """Return a batch of random digits for each sampler of a stage."""
     g, device = torch.Generator().manual_seed(seed), step.progress.device
     return [
         Batch(
@@ -75,7 +75,7 @@ def batches(step: Step, samplers: int, seed: int) -> list[Batch]:
 
 
 def losses(step: Step, number: int = 0, n: int = 8) -> list[float]:
-    """Of n steps of a stage after one seed of the random numbers."""
+    """Return the losses of n steps of a stage after one seed of the random numbers."""
     torch.manual_seed(0)
     found, samplers = [], len(step.method.stages()[number].samplers)
     for i in range(n):

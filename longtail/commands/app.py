@@ -62,8 +62,6 @@ GROUPS = {  # groups of the help, with import path and help of each command
     },
 }
 COMMANDS = {name: entry for commands in GROUPS.values() for name, entry in commands.items()}
-
-
 USER_FAULTS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)  # of paths, where no module names them better
 
 

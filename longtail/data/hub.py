@@ -106,8 +106,7 @@ def choose_files(
     """
     entries = read_configs(snapshot.card)
     if entries:
-        default_config = find_default(snapshot.card)
-        config = choose_config(name, list(entries), config, default_config if default_config in entries else None)
+        config = choose_config(name, list(entries), config, find_default(snapshot.card))
         chosen = match_patterns(name, snapshot.parquet, entries[config], notes)
     else:
         folders = {path: find_config_folder(path) for path in snapshot.parquet}
@@ -149,8 +148,10 @@ def choose_config(name: str, known: Sequence[str], wanted: str | None, default: 
         if wanted in known:
             return wanted
         raise LongtailError(f"data {name} has no configuration {wanted}; it has {shown}")
-    if default is not None or len(known) == 1:
-        return known[0] if default is None else default
+    if default is not None and default in known:
+        return default
+    if len(known) == 1:
+        return known[0]
     plain = next((each for each in known if each), known[0])
     raise LongtailError(f"data {name} has the configurations {shown}; name one, such as {name}/{plain}")
 

@@ -17,28 +17,31 @@ from longtail.data.split import Subset, TensorImages
 T = TypeVar("T")
 
 
-def find_shared(images: LazyImages, known: Subset) -> tuple[np.ndarray, ReadErrors, ReadErrors]:
-    """Return which images have the content of an image of `known`, (N,) bool, and what cannot be read of either set.
+def find_shared(images: LazyImages, known: Sequence[Subset]) -> tuple[list[np.ndarray], ReadErrors, ReadErrors]:
+    """Return which images have the content of an image of each known subset, (N,) bool each, and the read errors of both sides.
 
-    Files are compared by their bytes, and only read if their size occurs in both sets. Images of a known set, which come
-    from no files, are compared by their pixels. An image that cannot be read is like no other.
+    The images are read once for all subsets. Files are compared by their bytes, and only hashed if their size occurs on
+    both sides. Subsets of a set without files are compared by their pixels. An image that cannot be read is like no other.
     """
-    ours, theirs, pixels = images.index, known.index, get_pixels(known)
-    if pixels is None:
-        assert theirs is not None
-        sizes, missing = measure_sizes(ours)
-        known_sizes, known_missing = measure_sizes(theirs)
-        own, bad = hash_files(ours, np.isin(sizes, known_sizes) & (sizes >= 0))
-        there, known_bad = hash_files(theirs, np.isin(known_sizes, sizes) & (known_sizes >= 0))
-        bad, known_bad = missing + bad, known_missing + known_bad
+    index, pixels = images.index, [found for subset in known if (found := get_pixels(subset)) is not None]
+    bad, known_bad = ReadErrors(), ReadErrors()
+    if pixels:
+        transform = build_square_transform(pixels[0].shape[-1])
+        own, bad = collect(lambda i: hash_pixels(transform.read(index.source(i), index.name(i))), range(len(index)))
+        seen = [{hash_pixels(array) for array in each.permute(0, 2, 3, 1).numpy()} for each in pixels]
     else:
-        side, arrays = pixels.shape[-1], pixels.permute(0, 2, 3, 1).contiguous().numpy()
-        transform = build_square_transform(side)
-        own, bad = collect(lambda i: hash_pixels(transform.read(ours.source(i), ours.name(i))), range(len(ours)))
-        there, known_bad = {i: hash_pixels(array) for i, array in enumerate(arrays)}, ReadErrors()
-    seen, is_shared = set(there.values()), np.zeros(len(ours), dtype=bool)
-    is_shared[[i for i, digest in own.items() if digest in seen]] = True
-    return is_shared, bad, known_bad
+        sizes, missing = measure_sizes(index)
+        theirs = [(subset.index, *measure_sizes(subset.index)) for subset in known if subset.index is not None]
+        common = np.intersect1d(sizes, np.concatenate([their_sizes for _, their_sizes, _ in theirs]))
+        common = common[common >= 0]
+        own, bad = hash_files(index, np.isin(sizes, common))
+        bad, seen = missing + bad, []
+        for their_index, their_sizes, their_missing in theirs:
+            there, errors = hash_files(their_index, np.isin(their_sizes, common))
+            known_bad = known_bad + their_missing + errors
+            seen.append(set(there.values()))
+    digests = [own.get(i) for i in range(len(index))]
+    return [np.array([digest in contents for digest in digests], dtype=bool) for contents in seen], bad, known_bad
 
 
 def get_pixels(known: Subset) -> Tensor | None:

@@ -51,14 +51,16 @@ def load_labeled_images(run: FinishedRun, path: str, split: Split | None, reason
         return CalibrationImages(
             images, facts, [*notes, f"images could not be compared with those of training: {reason}"]
         )
-    is_trained = compare(images, split.train)
+    (is_trained, is_tested), errors, known_errors = find_shared(images, (split.train, split.test))
+    check_errors(known_errors, len(split.train) + len(split.test), "images of the run")
+    check_errors(errors, len(images), "calibration images")
     if is_trained.any():
         first = images.name(int(is_trained.argmax()))
         raise LongtailError(
             f"{is_trained.sum():,} of {len(images):,} images of {path} are training images of {run.path}, the first "
             f"{first}; calibrate on images that the model has not seen"
         )
-    tested = int(compare(images, split.test).sum())
+    tested = int(is_tested.sum())
     if tested:
         notes.append(
             f"{tested:,} of {len(images):,} images are test images of the run, so they no longer test the sets"
@@ -96,14 +98,6 @@ def align_labels(raw: RawSplit, path: str, classes: Sequence[str]) -> LazyImages
         raise unknown_name(f"class in {path}{others}", unknown[0], classes)
     labels = np.array([label_by_name.get(name, -1) for name in spelled], dtype=np.int64)[raw.codes]
     return LazyImages(raw.index, torch.from_numpy(labels))
-
-
-def compare(images: LazyImages, known: Subset) -> np.ndarray:
-    """Return which images are in a subset of the run, (N,) bool; raises LongtailError if some cannot be read."""
-    is_shared, errors, known_errors = find_shared(images, known)
-    check_errors(known_errors, len(known), "images of the run")
-    check_errors(errors, len(images), "calibration images")
-    return is_shared
 
 
 def check_errors(errors: ReadErrors, n: int, name: str) -> None:

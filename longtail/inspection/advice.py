@@ -25,11 +25,8 @@ def advise_on_faults(facts: Facts) -> list[str]:
     if bad:
         images = format_count(len(bad), "unreadable image", "unreadable images")
         repair = f"Repair or remove the {images}, or train with --skip-bad."
-        advice.append(
-            "The listed files do not exist; check --root."
-            if bad.are_all_missing(len(facts.headers.sides) + len(bad))
-            else repair
-        )
+        is_root_wrong = bad.are_all_missing(len(facts.headers.sides) + len(bad))
+        advice.append("The listed files do not exist; check --root." if is_root_wrong else repair)
     for subset in facts.counts.keys() - {"train"}:
         if leaks := len(duplicates.find_leaks(subset)):
             images = format_count(leaks, f"{subset} image is", f"{subset} images are")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from itertools import compress
 
 import pyarrow as pa
 import torch
@@ -18,8 +19,5 @@ def find_known_images(paths: Sequence[str], split: Split) -> list[str | None]:
     """
     index = PathIndex("", pa.array([os.fsencode(path) for path in paths], pa.large_binary()))
     pool = LazyImages(index, torch.zeros(len(paths), dtype=torch.int64))
-    known: list[str | None] = [None] * len(paths)
-    for name, images in split.subsets.items():
-        is_shared, *_ = find_shared(pool, images)
-        known = [kind or (name if here else None) for kind, here in zip(known, is_shared, strict=True)]
-    return known
+    shared, *_ = find_shared(pool, list(split.subsets.values()))
+    return [next(compress(split.subsets, rows), None) for rows in zip(*shared, strict=True)]

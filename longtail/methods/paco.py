@@ -19,9 +19,9 @@ class PaCo(Classifier):
 
     The similarities to the centers are the classifier's logits plus the log prior. Defaults are those of an older script of
     the authors for CIFAR-100-LT at imbalance 100; the recipe `paco-cifar` has those of the newest. They train 400 epochs
-    at learning rate 0.02 with 10 epochs of warm-up (the newest 0.05), and their
-    "ResNet-32" is twice as wide as that of He et al. Here recipe and network are the common ones. The first keys
-    in the queue belong to no class; the authors give them random labels.
+    at learning rate 0.02 with 10 epochs of warm-up (the newest 0.05), and their "ResNet-32" is twice as wide as that of He
+    et al. Here recipe and network are the common ones. The first keys in the queue belong to no class; the authors give
+    them random labels.
     """
 
     assumes = "uniform"

@@ -179,7 +179,7 @@ def test_digits_of_training_are_found_by_their_pixels_in_any_file_and_frozen_too
     (tmp_path / "list.csv").write_text("path,label\n0.bmp,0\nnew.bmp,0\n3.bmp,0\n250.bmp,0\n")
     images, _ = read_labeled_images(str(tmp_path / "list.csv"), split.classes.names)
     for trained in (split.train, known.train):
-        assert find_shared(images, trained)[0].tolist() == [True, False, True, True]
+        assert find_shared(images, [trained])[0][0].tolist() == [True, False, True, True]
 
 
 def test_labeled_images_may_be_a_table_a_list_or_parquet(run, photos, tmp_path):
