@@ -13,7 +13,7 @@ from longtail.budget import fit_minutes
 from longtail.data import Split
 from longtail.data.catalog import resolve_path
 from longtail.distributed import World, init_world
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, name_parameters
 from longtail.evaluate import compute_logits, predict_subset
 from longtail.hub import is_hub_name
 from longtail.inference.calibrate import calibrate_run, choose_score
@@ -35,6 +35,7 @@ from longtail.runs.results import LAST_WEIGHTS, SELECTED_WEIGHTS, Predictions
 from longtail.tracking import PrintReport, SilentReport
 
 
+@name_parameters()
 def train(
     data: str | os.PathLike,
     method: str | type[Method] | None = None,
@@ -73,6 +74,7 @@ def train(
     return load(run.path, device=device, threads=threads)
 
 
+@name_parameters()
 def load(
     run: str | Path,
     *,
@@ -132,6 +134,7 @@ class Model:
         with self.world.session(tf32=self.recipe.precision == "tf32"):
             return compute_logits(self.method, images, self.transform_set)
 
+    @name_parameters()
     def evaluate(self, split: Split) -> Predictions:
         """Compute the logits of the test images of a split: plain, with flip TTA, and with five crops if the recipe has them."""
         with self.world.session(tf32=self.recipe.precision == "tf32"):
@@ -142,6 +145,7 @@ class Model:
         """Return the contents of `calibration.json`; raises LongtailError if the model is not calibrated."""
         return read_calibration(self.run, self.weights)
 
+    @name_parameters()
     def calibrate(
         self,
         images: str | Path | None = None,
@@ -167,6 +171,7 @@ class Model:
         with self.world.session(tf32=self.recipe.precision == "tf32"):
             return calibrate_run(self.run, self.method, self.weights, images, options, root=root, recipe=recipe)
 
+    @name_parameters()
     def predict(
         self,
         images: object,
@@ -211,6 +216,7 @@ class Model:
             return None, 0
         return Decider.build(self.calibration, options, self.method, self.classes, target_prior, batches)
 
+    @name_parameters()
     def adjusted_logits(self, images: Tensor, target_prior: str | Path | None = None) -> Tensor:
         """Compute logits under a class prior other than that of training (ECL, Eq. 4); None leaves them as trained."""
         return self.move_to_prior(self.logits(images), target_prior)
@@ -222,6 +228,7 @@ class Model:
         )
         return move_to_prior(logits, self.method, target)
 
+    @name_parameters()
     def export(self, kind: str, expert: int | None = None, out: str | Path | None = None) -> tuple[Path, float]:
         """Write "onnx" or "safetensors" for use elsewhere; see `longtail.inference.export.export`."""
         return export(self.run, self.method, kind, expert, out, selected=self.weights == SELECTED_WEIGHTS)

@@ -1,9 +1,11 @@
 """Errors that a user can act on: one line that says what is wrong, where, and what to do."""
 
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,6 +21,20 @@ class LongtailError(ValueError):
 
 class LostProcess(LongtailError):
     """Another process of a run under torchrun cannot be reached; every remaining one reports it."""
+
+
+@contextmanager
+def name_parameters() -> Iterator[None]:
+    """Name Python's parameters in a LongtailError where it names flags: `batch_size` for --batch-size.
+
+    A command line in backticks stays as it is.
+    """
+    try:
+        yield
+    except LongtailError as error:
+        found = re.sub(r"`[^`]*`|--([a-z][a-z-]*)", lambda m: m[1].replace("-", "_") if m[1] else m[0], str(error))
+        error.args = (found,)
+        raise
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], elsewhere: str = "") -> LongtailError:

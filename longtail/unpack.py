@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from longtail.data.decode import Source
-from longtail.data.lazy import LazyImages
+from longtail.data.lazy import LazyImages, measure_source
 from longtail.data.parquet import KEPT_GROUPS, ParquetIndex, read_image_group
 from longtail.data.split import Split
 from longtail.distributed import World
@@ -53,7 +53,7 @@ class UnpackedIndex:
 
     def size(self, i: int) -> int:
         content = open_copy(self.copy)[0][int(self.places[i])].as_buffer()
-        return content.size if content else len(self.source(i))
+        return content.size if content else measure_source(self.source(i))
 
     def take(self, rows: np.ndarray) -> "UnpackedIndex":
         return UnpackedIndex(self.parquet.take(rows), self.copy, self.places[rows])

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import os
 import signal
 import sys
+from threading import Timer
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Group, UnknownOptionError
@@ -16,6 +18,8 @@ from longtail.commit import describe_version
 from longtail.errors import LongtailError, LostProcess, announce_stop, escape_controls, unknown_name
 from longtail.methods import METHODS, get_options
 from longtail.ranks import get_rank, get_world_size
+
+REPEAT_AFTER = 0.1  # seconds until a swallowed stop is sent again
 
 GROUPS = {  # groups of the help, with import path and help of each command
     "From images to a model": {
@@ -118,6 +122,16 @@ def terminate(*_: object) -> NoReturn:
     raise KeyboardInterrupt("SIGTERM")
 
 
+def repeat_stop(lost: "sys.UnraisableHookArgs") -> None:
+    """Send a stop again that Python swallowed, as inside a fork or a finalizer; print any other swallowed exception."""
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
+        return sys.__unraisablehook__(lost)
+    number = signal.SIGTERM if lost.exc_value.args else signal.SIGINT
+    again = Timer(REPEAT_AFTER, lambda: os.kill(os.getpid(), number))
+    again.daemon = True
+    again.start()
+
+
 def report_error(error: Exception) -> None:
     """Print an error on one line on standard error."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun stops the other ranks, which must finish their lines
@@ -155,6 +169,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, terminate)
+    sys.unraisablehook = repeat_stop
     with guard_streams() as outputs:
         try:
             code = run_command(tokens, outputs)

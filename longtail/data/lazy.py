@@ -71,10 +71,7 @@ class PathIndex:
         return shorten_path(os.path.join(self.prefix, os.fsdecode(self.key(i))), self.folder)
 
     def size(self, i: int) -> int:
-        try:
-            return os.path.getsize(self.source(i))
-        except OSError:
-            return -1
+        return measure_source(self.source(i))
 
     def take(self, rows: np.ndarray) -> "PathIndex":
         return replace(self, array=self.array.take(rows))
@@ -114,6 +111,14 @@ class PixelIndex:
 
     def reading_order(self) -> np.ndarray:
         return np.arange(len(self))
+
+
+def measure_source(source: decode.Source) -> int:
+    """Return the bytes of an image file, -1 if the file is missing."""
+    try:
+        return len(source) if isinstance(source, bytes) else os.path.getsize(source)
+    except (OSError, ValueError):  # ValueError: a path with a null character
+        return -1
 
 
 def take_index(index: ImageIndex | None, rows: Sequence[int] | np.ndarray) -> ImageIndex | None:

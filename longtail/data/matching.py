@@ -1,14 +1,13 @@
 """Images that two sets share, by their content."""
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
-from longtail.data.decode import BadImage, Source, explain_failure, hash_source
+from longtail.data.decode import hash_source
 from longtail.data.eval_transform import build_square_transform
 from longtail.data.lazy import ImageIndex, LazyImages, PixelIndex
 from longtail.data.memory import ReadErrors, try_each
@@ -30,15 +29,13 @@ def find_shared(images: LazyImages, known: Sequence[Subset]) -> tuple[list[np.nd
         own, bad = collect(lambda i: hash_pixels(transform.read(index.source(i), index.name(i))), range(len(index)))
         seen = [{hash_pixels(array) for array in each.permute(0, 2, 3, 1).numpy()} for each in pixels]
     else:
-        sizes, missing = measure_sizes(index)
-        theirs = [(subset.index, *measure_sizes(subset.index)) for subset in known if subset.index is not None]
-        common = np.intersect1d(sizes, np.concatenate([their_sizes for _, their_sizes, _ in theirs]))
-        common = common[common >= 0]
+        sizes, theirs = measure_sizes(index), [subset.index for subset in known if subset.index is not None]
+        their_sizes, seen = [measure_sizes(each) for each in theirs], []
+        common = [-1, *np.intersect1d(sizes, np.concatenate(their_sizes))]  # -1: hashing tells why a file is missing
         own, bad = hash_files(index, np.isin(sizes, common))
-        bad, seen = missing + bad, []
-        for their_index, their_sizes, their_missing in theirs:
-            there, errors = hash_files(their_index, np.isin(their_sizes, common))
-            known_bad = known_bad + their_missing + errors
+        for their_index, measured in zip(theirs, their_sizes, strict=True):
+            there, errors = hash_files(their_index, np.isin(measured, common))
+            known_bad = known_bad + errors
             seen.append(set(there.values()))
     digests = [own.get(i) for i in range(len(index))]
     return [np.array([digest in contents for digest in digests], dtype=bool) for contents in seen], bad, known_bad
@@ -51,20 +48,9 @@ def get_pixels(known: Subset) -> Tensor | None:
     return known.images if isinstance(known, TensorImages) and known.index is None else None
 
 
-def measure_sizes(index: ImageIndex) -> tuple[np.ndarray, ReadErrors]:
-    """Return the size of each image in bytes, (N,) int64, -1 for one that is missing, and the errors."""
-    sizes, errors = collect(lambda i: measure_source(index.source(i), index.name(i)), range(len(index)))
-    return np.array([sizes.get(i, -1) for i in range(len(index))], dtype=np.int64), errors
-
-
-def measure_source(source: Source, where: str) -> int:
-    """Return the bytes of an image file; raises BadImage, naming `where`, for one that is missing."""
-    if isinstance(source, bytes):
-        return len(source)
-    try:
-        return os.path.getsize(source)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        raise BadImage(where, explain_failure(error, source)) from error
+def measure_sizes(index: ImageIndex) -> np.ndarray:
+    """Return the size of each image in bytes, (N,) int64, -1 for one that is missing."""
+    return np.array([index.size(i) for i in range(len(index))], dtype=np.int64)
 
 
 def hash_files(index: ImageIndex, is_wanted: np.ndarray) -> tuple[dict[int, bytes], ReadErrors]:

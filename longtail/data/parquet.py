@@ -16,6 +16,7 @@ import numpy as np
 
 from longtail.data.catalog import shorten_path
 from longtail.data.classes import RawSplit
+from longtail.data.lazy import measure_source
 from longtail.data.parquet_claims import check_claims
 from longtail.data.parquet_columns import check_image_type, is_binary, is_text, read_row_names
 from longtail.errors import LongtailError
@@ -80,7 +81,7 @@ class ParquetIndex:
         return os.path.join(os.path.dirname(self.locate(i)[0]), path) if path and not self.sealed else b""
 
     def size(self, i: int) -> int:
-        return len(self.source(i))
+        return measure_source(self.source(i))
 
     def take(self, rows: np.ndarray) -> "ParquetIndex":
         return replace(self, rows=self.rows[rows])

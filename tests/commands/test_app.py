@@ -186,6 +186,24 @@ def test_a_stopped_run_says_how_to_go_on_and_does(stop, code, tmp_path):
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["epoch"] > 0
 
 
+def test_a_stop_inside_a_fork_is_not_lost(tmp_path):
+    script = tmp_path / "stopped.py"
+    script.write_text(
+        "import os, signal, sys, time\n"
+        "import longtail.commands.app as app\n"
+        "def run_command(*_):\n"
+        "    os.register_at_fork(before=lambda: signal.raise_signal(getattr(signal, sys.argv[1])))\n"
+        "    if not os.fork():\n"
+        "        os._exit(0)\n"
+        "    time.sleep(60)\n"
+        "app.run_command = run_command\n"
+        "app.main(['inspect', 'x'])\n"
+    )
+    for name, code in (("SIGINT", 130), ("SIGTERM", 143)):
+        result = subprocess.run([sys.executable, script, name], capture_output=True, text=True)
+        assert result.returncode == code and result.stderr.startswith("longtail: interrupted"), result.stderr
+
+
 def test_seeds_do_not_outlive_a_killed_parent(tmp_path):
     words = [sys.executable, "-m", "longtail", "train", "digits-lt", "ce", "--epochs", "100000", "--eval-every", "0"]
     with subprocess.Popen([*words, "--seeds", "2", "--out", tmp_path / "run"], stderr=-1, stdout=-1) as process:

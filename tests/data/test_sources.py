@@ -56,6 +56,23 @@ def test_digits_have_balanced_test_images_and_nested_training_images():
     assert all(row.numpy().tobytes() in seen for row in small.train.images)
 
 
+def test_the_hash_of_parquet_rows_that_name_files_sees_a_file_change(tmp_path):
+    rows = [{"bytes": None, "path": f"{i}.png"} for i in range(4)]
+    for subset in ("train", "test"):
+        pq.write_table(pa.table({"image": rows, "label": ["a", "a", "b", "b"]}), tmp_path / f"{subset}.parquet")
+    for i in range(4):
+        (tmp_path / f"{i}.png").write_bytes(encoded(np.full((8, 8, 3), i, np.uint8)))
+    read = data.ReadOptions(size=None)
+    before = data.load_split(str(tmp_path), None, None, read).train
+    sizes = [(tmp_path / f"{i}.png").stat().st_size for i in range(4)]
+    digest = before.digest()
+    assert [before.index.size(i) for i in range(4)] == sizes
+    (tmp_path / "0.png").write_bytes(encoded(np.eye(8, dtype=np.uint8).repeat(3, 1).reshape(8, 8, 3) * 99))
+    assert data.load_split(str(tmp_path), None, None, read).train.digest() != digest
+    (tmp_path / "0.png").unlink()
+    assert before.index.size(0) == -1
+
+
 def test_a_long_tailed_pool_is_taken_in_its_order(tiny_pool):
     split = data.load_split("cifar10-lt", 10, str(tiny_pool))
     assert list(split.classes.counts) == data.exponential_counts(10, 10, 10)
