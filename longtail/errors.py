@@ -6,6 +6,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -23,15 +24,30 @@ class LostProcess(LongtailError):
     """Another process of a run under torchrun cannot be reached; every remaining one reports it."""
 
 
+IS_COMMAND_LINE = ContextVar("IS_COMMAND_LINE", default=False)  # whether the user types flags
+
+
+@contextmanager
+def mark_command_line() -> Iterator[None]:
+    """Mark that the user types flags, which errors then name."""
+    token = IS_COMMAND_LINE.set(True)
+    try:
+        yield
+    finally:
+        IS_COMMAND_LINE.reset(token)
+
+
 @contextmanager
 def name_parameters() -> Iterator[None]:
     """Name Python's parameters in a LongtailError where it names flags: `batch_size` for --batch-size.
 
-    A command line in backticks stays as it is.
+    A command line in backticks stays as it is, and so does the error of a user who types flags.
     """
     try:
         yield
     except LongtailError as error:
+        if IS_COMMAND_LINE.get():
+            raise
         found = re.sub(r"`[^`]*`|--([a-z][a-z-]*)", lambda m: m[1].replace("-", "_") if m[1] else m[0], str(error))
         error.args = (found,)
         raise

@@ -9,7 +9,8 @@ import torch
 
 import longtail
 from longtail import LongtailError
-from longtail.errors import name_parameters
+from longtail.commands.app import main
+from longtail.errors import mark_command_line, name_parameters
 
 SHORT = {"epochs": 1, "eval_every": 0, "device": "cpu"}
 
@@ -98,6 +99,14 @@ def test_errors_name_parameters_where_the_command_line_names_flags(run):
         assert advice in str(failed.value) and "--" not in str(failed.value)
     with pytest.raises(LongtailError, match=r"^ask `longtail train --help` for batch_size$"), name_parameters():
         raise LongtailError("ask `longtail train --help` for --batch-size")
+
+
+def test_a_command_that_uses_the_python_interface_names_flags(run, capsys):
+    with pytest.raises(SystemExit):
+        main(["calibrate", str(run), "--coverage", "0"])
+    assert "error: --coverage is 0" in capsys.readouterr().err
+    with pytest.raises(LongtailError, match=r"^--x$"), mark_command_line(), name_parameters():
+        raise LongtailError("--x")
 
 
 def test_import_longtail_loads_nothing_and_its_losses_torch_alone():

@@ -15,7 +15,7 @@ from longtail.commands.flags import COMPLETION, name_flag
 from longtail.commands.streams import CLOSED_PIPE, Output, find_fault, guard_streams
 from longtail.commands.train import add_method_flags, train
 from longtail.commit import describe_version
-from longtail.errors import LongtailError, LostProcess, announce_stop, escape_controls, unknown_name
+from longtail.errors import LongtailError, LostProcess, announce_stop, escape_controls, mark_command_line, unknown_name
 from longtail.methods import METHODS, get_options
 from longtail.ranks import get_rank, get_world_size
 
@@ -170,7 +170,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     tokens = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, terminate)
     sys.unraisablehook = repeat_stop
-    with guard_streams() as outputs:
+    with guard_streams() as outputs, mark_command_line():
         try:
             code = run_command(tokens, outputs)
         except KeyboardInterrupt as stop:
