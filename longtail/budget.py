@@ -13,6 +13,7 @@ from longtail.recipes import spread_tests
 from longtail.runs.folder import RunFolder
 from longtail.tracking import ProgressReport, format_duration
 from longtail.validation import Range, check_value
+from longtail.wording import format_count
 
 SIZES = (224, 192, 160, 128, 96)  # of the images of a frozen encoder
 TRAINING_SHARE = 1 / 3  # of the budget that features leave for training
@@ -74,13 +75,13 @@ def fit_budget(
         least = found.total(shortest, choose_eval_every(sized, fixed, shortest))
         raise LongtailError(
             f"minutes is {minutes:g}; the shortest run takes about {least / 60:.2g} ({describe_size(sized)}"
-            f"{count_epochs(shortest)}): ask for more"
+            f"{format_count(shortest, 'epoch')}): ask for more"
         )
     every = choose_eval_every(sized, fixed, epochs)
     expected, training = found.total(epochs, every), found.training(epochs, every)
     before = "features" if recipe.frozen else "reading images"
     text = (
-        f"--minutes {minutes:g} takes {describe_size(sized)}{count_epochs(epochs)}: about {format_duration(expected)}, "
+        f"--minutes {minutes:g} takes {describe_size(sized)}{format_count(epochs, 'epoch')}: about {format_duration(expected)}, "
         f"{format_duration(found.preparation)} of them for {before} and {format_duration(training)} for training"
     )
     return sized.change(epochs=epochs, eval_every=every), text
@@ -118,8 +119,3 @@ def choose_eval_every(recipe: Recipe, fixed: Collection[str], epochs: int) -> in
 def describe_size(recipe: Recipe) -> str:
     """Return the size of the images in words, if a budget may choose the size."""
     return f"images of {recipe.transform_set.size} x {recipe.transform_set.size} and " if recipe.frozen else ""
-
-
-def count_epochs(epochs: int) -> str:
-    """Return a number of epochs in words."""
-    return f"{epochs} epoch{'s' * (epochs != 1)}"

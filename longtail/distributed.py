@@ -25,6 +25,7 @@ from longtail.errors import LongtailError, LostProcess
 from longtail.machine import set_tf32
 from longtail.nets import all_gather, convert_sync_batch_norm, shared_batch
 from longtail.ranks import get_rank, get_restart_id, get_world_size
+from longtail.wording import format_count
 
 T = TypeVar("T")
 
@@ -190,7 +191,7 @@ def init_world(device: str | torch.device = "auto", threads: int | None = None) 
         raise LongtailError(f"device {device} was asked for but torch sees no GPU here; leave --device out")
     number, gpus = device.partition(":")[2], torch.cuda.device_count()
     if number and not (number.isdigit() and int(number) < gpus):
-        raise LongtailError(f"device {device} is not there; torch sees {gpus} GPU{'s' * (gpus != 1)}, cuda:0 the first")
+        raise LongtailError(f"device {device} is not there; torch sees {format_count(gpus, 'GPU')}, cuda:0 the first")
     if get_world_size() > 1:
         return init_process_group(device, get_world_size(), threads)
     if number:

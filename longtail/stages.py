@@ -13,6 +13,7 @@ from longtail.errors import LongtailError
 from longtail.methods import Method, ParameterGroup, Stage
 from longtail.nets import Encoder, MomentumCopy, Teacher
 from longtail.recipe import Recipe
+from longtail.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def describe_run(recipe: Recipe, split: Split, world: World, epochs: int, steps:
     by_group = ", ".join(f"{groups.count(name)} {name}" for name in ("many", "medium", "few"))
     return (
         f"{recipe.method} on {split.name}: {len(split.train):,} training images, {len(groups)} classes ({by_group}), "
-        f"{len(split.test):,} test images; {describe_network(recipe)}, {epochs} epoch{'s' * (epochs != 1)} of {steps} steps, "
+        f"{len(split.test):,} test images; {describe_network(recipe)}, {format_count(epochs, 'epoch')} of {steps} steps, "
         f"{world.display_name}, {recipe.precision}{describe_streaming(split)}\n{describe_choices(recipe)}"
     )
 
@@ -139,7 +140,7 @@ def describe_choices(recipe: Recipe) -> str:
     held_out = [f"{share:g} of every class held out to {purpose}" for purpose, share in held.items() if share]
     views = f"horizontal flips {'on' if transform_set.has_flips else 'off'}"
     if recipe.frozen:
-        views = f"{recipe.frozen_views} look{'s' * (recipe.frozen_views > 1)} at an image"
+        views = f"{format_count(recipe.frozen_views, 'look')} at an image"
     return (
         f"weights {recipe.weights or 'random'}, learning rate {recipe.lr:g}, batch {recipe.batch_size}, images of "
         f"{transform_set.size} x {transform_set.size}, {views}, " + (", ".join(held_out) or "nothing held out")

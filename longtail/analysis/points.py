@@ -7,6 +7,7 @@ import numpy as np
 
 from longtail.analysis.outputs import RunOutputs
 from longtail.errors import LongtailError
+from longtail.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -93,4 +94,4 @@ def flatten_settings(outputs: RunOutputs, free: tuple[str, ...]) -> dict:
 def format_seeds(arrays: dict[str, np.ndarray]) -> str:
     """Return the number of seeds as '3 seeds' or '2 to 3 seeds'."""
     low, high = int(arrays["seeds"].min()), int(arrays["seeds"].max())
-    return f"{low} to {high} seeds" if low < high else f"{low} seed{'s' * (low > 1)}"
+    return f"{low} to {high} seeds" if low < high else format_count(low, "seed")

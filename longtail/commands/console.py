@@ -16,6 +16,7 @@ from longtail.metrics import METRICS
 from longtail.metrics.names import GROUPS
 from longtail.ranks import get_rank
 from longtail.tracking import PrintReport, SilentReport, format_duration, format_terms
+from longtail.wording import format_count
 
 if TYPE_CHECKING:
     from longtail.runs.folder import RunFolder
@@ -162,8 +163,8 @@ def describe_small_groups(rows: Sequence[Mapping[str, str]]) -> str:
     for group in GROUPS:
         tested = [int(row["test_images"]) for row in rows if row["group"] == group and int(row["test_images"])]
         if 0 < sum(tested) < FEW_TEST_IMAGES:
-            images = f"{sum(tested)} test image{'s' * (sum(tested) > 1)}"
-            parts.append(f"{group} on {images} of {len(tested)} class{'es' * (len(tested) > 1)}")
+            images, classes = format_count(sum(tested), "test image"), format_count(len(tested), "class", "classes")
+            parts.append(f"{group} on {images} of {classes}")
     return f"measured on few images: {', '.join(parts)}" if parts else ""
 
 

@@ -10,6 +10,7 @@ from longtail.commands.predict import report_skipped
 from longtail.data.decode import BadImage
 from longtail.errors import LongtailError, escape_controls, expand_path
 from longtail.validation import Range, check_value
+from longtail.wording import format_count
 
 if TYPE_CHECKING:
     from longtail.api import Model
@@ -81,7 +82,7 @@ def leave_out_known(model: "Model", paths: list[str], root: str | None) -> tuple
     words = {"train": "training", "val": "validation", "test": "test"}
     counts = {words[name]: sum(kind == name for kind in known) for name in split.subsets}
     lines = [
-        f"left out {count:,} image{'s' * (count != 1)} of the pool: the content is that of {name} images of the run"
+        f"left out {format_count(count, 'image')} of the pool: the content is that of {name} images of the run"
         for name, count in counts.items()
         if count
     ]

@@ -14,6 +14,7 @@ from longtail.commands.flags import Device, Selected, Threads, parse_integer
 from longtail.commands.prediction_table import show_predictions
 from longtail.data.decode import BadImage
 from longtail.errors import LongtailError, escape_controls, expand_path
+from longtail.wording import format_count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -167,11 +168,11 @@ class Outputs:
                     shown.append(PredictedImage(path, best.label, best.probabilities[0]))
             if not rows:
                 raise LongtailError(f"none of the {len(bad):,} images can be read, the first {bad[0]}")
-        number = f"{rows:,} image{'s' * (rows != 1)}"
+        number = format_count(rows, "image")
         lines = [f"{self.table}: {number}, class prior {prior}"] if self.table else []
         if self.sorter:
-            used = len(self.sorter.used)
-            lines.append(f"{self.sorter.folder}: links to {number} in {used:,} folder{'s' * (used != 1)}")
+            folders = format_count(len(self.sorter.used), "folder")
+            lines.append(f"{self.sorter.folder}: links to {number} in {folders}")
         if self.gallery:
             note = f"{number} by predicted class, the least certain first; class prior {prior}."
             write_gallery(self.gallery, shown, self.classes, title, note)

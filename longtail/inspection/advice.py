@@ -10,6 +10,7 @@ from longtail.inspection.suggestions import BATCH, QUEUE, choose_queue, choose_s
 from longtail.metrics.names import GROUPS
 from longtail.recipe import largest_batch_size
 from longtail.recipes import DEFAULT
+from longtail.wording import format_count
 
 MANY_LONG = 0.1  # of the images
 
@@ -23,7 +24,7 @@ def advise_on_faults(facts: Facts) -> list[str]:
     """Return advice on unreadable images, leaks, conflicting labels and a missing test subset."""
     advice, duplicates, bad = [], facts.duplicates, facts.headers.bad
     if bad:
-        images = format_count(len(bad), "unreadable image", "unreadable images")
+        images = format_count(len(bad), "unreadable image")
         repair = f"Repair or remove the {images}, or train with --skip-bad."
         is_root_wrong = bad.are_all_missing(len(facts.headers.sides) + len(bad))
         advice.append("The listed files do not exist; check --root." if is_root_wrong else repair)
@@ -129,8 +130,3 @@ def compute_group_error(tested: list[int]) -> float:
     An accuracy of one half has the largest error.
     """
     return 100 * math.sqrt(sum(0.25 / n for n in tested)) / len(tested)
-
-
-def format_count(n: int, singular: str, plural: str) -> str:
-    """Format a number with a noun."""
-    return f"{n:,} {singular if n == 1 else plural}"

@@ -9,6 +9,7 @@ from longtail.analysis.style import format_percent
 from longtail.data import format_data_name
 from longtail.report.summary import RunSummary
 from longtail.stages import describe_network
+from longtail.wording import format_count
 
 
 def format_title(summaries: list[RunSummary]) -> str:
@@ -44,9 +45,8 @@ def format_schedule(summary: RunSummary) -> str:
     net = (
         describe_network(recipe) if summary.experts == 1 else f"{summary.experts} experts of {describe_network(recipe)}"
     )
-    epochs = f"{recipe.epochs:,} epoch{'s' if recipe.epochs > 1 else ''}"
     seed_text = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {join_names([str(seed) for seed in seeds])}"
-    return f"{net}, {epochs}, {seed_text}"
+    return f"{net}, {format_count(recipe.epochs, 'epoch')}, {seed_text}"
 
 
 def format_noise(summaries: list[RunSummary]) -> str:

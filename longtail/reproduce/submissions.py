@@ -18,6 +18,7 @@ from longtail.reproduce.show import format_mean, get_measurement
 from longtail.reproduce.tables import SCALES
 from longtail.reproduce.verify import verify
 from longtail.runs.files import report_damage, write_bytes
+from longtail.wording import format_count
 
 MAX_BYTES = 64 * 2**20  # of a submitted file, unpacked; a cell with 10,000 test images has 250 KB
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,59}")
@@ -143,7 +144,7 @@ def describe_marks(kept: dict) -> str:
     """Return how a cell was measured: network, epochs, rate and decay, networks at test, precision."""
     r, experts = kept["recipe"], len(kept["results"]["plain"]["experts"])
     pace = f"last of {r['epochs']} epochs, lr {r['lr']:.2g}, wd {r['weight_decay']:.2g}"
-    return f"{r['net']}; {pace}; {experts} network{'s' * (experts > 1)} at test; {r['precision']}"
+    return f"{r['net']}; {pace}; {format_count(experts, 'network')} at test; {r['precision']}"
 
 
 def format_numbers(kept: list[dict]) -> str:
