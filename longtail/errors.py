@@ -41,14 +41,15 @@ def mark_command_line() -> Iterator[None]:
 def name_parameters() -> Iterator[None]:
     """Name Python's parameters in a LongtailError where it names flags: `batch_size` for --batch-size.
 
-    A command line in backticks stays as it is, and so does the error of a user who types flags.
+    A command line in backticks or of pip stays as it is, and so does the error of a user who types flags.
     """
     try:
         yield
     except LongtailError as error:
         if IS_COMMAND_LINE.get():
             raise
-        found = re.sub(r"`[^`]*`|--([a-z][a-z-]*)", lambda m: m[1].replace("-", "_") if m[1] else m[0], str(error))
+        kept_or_flag = r"`[^`]*`|pip install [^;,]*|--([a-z][a-z-]*)"
+        found = re.sub(kept_or_flag, lambda m: f"`{m[1].replace('-', '_')}`" if m[1] else m[0], str(error))
         error.args = (found,)
         raise
 

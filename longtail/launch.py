@@ -17,7 +17,7 @@ from longtail.evaluate import begin_with_class_means
 from longtail.features import build_extractor, cache_root
 from longtail.machine import check_precision, default_threads
 from longtail.methods import Method, describe_origin
-from longtail.nets import CosineHeads, FrozenNet
+from longtail.nets import CosineHeads, FrozenNet, PretrainedWeights
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
 from longtail.runs.results import ENCODER_WEIGHTS
@@ -80,21 +80,8 @@ def build_trainer(
         torch.set_num_threads(default_threads(recipe.transform_set.size))  # the session restores the caller's
     if resume:
         restore_threads(out, report, world)
-    commits = world.on_main(lambda: read_commits(RunFolder(out))) if resume else None
     world.on_main(lambda: RunFolder(out).check_new(resume))  # before minutes of work
-    split = world.main_first(lambda: recipe.load_split(root, workers, not recipe.frozen, commits))
-    trunk = None
-    if recipe.frozen:
-        net = recipe.build_net()
-        assert isinstance(net, FrozenNet) and weights is not None
-        trunk = net.build_trunk()
-        extractor = build_extractor(recipe, weights.provenance(), trunk, world, report, cache)
-        split = extractor.extract_split(split, recipe.frozen_views, recipe.skip_bad)
-    else:
-        if not recipe.skip_bad:  # which has decoded all images
-            min_side = build_eval_transform(recipe.transform_set).min_side
-            world.on_main(lambda: check_tested_images(split, min_side))
-        split = unpack_training_images(split, cache_root(cache), report, world)
+    split, trunk = load_inputs(recipe, out if resume else None, weights, report, world, root, workers, cache)
     recipe = keep_test_share(recipe, split).change(group=split.grouping).fit_batch_size(split)
     torch.manual_seed(derive_seed(recipe.seed, 0))
     method = recipe.build_method(split.classes.counts).to(world.device)
@@ -107,20 +94,8 @@ def build_trainer(
 
     def claim() -> RunFolder:
         run = RunFolder.claim(out, recipe, split, resume)
-        if not run.has("environment.json"):
-            where: dict = {"root": make_absolute(root), "cache": make_absolute(cache)}
-            if weights:
-                where["weights"] = weights.provenance()
-                report.note(weights.describe())
-            if method.teacher_run:
-                where["teacher"] = describe_teacher(method.teacher_run)
-            run.write_json("environment.json", world.describe() | describe_origin(recipe.method) | where)
-        else:
-            note_changed_method(run, recipe.method, report)
-            if weights and recipe.frozen:
-                check_weights_of_run(run, weights.sha256)
-            if method.teacher_run:
-                check_teacher_of_run(run, method.teacher_run)
+        places = {"root": make_absolute(root), "cache": make_absolute(cache)}
+        record_origin(run, recipe, method, weights, world.describe() | places, report)
         if trunk is not None and not slim and not run.has(ENCODER_WEIGHTS):
             run.write_tensors(ENCODER_WEIGHTS, trunk.state_dict())
         return run
@@ -130,6 +105,59 @@ def build_trainer(
         report.phase("computing the mean features of the classes")
         begin_with_class_means(method, split.train, recipe.transform_set, world)
     return Trainer(recipe, method, split, plans, loader, run, report, world, should_stop)
+
+
+def load_inputs(
+    recipe: Recipe,
+    begun: str | Path | None,
+    weights: PretrainedWeights | None,
+    report: ProgressReport,
+    world: World,
+    root: str | None,
+    workers: int | None,
+    cache: str | Path | None,
+) -> tuple[Split, torch.nn.Module | None]:
+    """Load the images of a run or, on a frozen encoder, its features, and return them with the encoder.
+
+    `begun` is the folder of a run that is resumed: data of the hub are read at the commits that it began with.
+    """
+    commits = world.on_main(lambda: read_commits(RunFolder(begun))) if begun else None
+    split = world.main_first(lambda: recipe.load_split(root, workers, not recipe.frozen, commits))
+    if recipe.frozen:
+        net = recipe.build_net()
+        assert isinstance(net, FrozenNet) and weights is not None
+        trunk = net.build_trunk()
+        extractor = build_extractor(recipe, weights.provenance(), trunk, world, report, cache)
+        return extractor.extract_split(split, recipe.frozen_views, recipe.skip_bad), trunk
+    if not recipe.skip_bad:  # which has decoded all images
+        min_side = build_eval_transform(recipe.transform_set).min_side
+        world.on_main(lambda: check_tested_images(split, min_side))
+    return unpack_training_images(split, cache_root(cache), report, world), None
+
+
+def record_origin(
+    run: RunFolder,
+    recipe: Recipe,
+    method: Method,
+    weights: PretrainedWeights | None,
+    environment: dict,
+    report: ProgressReport,
+) -> None:
+    """Write where a new run comes from; raises LongtailError if a begun run would go on with other weights or teacher."""
+    if run.has("environment.json"):
+        note_changed_method(run, recipe.method, report)
+        if weights and recipe.frozen:
+            check_weights_of_run(run, weights.sha256)
+        if method.teacher_run:
+            check_teacher_of_run(run, method.teacher_run)
+        return
+    where: dict = environment | describe_origin(recipe.method)
+    if weights:
+        where["weights"] = weights.provenance()
+        report.note(weights.describe())
+    if method.teacher_run:
+        where["teacher"] = describe_teacher(method.teacher_run)
+    run.write_json("environment.json", where)
 
 
 def read_commits(run: RunFolder) -> dict[str, str] | None:

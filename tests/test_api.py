@@ -91,13 +91,13 @@ HEAVY = (
 
 def test_errors_name_parameters_where_the_command_line_names_flags(run):
     for advice, changes in {
-        "continue it with resume or choose another out": {"out": run},
-        "ask for a smaller batch_size": {"out": f"{run}2", "batch_size": 1000},
+        "continue it with `resume` or choose another `out`": {"out": run},
+        "ask for a smaller `batch_size`": {"out": f"{run}2", "batch_size": 1000},
     }.items():
         with pytest.raises(LongtailError) as failed:
             longtail.train("digits-lt", "ce", **SHORT | changes)
         assert advice in str(failed.value) and "--" not in str(failed.value)
-    with pytest.raises(LongtailError, match=r"^ask `longtail train --help` for batch_size$"), name_parameters():
+    with pytest.raises(LongtailError, match=r"^ask `longtail train --help` for `batch_size`$"), name_parameters():
         raise LongtailError("ask `longtail train --help` for --batch-size")
 
 

@@ -123,18 +123,18 @@ def test_export_agrees_with_prediction_and_merges_lora_into_timms_network(photos
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"frozen": True}, "leave --frozen or --tune out"),
-        ({"weights": "none"}, "tune lora trains little of a pretrained network; add --weights auto"),
+        ({"frozen": True}, "leave `frozen` or `tune` out"),
+        ({"weights": "none"}, "tune lora trains little of a pretrained network; add `weights` auto"),
         ({"net": "resnet32", "weights": "none", "tune": "all"}, "networks of timm, and resnet32 is one of longtail"),
         (
             {"net": CNN},
             "tune lora needs transformer blocks, and test_efficientnet has none; .* heads, norm, bias, all$",
         ),
         ({"tune": "adapters"}, "tune is 'adapters'; it takes heads or norm"),
-        ({"tune": "heads", "encoder_lr": 0.1}, "tune heads trains none; leave --encoder-lr out"),
-        ({"head": "linear"}, "class_means is of cosine heads.*leave --class-means out"),
+        ({"tune": "heads", "encoder_lr": 0.1}, "tune heads trains none; leave `encoder_lr` out"),
+        ({"head": "linear"}, "class_means is of cosine heads.*leave `class_means` out"),
         ({"method": "cbd", "class_means": True}, "cbd tests a network that begins anew in a later stage"),
-        ({"slim": True}, "slim leaves out a frozen encoder.*leave --slim out"),
+        ({"slim": True}, "slim leaves out a frozen encoder.*leave `slim` out"),
     ],
 )
 def test_what_does_not_go_together_is_refused_in_one_line_before_anything_is_written(

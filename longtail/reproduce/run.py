@@ -3,15 +3,16 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from longtail.distributed import init_world
+from longtail.distributed import World, init_world
 from longtail.errors import LongtailError
 from longtail.launch import build_trainer
 from longtail.ranks import get_world_size
 from longtail.recipe import Recipe
 from longtail.reproduce.cells import Cell
 from longtail.reproduce.ledger import Ledger
-from longtail.runs.folder import Busy
+from longtail.runs.folder import Busy, RunFolder
 from longtail.tracking import ProgressReport, Stopped
 
 
@@ -49,7 +50,7 @@ def reproduce(
         )
     deadline, world, progress = time.monotonic() + budget, init_world(device, threads), Progress()
     unique = {cell.name: cell for cell in cells}
-    missing: dict[str, LongtailError] = {}
+    missing: set[str] = set()  # data that cannot be loaded
     for number, cell in enumerate(unique.values(), 1):
         if read_or_quarantine(ledger, cell, say):
             progress.before += 1
@@ -62,39 +63,44 @@ def reproduce(
             continue
         say(f"cell {number} of {len(unique)}: {cell.label}")
         path = ledger.run_path(cell)
-        with world.session(tf32=cell.recipe.precision == "tf32"):
-            try:
-                trainer = build_trainer(
-                    cell.recipe, path, report, world, root, True, None, lambda: time.monotonic() >= deadline
-                )
-            except LongtailError as error:
-                if not is_data_missing(cell.recipe, root):
-                    say(str(error))
-                    progress.failed += 1
-                    continue
-                missing[cell.recipe.data] = error
-                if missing.keys() == {each.recipe.data for each in unique.values()}:
-                    raise
-                say(f"{error}; cells of other data follow")
-                progress.failed += 1
-                continue
-            try:
-                trainer.fit()
-            except Stopped:
-                progress.out_of_time = True
-                say(f"the time is up; finished epochs are kept in {path}")
-                break
-            except Busy:
-                say("another process is training this cell; the next one follows")
-                progress.elsewhere += 1
-            except LongtailError as error:
+        try:
+            run = train_cell(cell, path, report, world, root, lambda: time.monotonic() >= deadline)
+        except Stopped:
+            progress.out_of_time = True
+            say(f"the time is up; finished epochs are kept in {path}")
+            break
+        except Busy:
+            say("another process is training this cell; the next one follows")
+            progress.elsewhere += 1
+        except LongtailError as error:
+            progress.failed += 1
+            if not is_data_missing(cell.recipe, root):
                 say(str(error))
-                progress.failed += 1
-            else:
-                assert trainer.run
-                ledger.keep(cell, trainer.run)
-                progress.finished += 1
+                continue
+            missing.add(cell.recipe.data)
+            if missing == {each.recipe.data for each in unique.values()}:
+                raise
+            say(f"{error}; cells of other data follow")
+        else:
+            ledger.keep(cell, run)
+            progress.finished += 1
     return progress
+
+
+def train_cell(
+    cell: Cell,
+    path: Path,
+    report: ProgressReport,
+    world: World,
+    root: str | None,
+    should_stop: Callable[[], bool],
+) -> RunFolder:
+    """Train the run of a cell, or continue it; raises Stopped, Busy, and LongtailError for what cannot be trained."""
+    with world.session(tf32=cell.recipe.precision == "tf32"):
+        trainer = build_trainer(cell.recipe, path, report, world, root, resume=True, should_stop=should_stop)
+        trainer.fit()
+    assert trainer.run
+    return trainer.run
 
 
 def is_data_missing(recipe: Recipe, root: str | None) -> bool:

@@ -231,9 +231,9 @@ def test_the_exported_model_takes_photographs(photos, settings, tmp_path, expert
     "changes, message",
     [
         ({"method": "cmo"}, "cmo works on pixels.*these can: ce, bc"),
-        ({"weights": None}, "need pretrained weights; add --weights auto"),
-        ({"method": "ride", "neck": 0}, "add --neck"),
-        ({"frozen": False, "neck": 8}, "add --frozen or leave --neck out"),
+        ({"weights": None}, "need pretrained weights; add `weights` auto"),
+        ({"method": "ride", "neck": 0}, "add `neck`"),
+        ({"frozen": False, "neck": 8}, "add `frozen` or leave `neck` out"),
     ],
 )
 def test_what_cannot_train_on_features_is_refused_in_one_line(photos, settings, tmp_path, changes, message):
