@@ -1,10 +1,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= 2
 
 .PHONY: install demo test docs docs-pictures
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "$(PYTHON) is too old: longtail needs Python 3.11; name another one: make PYTHON=python3.12"; exit 2; }
 	@echo "installing into .venv; torch is large, this takes some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
@@ -17,7 +19,7 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile  # a process a core: more threads would wait for each other
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile  # a process a core: more threads would wait for each other
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

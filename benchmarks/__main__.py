@@ -1,11 +1,13 @@
-"""`python -m benchmarks NAME [arguments]`: run one benchmark by name."""
+"""`python -m benchmarks NAME [arguments] [--save]`: run one benchmark by name, inside the clone; --save keeps its record."""
 
 import ast
 import importlib
+import shlex
 import sys
 from pathlib import Path
 
-from longtail.errors import unknown_name
+from benchmarks import harness
+from longtail.errors import LongtailError, unknown_name
 
 SUPPORT = ("__init__", "__main__", "harness", "peer", "hostile", "tails")
 
@@ -21,7 +23,7 @@ def summaries() -> dict[str, str]:
 
 
 def main(argv: list[str]) -> int:
-    """List the benchmarks, or run one; return the exit code, 2 for an unknown name."""
+    """List the benchmarks, or run one; return the exit code, 2 for bad input."""
     known = summaries()
     if not argv:
         width = max(map(len, known), default=0)
@@ -32,7 +34,13 @@ def main(argv: list[str]) -> int:
     if name not in known:
         print(unknown_name("benchmark", name, known), file=sys.stderr)
         return 2
-    return importlib.import_module(f"benchmarks.{name}").main(arguments) or 0
+    harness.INVOCATION.command = shlex.join(["python", "-m", "benchmarks", *argv])
+    harness.INVOCATION.is_kept = "--save" in arguments
+    try:
+        return importlib.import_module(f"benchmarks.{name}").main([a for a in arguments if a != "--save"]) or 0
+    except LongtailError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

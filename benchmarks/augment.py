@@ -5,29 +5,24 @@ images, from random draws to normalized tensors. Ours includes the draws. No can
 """
 
 import argparse
-import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.epoch import PilViews
-from benchmarks.harness import compare, save
+from benchmarks.harness import compare, count, save
 from longtail.augment import TRANSFORM_SETS, Compose
-from longtail.data import TensorImages
+from longtail.data import TensorImages, load_split
+from longtail.distributed import init_world
 from tests.augment.pil_reference import from_pil, to_pil, view_image, view_rows
 
-CIFAR = Path(__file__).parents[2] / "shared/data/cifar10/test.parquet"
 
-
-def real_images(n: int) -> torch.Tensor:
-    """Read the first n test images of CIFAR-10, (n, 3, 32, 32) uint8; raises FileNotFoundError."""
-    import pyarrow.parquet
-    from PIL import Image
-
-    table = pyarrow.parquet.read_table(CIFAR, columns=["image"]).slice(0, n)
-    return from_pil([Image.open(io.BytesIO(cell["bytes"])) for cell in table.column("image").to_pylist()])
+def real_images(n: int, root: str) -> torch.Tensor:
+    """Read the first n test images of CIFAR-10, (n, 3, 32, 32) uint8; raises LongtailError if they are not there."""
+    test = load_split("cifar10-lt", 100, root).test
+    assert isinstance(test, TensorImages)
+    return test.images[:n]
 
 
 def random_images(n: int) -> torch.Tensor:
@@ -55,16 +50,18 @@ def pair(view: Compose, images: torch.Tensor, device: str) -> tuple:
 
 
 def main(argv: list[str]) -> None:
-    """Check equality, then time 1000 images (--images, --rounds, --device, --threads) and save the record."""
+    """Check equality, then time 1000 images."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks augment", description=__doc__)
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--images", type=count(), default=1000)
+    parser.add_argument("--rounds", type=count(), default=11)
+    parser.add_argument("--root", help="folder of CIFAR-10; without, smooth random images")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--threads", type=count(), default=torch.get_num_threads())
     options = parser.parse_args(argv)
+    options.device = init_world(options.device).device.type
     torch.set_num_threads(options.threads)
-    source = "CIFAR-10 test" if CIFAR.exists() else "random"
-    images = real_images(options.images) if CIFAR.exists() else random_images(options.images)
+    source = "CIFAR-10 test" if options.root else "random"
+    images = real_images(options.images, options.root) if options.root else random_images(options.images)
     calls: dict[str, tuple[Callable, Callable]] = {}
     for name, view in TRANSFORM_SETS["cifar"].transforms.items():
         assert isinstance(view, Compose)  # other transform sets work on PIL images

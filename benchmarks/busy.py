@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.harness import save, spread
+from benchmarks.harness import count, save, spread
 from longtail.augment import get_transform_set
 from longtail.data import Batch, exponential_counts
 from longtail.recipes import recipe_for
@@ -116,7 +116,7 @@ def measure(servers: dict[str, Any], data_sets: list[str], rounds: int, limit: f
 def main(argv: list[str]) -> None:
     """Start a process for every setting, and measure them in turn beside 0 and more burners."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks busy", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=count(), default=5)
     parser.add_argument("--burners", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--limit", type=float, default=300, help="seconds of each row of burners")
     parser.add_argument("--only", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.harness import count, parse_value
 from longtail.data import ClassTable, Split, TensorImages, exponential_counts, long_tailed_indices
 from longtail.data.sources import DIGITS_LARGEST, load_split
 from longtail.distributed import init_world
+from longtail.errors import LongtailError
 from longtail.evaluate import evaluate_subset
 from longtail.recipes import recipe_for
 from longtail.runs.folder import RunFolder
@@ -54,15 +56,17 @@ def main(argv: list[str]) -> None:
     """Print mean and standard deviation over the seeds for every setting of the grid."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks digits_recipe", description=__doc__)
     parser.add_argument("method", choices=("ce", "bc", "ecl"))
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=count(2), default=5)
     parser.add_argument("--imbalance", type=float, default=50)
     parser.add_argument(
         "settings", nargs="*", help="name=value[,value...] of recipe fields and options; the grid is their product"
     )
     args = parser.parse_intermixed_args(argv)
+    if wrong := [setting for setting in args.settings if "=" not in setting]:
+        raise LongtailError(f"{wrong[0]} is no setting; write name=value or name=value,value")
     split = training_side(args.imbalance)
     names, values = zip(*(s.split("=") for s in args.settings), strict=True) if args.settings else ((), ())
-    for chosen in product(*([float(v) if "." in v or "e" in v else int(v) for v in vs.split(",")] for vs in values)):
+    for chosen in product(*([parse_value(v) for v in vs.split(",")] for vs in values)):
         changes = dict(zip(names, chosen, strict=True))
         scores = [score(split, args.method, seed, imbalance=args.imbalance, **changes) for seed in range(args.seeds)]
         cells = [

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from benchmarks.harness import compare, save
+from benchmarks.harness import compare, count, save
 from benchmarks.step import BATCH, get_views, ours, peer_step
 from longtail.data import ClassTable, Loader, Split, TensorImages
 from longtail.machine import has_bf16
@@ -60,8 +60,8 @@ def random_split(images: int, classes: int = 100) -> Split:
 def main(argv: list[str]) -> None:
     """Time an epoch of a few steps; the benchmarks step and augment check that both compute the same."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks epoch", description=__doc__)
-    parser.add_argument("--images", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=count(), default=1024)
+    parser.add_argument("--rounds", type=count(), default=3)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args(argv)
     split = random_split(args.images)

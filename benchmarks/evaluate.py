@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.harness import compare, save
+from benchmarks.harness import compare, count, save
 from benchmarks.peer import PeerNet
 from longtail.augment import get_transform_set
 from longtail.data import exponential_counts
@@ -17,9 +17,9 @@ from longtail.recipes import recipe_for
 def main(argv: list[str]) -> None:
     """Check that the logits agree, then time."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks evaluate", description=__doc__)
-    parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=128, help="batch of the plain loop")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=count(), default=2000)
+    parser.add_argument("--batch", type=count(), default=128, help="batch of the plain loop")
+    parser.add_argument("--rounds", type=count(), default=5)
     args = parser.parse_args(argv)
     transform_set, counts = get_transform_set("cifar"), exponential_counts(100, 500, 100)
     torch.manual_seed(0)

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state
 from torch.nn.functional import batch_norm, conv2d, pad, relu
 
-from benchmarks.harness import compare, save
+from benchmarks.harness import compare, count, save
+from longtail.distributed import init_world
 from longtail.nets import Net
 
 
@@ -86,9 +87,10 @@ def candidates(device: str, experts: int = 3) -> tuple[dict, dict]:
 def main(argv: list[str]) -> None:
     """Check that all candidates compute the same features, then time forward and backward."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks experts", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--rounds", type=count(), default=10)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args(argv)
+    args.device = init_world(args.device).device.type
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     calls, trained = candidates(args.device)
     x = torch.randn(64, 3, 32, 32, device=args.device)

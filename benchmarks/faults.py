@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from safetensors.torch import load_file
 
 from benchmarks import hostile
-from benchmarks.harness import save
+from benchmarks.harness import count, save
 from longtail import LongtailError, train
 from longtail.checkpoint import load_checkpoint
 from longtail.runs.finished import FinishedRun
@@ -150,9 +150,9 @@ def record(tally: Tally, kind: str, tried: int, held: int) -> None:
 def main(argv: list[str]) -> int:
     """Try all faults, print a table of kind, tried and held, and save it; return 1 if a fault was not held."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks faults", description=__doc__)
-    parser.add_argument("--flips", type=int, default=240)
+    parser.add_argument("--flips", type=count(), default=240)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--lines", type=int, default=1000)
+    parser.add_argument("--lines", type=count(), default=1000)
     args = parser.parse_args(argv)
     tally: Tally = {}
     with new_folder() as folder:

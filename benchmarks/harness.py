@@ -1,10 +1,12 @@
 """Interleaved timing of candidates in one process, and records with machine, versions, date and commit."""
 
+import argparse
 import json
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +18,36 @@ import torch
 from longtail.reproduce.ledger import get_commit
 
 RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass
+class Invocation:
+    """The command line of this benchmark, and whether it asks to keep the record."""
+
+    command: str = ""
+    is_kept: bool = False
+
+
+INVOCATION = Invocation()
+
+
+def count(least: int = 1) -> Callable[[str], int]:
+    """Return a type of argparse: a whole number of at least 1, or 2 where a standard deviation is computed."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is no whole number of {least} or more")
+        return int(text)
+
+    return parse
+
+
+def parse_value(value: str) -> Any:
+    """Parse a JSON number, truth value or null; return any other text unchanged."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def compare(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict:
@@ -68,11 +100,15 @@ def report(record: dict) -> None:
         print(f"{name:<{width}}  {values['median']:.2f}x ({values['min']:.2f} ... {values['max']:.2f})")
 
 
-def save(name: str, record: dict) -> Path:
-    """Write a record to benchmarks/results/NAME.json, with machine, versions, date and commit."""
+def save(name: str, record: dict) -> None:
+    """Write a record to benchmarks/results/NAME.json, with command, machine, versions, date and commit, if it is to be kept."""
+    if not INVOCATION.is_kept:
+        print(f"not kept; --save writes benchmarks/results/{name}.json")
+        return
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     header = {
+        "command": INVOCATION.command,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": get_commit(),
         "machine": machine(),
@@ -80,7 +116,6 @@ def save(name: str, record: dict) -> Path:
     }
     path.write_text(json.dumps(header | record, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {path}")
-    return path
 
 
 def machine() -> dict:

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 from benchmarks import tails
-from benchmarks.harness import save
+from benchmarks.harness import count, save
 from longtail.heads import Heads, fit_features
 from longtail.inspection.labeling import choose_images, compute_margins, compute_scores
 
@@ -62,8 +62,8 @@ def main(argv: list[str]) -> None:
     """Measure, print a row for each way of choosing, and save all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks label", description=__doc__)
     tails.add_arguments(parser)
-    parser.add_argument("-n", type=int, default=100, help="labels of a round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("-n", type=count(), default=100, help="labels of a round")
+    parser.add_argument("--rounds", type=count(), default=3)
     options = parser.parse_args(argv)
     data, results = tails.load(options), {}
     runs = [measure(data, options.imbalance, seed, options.n, options.rounds) for seed in range(options.seeds)]

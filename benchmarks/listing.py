@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.harness import save
+from benchmarks.harness import count, save
 
 CLASSES = 1000
 
@@ -48,8 +48,8 @@ def peak() -> float:
 def main(argv: list[str]) -> None:
     """Measure every size, print a row for each, and save all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks listing", description=__doc__)
-    parser.add_argument("--lines", type=int, nargs="+", default=[1000, 1_000_000])
-    parser.add_argument("--one", type=int, help="measure one size and print it")
+    parser.add_argument("--lines", type=count(), nargs="+", default=[1000, 1_000_000])
+    parser.add_argument("--one", type=count(), help="measure one size and print it")
     args = parser.parse_args(argv)
     if args.one:
         print(json.dumps(measure(args.one)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.harness import save
+from benchmarks.harness import count, parse_value, save
 from longtail.commands.console import ConsoleReport
 from longtail.recipes import recipe_for
 from longtail.seeds import train_seeds
@@ -24,21 +24,13 @@ def read_ensembles(folder: Path) -> list[dict]:
     return [json.loads(run.read_text())["plain"]["ensemble"] for run in runs]
 
 
-def parse_value(value: str) -> Any:
-    """Parse a JSON number, truth value or null; return any other text unchanged."""
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
 def main(argv: list[str]) -> None:
     """Train both precisions with the same seeds, and report the paired differences with their standard error."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks precision", description=__doc__)
     parser.add_argument("data")
     parser.add_argument("--root")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seeds", type=count(2), default=5)
+    parser.add_argument("--threads", type=count(), default=1)
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="changes of the recipe")
     args = parser.parse_args(argv)
     changes = {name: parse_value(value) for name, value in (s.split("=", 1) for s in args.set)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.harness import compare, save
+from benchmarks.harness import compare, count, save
 from longtail.launch import train
 from longtail.recipes import recipe_for
 from longtail.seeds import train_seeds
@@ -16,9 +16,9 @@ from longtail.tracking import SilentReport
 def main(argv: list[str]) -> None:
     """Check that a seed gives the same model either way, then time whole runs with the start of their processes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks seeds", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seeds", type=count(), default=4)
+    parser.add_argument("--epochs", type=count(), default=40)
+    parser.add_argument("--rounds", type=count(), default=3)
     args = parser.parse_args(argv)
     recipe, threads = recipe_for("digits-lt", epochs=args.epochs, eval_every=0), torch.get_num_threads()
 

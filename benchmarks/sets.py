@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness import save
+from benchmarks.harness import count, save
 
 if TYPE_CHECKING:
     from longtail.api import Model
@@ -138,8 +138,8 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks sets", description=__doc__)
     parser.add_argument("root", help="folder that holds caltech101/train and caltech101/test")
     parser.add_argument("--methods", nargs="+", default=["ce", "bc", "logit_adjustment"])
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--seeds", type=count(), default=2)
+    parser.add_argument("--draws", type=count(), default=20)
     parser.add_argument("--val-share", type=float, default=0.0, help="calibrate on a validation part of this share")
     parser.add_argument("--cache", help="folder of cached features")
     options = parser.parse_args(argv)

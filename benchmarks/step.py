@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.harness import compare, save
+from benchmarks.harness import compare, count, save
 from benchmarks.peer import PeerECL, PeerStep
 from longtail.augment import Compose, get_transform_set
 from longtail.data import Batch, exponential_counts
@@ -72,7 +72,7 @@ def check_equal(steps: int) -> float:
 def main(argv: list[str]) -> None:
     """Check that both steps compute the same losses, then time them in turn."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks step", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=count(), default=20)
     args = parser.parse_args(argv)
     worst = check_equal(5)
     print(f"losses of 5 steps agree within {worst:.1e} (relative)")

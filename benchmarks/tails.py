@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from benchmarks.harness import count
 from longtail.data.holdout import cut_long_tail
 from longtail.distributed import init_world
 from longtail.features import build_extractor
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", required=True)
     parser.add_argument("--net", default="tf_efficientnet_lite0")
     parser.add_argument("--imbalance", type=float, default=100.0)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=count(), default=3)
     parser.add_argument("--cache")
 
 

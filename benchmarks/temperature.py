@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness import save
+from benchmarks.harness import count, save
 
 
 def write_unused_digits(folder: Path) -> int:
@@ -53,8 +53,8 @@ def main(argv: list[str]) -> None:
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks temperature", description=__doc__)
     parser.add_argument("--method", default="ecl")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seeds", type=count(), default=3)
+    parser.add_argument("--epochs", type=count())
     parser.add_argument("--val-share", type=float, default=0.0, help="calibrate on a validation part of this share")
     parser.add_argument("--runs", type=Path, help="folder that keeps the runs, for the next time")
     options = parser.parse_args(argv)

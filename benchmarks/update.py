@@ -6,14 +6,14 @@ import copy
 import torch
 from torch import nn
 
-from benchmarks.harness import compare, save
+from benchmarks.harness import compare, count, save
 from longtail.nets import Experts, MomentumCopy, Net
 
 
 def main(argv: list[str]) -> None:
     """Check that both ways compute the same, then time them on three ResNet-32."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks update", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=count(), default=50)
     args = parser.parse_args(argv)
     torch.manual_seed(0)
     source = Experts(Net("resnet32").encoder, 3)

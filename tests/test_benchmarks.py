@@ -15,6 +15,7 @@ from longtail.machine import set_tf32
 def temporary_results(tmp_path, monkeypatch):
     """Write records to a temporary folder, and restore the precision of torch afterwards."""
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    monkeypatch.setattr(harness, "INVOCATION", harness.Invocation("python -m benchmarks", is_kept=True))
     with set_tf32(False):
         yield
 
@@ -39,7 +40,6 @@ LONG = {
     "epoch": ["--images", "128", "--rounds", "1", "--workers", "0"],
     "seeds": ["--seeds", "2", "--epochs", "1", "--rounds", "1"],
     "temperature": ["--seeds", "1", "--epochs", "2"],
-    "tune": ["--net", "test_vit", "--size", "32", "--batch", "2", "--rounds", "1"],
 }
 
 
@@ -60,6 +60,30 @@ def test_ratios_are_paired_within_a_round(capsys):
     record = harness.compare({"a": lambda: sum(range(2000)), "b": lambda: sum(range(1000))}, rounds=5)
     assert set(record["seconds"]) == {"a", "b"} and record["ratios"]["a / b"]["median"] > 1
     assert "a / b" in capsys.readouterr().out
+
+
+def test_a_record_is_kept_only_if_asked_and_says_how_it_was_made(tmp_path, capsys):
+    words = ["listing", "--lines", "100"]
+    assert main(words) == 0 and not list(tmp_path.iterdir())
+    assert "--save writes benchmarks/results/listing.json" in capsys.readouterr().out
+    assert main([*words, "--save"]) == 0
+    assert (
+        json.loads((tmp_path / "listing.json").read_text())["command"]
+        == "python -m benchmarks listing --lines 100 --save"
+    )
+
+
+def test_bad_input_of_a_benchmark_is_one_line(capsys):
+    cases = {"precision nodata": "unknown data 'nodata'", "digits_recipe bc foo": "foo is no setting"}
+    if not torch.cuda.is_available():
+        cases["augment --device cuda"] = "torch sees no GPU here"
+    for words, message in cases.items():
+        assert main(words.split()) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    with pytest.raises(SystemExit):
+        main(["step", "--rounds", "0"])
+    assert "0 is no whole number of 1 or more" in capsys.readouterr().err
 
 
 def test_an_unknown_benchmark_offers_the_nearest(capsys):
