@@ -49,4 +49,6 @@ def main(model: str, paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python examples/onnx_inference.py MODEL.onnx IMAGE...")
     main(sys.argv[1], sys.argv[2:])

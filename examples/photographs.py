@@ -12,6 +12,8 @@ import sys
 
 import longtail
 
+if len(sys.argv) < 2:
+    sys.exit("usage: python examples/photographs.py PHOTOS IMAGE...")
 photos, *images = sys.argv[1:]
 
 # a pretrained network computes the features of every image once; a head then learns the classes from them

@@ -108,7 +108,7 @@ def test_the_commands_of_decisions_run(photos, capsys):
         assert stop.value.code == 0, (words, capsys.readouterr().err)
     code = re.search(r"```python\n(.*?)```", (ROOT / "docs/decisions.md").read_text(), re.S)[1]
     exec(code, {})
-    assert "set_size" in (photos / "found.csv").read_text()
+    assert "set_size" in (photos / "sets.csv").read_text()
 
 
 def test_the_commands_of_after_training_run(tmp_path, monkeypatch, capsys):
