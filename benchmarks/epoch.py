@@ -69,7 +69,14 @@ def main(argv: list[str]) -> None:
     full, half, peer = ours("fp32"), ours("bf16"), peer_step()
     images = split.train
     assert isinstance(images, TensorImages)
-    data = DataLoader(PilViews(images), BATCH, shuffle=True, drop_last=True, num_workers=args.workers)
+    data = DataLoader(
+        PilViews(images),
+        BATCH,
+        shuffle=True,
+        drop_last=True,
+        num_workers=args.workers,
+        persistent_workers=args.workers > 0,
+    )
 
     def papers() -> None:
         for a, b, y in data:

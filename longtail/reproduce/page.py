@@ -82,7 +82,7 @@ def render_section(name: str, scale: str, precision: str, ledger: Ledger) -> str
         }
     )
     return (
-        f"\n## {TABLES[name].title}\n\nScale `{format_scale(scale, precision)}`"
+        f"\n## {TABLES[name].title} (`{format_scale(scale, precision)}`)\n\nScale `{format_scale(scale, precision)}`"
         + (f" ({changed})" if changed else "")
         + f"; `{command}`; {len(kept)} of {len(cells)} cells, {sum(k['seconds'] for k in kept) / 3600:.1f} hours of training; "
         + f"{'; '.join(machines)}; commits {', '.join(sorted({str(k['commit'])[:7] for k in kept}))}.\n\n"
