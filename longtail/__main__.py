@@ -1,6 +1,7 @@
 """Entry point of `python -m longtail` and of the installed command `longtail`."""
 
 import os
+import signal
 import sys
 
 from longtail.errors import announce_stop
@@ -28,6 +29,8 @@ def main() -> None:
         run()
     except KeyboardInterrupt:  # while modules load, or while a first one is answered
         sys.exit(announce_stop("interrupted", 130, sys.argv[1:]))
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process ends, and the end of torch prints no traceback
 
 
 if __name__ == "__main__":

@@ -59,14 +59,17 @@ class Heads(ClassifierMixin, BaseEstimator):
     def fit(self, X: np.ndarray, y: np.ndarray) -> "Heads":
         """Train on features (N, d) and labels (N,); returns self.
 
-        Arrays, lists and torch tensors are taken, and computed with in float32.
+        Arrays, lists and torch tensors are taken, standardized, and computed with in float32.
         """
-        X, y = validate_data(self, to_numpy(X), to_numpy(y), dtype=np.float32, order="C")
+        X, y = validate_data(self, to_numpy(X), to_numpy(y), dtype=(np.float32, np.float64), order="C")
         check_classification_targets(y)
         self.classes_, codes = self._encode(y)
         if len(np.unique(codes)) < 2:
             raise LongtailError("the labels have one class only; a classifier needs two")
-        labels, features = torch.from_numpy(codes.astype(np.int64)), torch.tensor(X)[:, None]
+        # networks compute in float32, whose batch norm swamps small features and overflows on large ones
+        self.mean_, self.scale_ = X.mean(0, dtype=np.float64), X.std(0, dtype=np.float64)
+        self.scale_[self.scale_ == 0] = 1
+        labels, features = torch.from_numpy(codes.astype(np.int64)), self._standardize(X)[:, None]
         train = FeatureSet(features, labels, "")
         table = ClassTable.from_labels([str(name) for name in self.classes_], labels)
         world = init_world(self.device, self.threads)
@@ -145,9 +148,12 @@ class Heads(ClassifierMixin, BaseEstimator):
 
     def _compute_logits(self, X: np.ndarray) -> Tensor:
         check_is_fitted(self)
-        X = validate_data(self, to_numpy(X), dtype=np.float32, order="C", reset=False)
-        rows = torch.tensor(X)  # a copy, as torch warns of an array that is read-only
-        return compute_logits(self.model_, rows, self.transform_set_).mean(0)
+        X = validate_data(self, to_numpy(X), dtype=(np.float32, np.float64), order="C", reset=False)
+        return compute_logits(self.model_, self._standardize(X), self.transform_set_).mean(0)
+
+    def _standardize(self, X: np.ndarray) -> Tensor:
+        """Return features with the mean 0 and the deviation 1 of the training features, (N, d) float32."""
+        return torch.from_numpy(((X - self.mean_) / self.scale_).astype(np.float32))
 
 
 class FitReport(PrintReport):

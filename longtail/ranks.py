@@ -5,12 +5,12 @@ import os
 
 def get_rank() -> int:
     """Return the rank of this process under torchrun, else 0; rank 0 prints and writes for all."""
-    return int(os.environ.get("RANK", "0"))
+    return int(os.environ.get("RANK") or 0) if get_world_size() > 1 else 0
 
 
 def get_world_size() -> int:
     """Return the number of processes that torchrun started, else 1."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ.get("WORLD_SIZE") or 1)
 
 
 def get_restart_id() -> str:

@@ -43,7 +43,7 @@ class Recipe:
     views: Annotated[str, "name of the transform set that makes the views"]
     epochs: Annotated[int, "passes over the training images", Range(1)]
     batch_size: Annotated[int, "images a step", Range(2)]  # batch norm needs two
-    lr: Annotated[float, "learning rate at the start", Range(0, open_low=True)]
+    lr: Annotated[float, "learning rate at the start", Range(0, 1e30, open_low=True)]
     momentum: Annotated[float, "momentum of SGD; beta 1 of AdamW", SHARE]
     nesterov: Annotated[bool, "Nesterov's form of SGD"]
     weight_decay: Annotated[float, "weight decay of every parameter", Range(0)]

@@ -9,7 +9,7 @@ from longtail.augment import Compose
 from longtail.data import FeatureSet, LazyImages, Loader, Split, StreamLoader, count_workers
 from longtail.data.features import RandomLook
 from longtail.distributed import World
-from longtail.errors import LongtailError
+from longtail.errors import LongtailError, unknown_name
 from longtail.methods import Method, ParameterGroup, Stage
 from longtail.nets import Encoder, MomentumCopy, Teacher
 from longtail.recipe import Recipe
@@ -98,6 +98,8 @@ def build_loader(recipe: Recipe, method: Method, split: Split, world: World) -> 
         raise LongtailError(
             f"views '{recipe.views}' are cut from files, and {split.name} is in memory; leave --views out"
         )
+    if unknown := sorted(set(method.views) - transform_set.transforms.keys()):
+        raise unknown_name(f"view of {recipe.method}", unknown[0], transform_set.transforms)
     size = tuple(split.train.images.shape[-2:])
     if size != (transform_set.size, transform_set.size):
         raise LongtailError(

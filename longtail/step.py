@@ -11,8 +11,22 @@ from torch import Tensor
 from longtail.augment import TransformSet
 from longtail.data import Batch
 from longtail.distributed import SINGLE_PROCESS, World
+from longtail.errors import LongtailError
 from longtail.methods import Method, ParameterGroup
 from longtail.recipe import Recipe
+
+
+def check_terms(terms: object, method: str) -> None:
+    """Raise LongtailError unless the forward pass of a method returned named loss terms: tensors () that can be learned."""
+    values = list(terms.values()) if isinstance(terms, dict) else []
+    if not values or not all(isinstance(term, Tensor) and not term.dim() for term in values):
+        kinds = [f"{type(t).__name__} {tuple(getattr(t, 'shape', ()))}" for t in values] or type(terms).__name__
+        raise LongtailError(
+            f"forward of {method} returned {kinds}; it must return a dict of loss terms by name, each a tensor without "
+            "dimensions, such as the mean over the batch"
+        )
+    if not any(term.requires_grad for term in values):
+        raise LongtailError(f"no loss term of {method} depends on its parameters, so nothing can be learned")
 
 
 class Step:
@@ -66,6 +80,10 @@ class Step:
         rows = [slice(len(b.y) * number // n, len(b.y) * (number + 1) // n) for b in batches]
         with self.world.micro_batch(self.forward, number == n - 1):
             terms = self.forward(*(self.prepare(batch[own]) for batch, own in zip(batches, rows, strict=True)))
+            if not self.names:
+                check_terms(terms, type(self.method).__name__)
+            if not self.names:
+                check_terms(terms, type(self.method).__name__)
             (sum_tensors(terms.values()) / n).backward()
         return {name: term.detach() for name, term in terms.items()}
 

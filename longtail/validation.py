@@ -8,6 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from longtail.errors import LongtailError
 
 INFINITY = float("inf")
+LARGEST_SEED = 2**32 - 1  # of numpy and scikit-learn
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,12 @@ def test_wrong_labels_and_options_are_one_line(y, options, line):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("scale, shift", [(1e-6, 0), (1e20, 0), (1, 1e6)])
+def test_the_unit_of_the_features_changes_nothing(scale, shift):
+    expected, moved = fit_features(X, Y, epochs=5).predict_proba(X), X.astype(float) * scale + shift
+    assert np.allclose(fit_features(moved, Y, epochs=5).predict_proba(moved), expected, atol=1e-3)
+
+
 def test_a_fit_leaves_random_state_threads_and_warnings_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), torch.get_num_threads()

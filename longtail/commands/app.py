@@ -140,6 +140,12 @@ def report_error(error: Exception) -> None:
             print(f"longtail: error: {format_error(error)}", file=sys.stderr, flush=True)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether Python, torch on the CPU or torch on a GPU could not allocate memory."""
+    words = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
+
+
 def run_command(tokens: list[str], outputs: list[Output]) -> int:
     """Run one command and return the exit code; raises what is neither an error of the user nor of the outputs."""
     try:
@@ -147,6 +153,10 @@ def run_command(tokens: list[str], outputs: list[Output]) -> int:
         error: BaseException | None = None
     except (LongtailError, CycloptsError) as bad_input:
         code, error = 2, bad_input
+    except (MemoryError, RuntimeError) as failure:
+        if not is_out_of_memory(failure):
+            raise
+        code, error = 2, LongtailError(f"out of memory ({failure}); ask for a smaller --batch-size, --size or network")
     except (OSError, SystemExit) as stop:  # rich answers a closed pipe with SystemExit
         code, error = 2, stop
     fault = find_fault(outputs)

@@ -1,5 +1,6 @@
 """The command `longtail evaluate`."""
 
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -8,6 +9,8 @@ from rich.console import Console
 from longtail.commands.console import break_silence, build_results_table
 from longtail.commands.flags import Device, Root, Selected, Threads
 from longtail.data.catalog import resolve_path
+
+TOLERANCE = 0.1  # points of top-1; another machine rounds otherwise
 
 
 def evaluate(
@@ -32,4 +35,11 @@ def evaluate(
     with model.run.folder.report_damage("results.json"):
         trained = model.results
         epoch = trained["selected"]["epoch"] if selected else None
+        before = (trained["selected"] if selected else trained)["plain"]["ensemble"]["top1"]
         Console().print(build_results_table(trained | results, epoch, model.recipe.transform_set.has_flips))
+    if abs(results["plain"]["ensemble"]["top1"] - before) > TOLERANCE:
+        print(
+            f"the run itself had a top-1 of {before:.1f}: these test images, the file of its method or its weights are not "
+            "those of the training",
+            file=sys.stderr,
+        )

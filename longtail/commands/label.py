@@ -9,7 +9,7 @@ from longtail.commands.flags import Device, Root, Selected, Threads, parse_integ
 from longtail.commands.predict import report_skipped
 from longtail.data.decode import BadImage
 from longtail.errors import LongtailError, escape_controls, expand_path
-from longtail.validation import Range, check_value
+from longtail.validation import LARGEST_SEED, Range, check_value
 from longtail.wording import format_count
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def label(
     """Choose which unlabeled images to label next; a table, and a page with photographs."""
     if n is not None:
         check_value("n", n, int, Range(1))
-    check_value("seed", seed, int, Range(0))
+    check_value("seed", seed, int, Range(0, LARGEST_SEED))
     if not pool:
         raise LongtailError("name the unlabeled images: files, folders, or lists of paths (.txt, .csv, .tsv)")
     from longtail import api

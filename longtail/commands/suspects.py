@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from longtail.commands.flags import Device, Root, Threads, parse_integer
 from longtail.errors import escape_controls, expand_path
-from longtail.validation import Range, check_value
+from longtail.validation import LARGEST_SEED, Range, check_value
 
 
 def suspects(
@@ -23,7 +23,7 @@ def suspects(
     threads: Threads = None,
 ) -> None:
     """Find training images whose labels are probably wrong; a table, and a page with photographs."""
-    check_value("seed", seed, int, Range(0))
+    check_value("seed", seed, int, Range(0, LARGEST_SEED))
     from longtail.commands.console import break_silence
     from longtail.data import FeatureSet
     from longtail.distributed import init_world

@@ -16,7 +16,7 @@ from longtail.data.lazy import ImageIndex, LazyImages, PathIndex, make_printable
 from longtail.errors import LongtailError
 
 # words that pandas, R and spreadsheets write for a missing value
-MISSING_LABELS = {"nan", "na", "n/a", "<na>", "none", "null", "nat", "nil", "#n/a", "missing", "?", "-"}
+MISSING_LABELS = {"nan", "na", "n/a", "<na>", "none", "null", "nat", "nil", "#n/a", "missing", "?", "-", "-1"}
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def note_missing_labels(names: list[str], labels: torch.Tensor) -> list[str]:
 
 
 def note_similar_names(names: list[str], spelled: list[str]) -> list[str]:
-    """Return notes on class names that differ by case or blanks only, and on names that were merged."""
+    """Return notes on class names that differ by case or blanks only or are one number, and on names that were merged."""
     by_plain_name: dict[str, list[str]] = {}
     for name in names:
         by_plain_name.setdefault(" ".join(name.casefold().split()), []).append(name)
@@ -146,6 +146,13 @@ def note_similar_names(names: list[str], spelled: list[str]) -> list[str]:
     notes = []
     if groups:
         notes.append(f"classes that differ by case or blanks only are kept apart: {', '.join(groups[:5])}")
+    by_number: dict[float, list[str]] = {}
+    for name in names:
+        if re.fullmatch(r"[+-]?\d+(\.\d*)?", name):
+            by_number.setdefault(float(name), []).append(name)
+    equal = [" and ".join(f"'{name}'" for name in group) for group in by_number.values() if len(group) > 1]
+    if equal:
+        notes.append(f"classes that are the same number are kept apart: {', '.join(equal[:5])}")
     merged = len(set(spelled)) - len(names)
     if merged:
         notes.append(f"{merged} class names that differ only in the Unicode form of their letters were merged")

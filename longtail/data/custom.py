@@ -13,6 +13,7 @@ from longtail.data.groups import find_groups
 from longtail.data.holdout import cut_long_tail, grouped_holdout, stratified_holdout
 from longtail.data.hub import read_hub_data
 from longtail.data.lazy import LazyImages
+from longtail.data.repeats import note_repeats
 from longtail.data.shards import find_shards, read_shards
 from longtail.data.split import ClassTable, Split
 from longtail.data.subset_columns import read_subsets
@@ -85,7 +86,7 @@ def list_custom_data(data: str, root: str | None = None, reading: ReadOptions = 
     ordered: dict[str, LazyImages] = {
         subset: subsets[subset] for subset in ("train", "val", "test") if subset in subsets
     }
-    more += grouping.note_shared(ordered) if grouping else []
+    more += note_repeats(ordered) + (grouping.note_shared(ordered) if grouping else [])
     return Listing(names, ordered, notes + more, grouping.source if grouping else None, reading.test_share, commits)
 
 
@@ -236,5 +237,6 @@ def find_sibling_lists(data: Path, words: Iterable[str]) -> list[Path]:
     stem = next((data.stem[: -len(word)] for word in WORDS["train"] if data.stem.lower().endswith(word)), None)
     if stem is None or not data.is_file():
         return []
-    siblings = [data.with_name(stem + word + data.suffix) for word in words]
-    return [path for path in siblings if path.is_file()]
+    wanted = {(stem + word + data.suffix).lower(): place for place, word in enumerate(words)}
+    found = [path for path in data.parent.iterdir() if path.name.lower() in wanted and path.is_file()]
+    return sorted(found, key=lambda path: wanted[path.name.lower()])

@@ -78,7 +78,7 @@ def scan_class_folders(folder: Path, prefix: str = "") -> tuple[RawSplit, list[s
     names = [name for name, is_folder in entries if is_folder]
     if not names:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
-    check_class_names(folder, names)
+    notes = check_class_names(folder, names)
     builder = RawSplitBuilder(names)
     skipped = [name for name, is_folder in entries if not is_folder]
     inner: dict[str, set[str]] = {}  # folders inside each class folder; "" for images that lie in no further folder
@@ -90,14 +90,28 @@ def scan_class_folders(folder: Path, prefix: str = "") -> tuple[RawSplit, list[s
                 inner.setdefault(name, set()).add(pieces[1] if len(pieces) > 2 else "")
             else:
                 skipped.append(path)
-    return builder.build(folder, prefix), skipped, check_nesting(folder, names, inner)
+    return builder.build(folder, prefix), skipped, notes + check_nesting(folder, names, inner)
 
 
-def check_class_names(folder: Path, names: list[str]) -> None:
-    """Raise LongtailError if folders are named like subsets: all of them, or two that hold folders and no images."""
+def check_class_names(folder: Path, names: list[str]) -> list[str]:
+    """Return a note on one folder that is named like a subset.
+
+    Raises LongtailError if that folder holds the same classes as those beside it, and if folders are named like several
+    subsets: all of them, or two that hold folders and no images.
+    """
     named = {name: found for name in names if (found := find_named_subsets(name))}
+    if len(named) == 1 and len(names) > 2:
+        (name,) = named
+        if {inner for inner, is_folder in list_folder(folder / name) if is_folder} & {*names} - {name}:
+            raise LongtailError(
+                f"{folder} holds {make_printable(name)}/ beside class folders, with folders of the same names inside; put the "
+                "class folders beside it into train/"
+            )
+        return [
+            f"{make_printable(name)}/ in {folder} is named like a subset and is a class here, as it is beside class folders"
+        ]
     if len(named) < 2 or len(set.union(*named.values())) < 2:
-        return
+        return []
     if len(named) < len(names):
         named = {name: found for name, found in named.items() if is_made_of_folders(folder / name)}
     if named and len(set.union(*named.values())) > 1:
@@ -106,6 +120,7 @@ def check_class_names(folder: Path, names: list[str]) -> None:
             f"{folder} holds {shown}, which are named like subsets, not classes; name them train/, val/ and test/, "
             "with a folder for each class inside"
         )
+    return []
 
 
 def is_made_of_folders(folder: Path) -> bool:

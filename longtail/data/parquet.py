@@ -18,7 +18,7 @@ from longtail.data.catalog import shorten_path
 from longtail.data.classes import RawSplit
 from longtail.data.lazy import measure_source
 from longtail.data.parquet_claims import check_claims
-from longtail.data.parquet_columns import check_image_type, is_binary, is_text, read_row_names
+from longtail.data.parquet_columns import check_image_type, get_value_type, is_binary, is_text, read_row_names
 from longtail.errors import LongtailError
 
 if TYPE_CHECKING:
@@ -174,9 +174,15 @@ def read_raw_split(files: Sequence[Path], names: Sequence[str] | None = None) ->
     clear_caches()  # a file may have changed since it was last opened
     codes: list[np.ndarray] = []
     code_by_name: dict[str, int] = {}
-    for path in map(str, files):
+    schemas = {path: read_class_names(path) for path in map(str, files)}
+    named = next(filter(schemas.get, schemas), None)
+    for path in schemas:
         labels = read_column(path, open_shard(path).label)
-        declared = read_class_names(path) or (list(names) if names else None)
+        if named and not schemas[path] and not is_text(get_value_type(labels)):
+            raise LongtailError(
+                f"{path} has numbers as labels and names no classes in its schema, but {named} does; give both the same"
+            )
+        declared = schemas[path] or (list(names) if names else None)
         for name in declared or ():
             code_by_name.setdefault(name, len(code_by_name))
         encoded = encode_labels(path, labels)
@@ -192,7 +198,7 @@ def encode_labels(path: str, labels: "pa.Array") -> "pa.DictionaryArray":
     """Encode labels as a dictionary array; raises LongtailError unless all are whole numbers or text."""
     import pyarrow as pa
 
-    kind = labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
+    kind = get_value_type(labels)
     if labels.null_count or not (is_text(kind) or pa.types.is_integer(kind)):
         raise LongtailError(
             f"{path}: the labels are {kind} with {labels.null_count} missing; "

@@ -22,6 +22,13 @@ def check_image_type(path: str, field: "pa.Field") -> None:
         raise LongtailError(f"{path}: the paths in column {field.name} are {kinds['path']}; they must be text")
 
 
+def get_value_type(labels: "pa.Array") -> "pa.DataType":
+    """Return the type of labels, of their dictionary if they have one."""
+    import pyarrow as pa
+
+    return labels.type.value_type if pa.types.is_dictionary(labels.type) else labels.type
+
+
 def is_text(kind: "pa.DataType") -> bool:
     """Return whether a pyarrow type is text."""
     import pyarrow as pa

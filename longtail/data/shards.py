@@ -20,7 +20,12 @@ def find_shards(folder: Path, subset: str) -> tuple[dict[str, list[Path]], list[
     Raises LongtailError if a folder holds both, if no parquet file can be used, and for names that do not tell the subset.
     """
     clear_caches()  # a file may have changed since it was last opened
-    files = list_parquet_files(folder) or list_parquet_files(folder / "data")
+    above, below = list_parquet_files(folder), list_parquet_files(folder / "data")
+    if above and below:
+        raise LongtailError(
+            f"{folder} holds {above[0].name}, and {folder / 'data'} holds {below[0].name}; move one away, or name one of them"
+        )
+    files = above or below
     if not files:
         return {}, []
     usable = [path for path in files if has_images(str(path))]

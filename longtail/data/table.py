@@ -8,9 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from longtail.data.catalog import LISTS
-from longtail.data.classes import RawSplit, RawSplitBuilder
+from longtail.data.classes import MISSING_LABELS, RawSplit, RawSplitBuilder
 from longtail.data.subset_names import SUBSET_BY_WORD, misnamed_split_error, parse_subset_name
 from longtail.errors import LongtailError
+
+STRAY_QUOTE = (
+    'if a quote (") there is part of the text, write it twice and the cell in quotes; a cell has no line breaks'
+)
 
 
 class UnlabeledTable(LongtailError):
@@ -63,7 +67,7 @@ def read_table(file: Path, subset: str, root: Path | None = None) -> tuple[dict[
         for path, label, named, group in rows:
             check_utf8(file, label, named, group)
             builders.setdefault(named or subset, RawSplitBuilder()).add(paths.read(path), label, group)
-    except (OSError, csv.Error) as error:
+    except OSError as error:
         raise LongtailError(f"{file} cannot be read as a table: {error}") from error
     if not builders:
         raise LongtailError(f"{file} lists no images")
@@ -111,22 +115,39 @@ def read_list_rows(file: Path) -> Iterator[tuple[str, str, None, None]]:
         yield path, label[0], None, None
 
 
+def read_cells(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place and the cells of the header and of each row of a CSV or TSV file that is not blank.
+
+    Raises LongtailError for a row that has more or fewer cells than the header, for a cell of several lines, which a stray
+    quote makes of all rows up to the next quote, and for a quote that is not closed.
+    """
+    reader, columns, line = csv.reader(read_lines(file), delimiter=detect_delimiter(file), strict=True), 0, 0
+    try:
+        for row in reader:
+            where, line = f"{file}, line {line + 1}", reader.line_num
+            if not any(row):
+                continue
+            columns = columns or len(row)
+            if any("\n" in cell or "\r" in cell for cell in row):
+                raise LongtailError(f"{where}: a cell goes on to line {line}; {STRAY_QUOTE}")
+            if len(row) != columns:
+                raise LongtailError(f"{where}: {len(row)} columns, but the header names {columns}")
+            yield where, row
+    except csv.Error as error:
+        raise LongtailError(f"{file}, line {line + 1}: {error}; {STRAY_QUOTE}") from error
+
+
 def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None, str | None]]:
     """Yield path, label, subset and group of each line below the header.
 
     The subset is None without a column `split`, and the group without a column `group`.
     """
-    reader = csv.reader(read_lines(file), delimiter=detect_delimiter(file))
-    header = [name.strip().lower() for name in next(reader, [])]
+    rows = read_cells(file)
+    header = [name.strip().lower() for name in next(rows, ("", []))[1]]
     path, label, split, group = find_columns(file, header)
     # words in each other column that so far holds nothing but names of subsets
     words = {i: set[str]() for i in range(len(header)) if i not in (path, label) and split is None}
-    for row in reader:
-        where = f"{file}, line {reader.line_num}"
-        if not any(row):
-            continue
-        if len(row) != len(header):
-            raise LongtailError(f"{where}: {len(row)} columns, but the header names {len(header)}")
+    for where, row in rows:
         if not row[path].strip() or not row[label].strip():
             raise LongtailError(f"{where}: the {'label' if row[path].strip() else 'path'} is empty")
         for i in list(words):
@@ -135,10 +156,15 @@ def read_table_rows(file: Path) -> Iterator[tuple[str, str, str | None, str | No
             else:
                 del words[i]
         subset = None if split is None else parse_subset_name(row[split], where)
-        yield row[path], row[label], subset, None if group is None else row[group].strip()
+        yield row[path], row[label], subset, None if group is None else parse_group(row[group])
     for i, found in words.items():
         if len({SUBSET_BY_WORD[word] for word in found}) > 1:
             raise misnamed_split_error(str(file), header[i], found)
+
+
+def parse_group(cell: str) -> str:
+    """Return the group that a cell names, "" for none, as for the words that stand for a missing value."""
+    return "" if cell.strip().casefold() in MISSING_LABELS else cell.strip()
 
 
 def find_columns(file: Path, header: list[str]) -> tuple[int, int, int | None, int | None]:

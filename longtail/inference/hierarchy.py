@@ -105,7 +105,7 @@ def read_pairs(file: Path) -> list[tuple[str, str]]:
                 if not isinstance(entries, KeyedPairs):
                     raise TypeError(f"it holds a {type(entries).__name__}")
             else:
-                entries = read_rows(csv.DictReader(text, delimiter=detect_delimiter(file)), file)
+                entries = read_rows(csv.DictReader(text, delimiter=detect_delimiter(file), strict=True), file)
         if wrong := [key for key, value in entries if not isinstance(value, str | None)]:
             raise TypeError(f"the parent of {wrong[0]} is no text")
     except FileNotFoundError:

@@ -1,6 +1,5 @@
 """Images to predict, from files, arrays or tensors, transformed as for evaluation: (N, 3, S, S) uint8 RGB."""
 
-import csv
 import itertools
 import os
 import re
@@ -20,7 +19,7 @@ from longtail.data.classes import natural_key
 from longtail.data.decode import BadImage, suppress_pillow_warnings, to_upright_rgb
 from longtail.data.eval_transform import EvalTransform, build_eval_transform
 from longtail.data.folder import is_image, list_folder, walk_files
-from longtail.data.table import PathReader, detect_delimiter
+from longtail.data.table import PathReader, read_cells, read_lines
 from longtail.errors import LongtailError, expand_path, is_special_file
 
 BATCH = 512  # images decoded and predicted at a time
@@ -34,6 +33,8 @@ def find_images(names: Iterable[str], skipped: list[str]) -> Iterator[str]:
     folder or list without images.
     """
     for name in names:
+        if not name:
+            raise LongtailError("a name of images is empty; name files, folders, or lists of paths (. is this folder)")
         refuse_url(name)
         path = expand_path(name)
         if is_special_file(path):
@@ -71,24 +72,24 @@ def read_path_list(path: Path) -> Iterator[str]:
     """
     paths = PathReader(path.parent)
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            if path.suffix.lower() in LISTS:
-                entries = (strip_label(line.strip(), paths) for line in file if line.strip())
-            else:
-                rows = csv.DictReader(file, delimiter=detect_delimiter(path))
-                column = next((name for name in rows.fieldnames or [] if name.strip().lower() == "path"), None)
-                if column is None:
-                    raise LongtailError(f"{path} has no column path")
-                entries = (row[column] for row in rows if row[column])
-            for entry in entries:
-                refuse_url(entry)
-                yield str(path.parent / paths.read(entry))
-            if paths.unresolved and paths.is_windows is None:
-                raise LongtailError(
-                    f"{path}: {paths.unresolved} has backslashes, as on Windows, and is not below {path.parent}, with / "
-                    "neither; write paths with / that start there"
-                )
-    except (OSError, csv.Error) as error:
+        if path.suffix.lower() in LISTS:
+            entries = (strip_label(line.strip(), paths) for line in read_lines(path) if line.strip())
+        else:
+            rows = read_cells(path)
+            header = [name.strip().lower() for name in next(rows, ("", []))[1]]
+            if header.count("path") != 1:
+                raise LongtailError(f"{path} has {'no' if 'path' not in header else 'more than one'} column path")
+            column = header.index("path")
+            entries = (row[column] for _, row in rows if row[column])
+        for entry in entries:
+            refuse_url(entry)
+            yield str(path.parent / paths.read(entry))
+        if paths.unresolved and paths.is_windows is None:
+            raise LongtailError(
+                f"{path}: {paths.unresolved} has backslashes, as on Windows, and is not below {path.parent}, with / "
+                "neither; write paths with / that start there"
+            )
+    except OSError as error:
         raise LongtailError(f"{path} cannot be read as a list of paths: {error}") from error
 
 

@@ -97,7 +97,7 @@ class KeyedPairs(list):
 
 def read_prior_rows(file: TextIO, path: Path) -> list[tuple[str, Any]]:
     """Return class and number of each row of an open CSV file; raises LongtailError for a missing or repeated column."""
-    rows = csv.reader(file)
+    rows = csv.reader(file, strict=True)
     header = [name.strip().lower() for name in next(rows, [])]
     numbers = [name for name in header if name in NUMBER_COLUMNS]
     labels = [name for name in ("name", "class") if name in header]  # per_class.csv of a run has both

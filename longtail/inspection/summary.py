@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from longtail.errors import escape_controls
 from longtail.inspection.facts import Facts
 from longtail.inspection.near import NEAR
 from longtail.inspection.suggestions import has_test
@@ -83,4 +84,5 @@ def list_near(facts: Facts, most: int) -> list[tuple[str, int, list[str]]]:
 def join_first(names: Iterable[str], most: int = 10) -> str:
     """Join the first names with commas, and count the names left out."""
     names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    shown = ", ".join(map(escape_controls, names[:most]))
+    return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -97,7 +97,7 @@ def _load_class(name: str, path: str, source: str = "") -> type["Method"]:
         loaded: object = import_module(module)
         for attribute in qualified_name.split("."):
             loaded = getattr(loaded, attribute)
-    except Exception as error:  # another package's code may raise anything
+    except (Exception, SystemExit) as error:  # another package's code may raise anything
         why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise LongtailError(
             f"method '{name}'{source} does not load ({why}); install its package, put its "

@@ -31,6 +31,8 @@ def read_signature(method: type) -> dict[str, Option]:
 
     Raises LongtailError for an argument that is not annotated as `Annotated[type, "help", Range(...)]` with a default.
     """
+    if method.__init__.__module__ == "longtail.methods.base":  # type: ignore[misc]
+        return {}  # arguments of the base classes are no options
     signature = inspect.signature(method.__init__, eval_str=True)  # type: ignore[misc]  # of the class, no subclass
     parameters = [p for p in signature.parameters.values() if p.name not in POSITIONAL]
     return {p.name: _build_option(method.__name__, p.name, p.annotation, p.default) for p in parameters}

@@ -20,6 +20,30 @@ def run(*words: str) -> int | str | None:
     return stop.value.code
 
 
+@pytest.mark.parametrize(
+    "failure", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")]
+)
+def test_too_little_memory_is_one_line(failure, monkeypatch, capsys):
+    def fail(*_):
+        raise failure
+
+    monkeypatch.setattr(app, "build_app", fail)
+    assert run("methods") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("longtail: error: out of memory") and error.count("\n") == 1
+    monkeypatch.setattr(app, "build_app", lambda tokens: lambda *_, **__: (_ for _ in ()).throw(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        app.main(["methods"])
+
+
+def test_a_rank_without_other_processes_silences_nothing(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    assert run("train", "nope") == 2 and "unknown data 'nope'" in capsys.readouterr().err
+    monkeypatch.setenv("RANK", "")
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert run("recipes") == 0
+
+
 LONG = "a" * 300
 BAD = {
     "unknown data, the nearest offered": ("train digit-lt", "did you mean 'digits-lt'"),
@@ -43,6 +67,8 @@ BAD = {
     "fractional threads": ("train digits-lt --threads 1.5", "--threads"),
     "fractional threads of evaluate": ("evaluate run --threads 1.5", "--threads"),
     "fractional seeds of a table": ("reproduce methods --seeds 1.5", "--seeds"),
+    "learning rate beyond float32": ("train digits-lt --lr 4e38", "lr"),
+    "seed beyond numpy's": ("suspects run --seed 5000000000", "seed is 5000000000; it must be at most 4294967295"),
     "negative learning rate": ("train digits-lt --lr -1", "--lr is -1.0; it must be above 0"),
     "learning rate that is not a number": ("train digits-lt --lr nan", "lr"),
     "infinite learning rate": ("train digits-lt --lr inf", "lr"),

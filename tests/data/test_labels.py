@@ -132,7 +132,7 @@ def test_windows_paths_are_read_with_slashes_and_noted(kind, tmp_path):
 def test_a_file_whose_name_has_a_backslash_is_read_as_it_is(tmp_path):
     (tmp_path / "a\\b.png").write_bytes(encoded(noise()))
     (tmp_path / "a.csv").write_text("path,label,split\na\\b.png,x,train\na\\b.png,x,test\n")
-    assert load(tmp_path / "a.csv").notes == []
+    assert not [note for note in load(tmp_path / "a.csv").notes if "backslashes" in note]
 
 
 def test_an_unlabeled_test_table_beside_train_is_left_out_with_a_note(tmp_path):

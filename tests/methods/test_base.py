@@ -174,6 +174,45 @@ def test_a_method_that_cannot_be_used_is_one_clear_line(method, message, tmp_pat
     assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
 
 
+class Forwards(Classifier):
+    """The shortest method: only `forward` is written."""
+
+    def forward(self, batch):
+        return {"ce": cross_entropy(self.logits(batch.views[0]), batch.y).mean()}
+
+
+def test_a_method_that_writes_only_forward_trains(tmp_path):
+    assert train(Forwards, tmp_path / "run").recipe.options == {}
+
+
+@pytest.mark.parametrize(
+    "found, message",
+    [
+        (None, "returned NoneType; it must return a dict of loss terms"),
+        ({}, "returned dict"),
+        (torch.zeros(()), "returned Tensor"),
+        ({"ce": 0.5}, "returned \\['float \\(\\)'\\]"),
+        ({"ce": torch.zeros(8)}, "returned \\['Tensor \\(8,\\)'\\]"),
+        ({"ce": torch.zeros(())}, "no loss term of Wrong depends on its parameters"),
+    ],
+)
+def test_a_forward_pass_that_returns_no_loss_terms_is_one_clear_line(found, message, tmp_path):
+    class Wrong(Forwards):
+        def forward(self, batch):
+            return found
+
+    with pytest.raises(LongtailError, match=message):
+        train(Wrong, tmp_path / "run")
+
+
+def test_a_method_with_unknown_views_is_one_clear_line(tmp_path):
+    class Looking(Forwards):
+        views = ("storng",)
+
+    with pytest.raises(LongtailError, match=r"unknown view of .*'storng'; did you mean 'strong'"):
+        train(Looking, tmp_path / "run")
+
+
 class Notes(KillAt):
     """Collects notes, and kills the run in an epoch."""
 
