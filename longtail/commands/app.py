@@ -8,7 +8,7 @@ import sys
 from threading import Timer
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Group, UnknownOptionError
+from cyclopts import App, CycloptsError, Group, UnknownOptionError, UnusedCliTokensError
 from rich.console import Console
 
 from longtail.commands.flags import COMPLETION, name_flag
@@ -114,6 +114,11 @@ def format_error(error: Exception) -> str:
         option = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
         if takes_options and (methods := [method for method in METHODS if option in get_options(method)]):
             error = LongtailError(f"{flag} is an option of {', '.join(methods)}, not of this method")
+    if isinstance(error, UnusedCliTokensError):
+        words = " ".join(error.unused_tokens or ())
+        error = LongtailError(
+            f"no place for: {words}; a flag of several numbers is repeated, as in --milestones 0.8 --milestones 0.9"
+        )
     return escape_controls(name_flag(" ".join(str(error).split())))
 
 

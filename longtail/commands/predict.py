@@ -139,6 +139,9 @@ class Outputs:
         from longtail.report.gallery import check_gallery_path
 
         table, folder, page = (None if path is None else expand_path(path) for path in (out, sort_into, gallery))
+        named = [path.resolve() for path in (table, folder, page) if path is not None]
+        if len(set(named)) < len(named):
+            raise LongtailError("--out, --sort-into and --gallery name the same path; choose another for each")
         if table is not None:
             check_table_path(table)
         if folder is not None:

@@ -78,7 +78,7 @@ def scan_class_folders(folder: Path, prefix: str = "") -> tuple[RawSplit, list[s
     names = [name for name, is_folder in entries if is_folder]
     if not names:
         raise LongtailError(f"{folder} holds no class folders; an image's class is the name of the folder it lies in")
-    notes = check_class_names(folder, names)
+    notes = check_class_names(folder, names) + note_hidden(folder)
     builder = RawSplitBuilder(names)
     skipped = [name for name, is_folder in entries if not is_folder]
     inner: dict[str, set[str]] = {}  # folders inside each class folder; "" for images that lie in no further folder
@@ -91,6 +91,25 @@ def scan_class_folders(folder: Path, prefix: str = "") -> tuple[RawSplit, list[s
             else:
                 skipped.append(path)
     return builder.build(folder, prefix), skipped, notes + check_nesting(folder, names, inner)
+
+
+def note_hidden(folder: Path) -> list[str]:
+    """Return a note on folders of images whose names begin with a dot, which hides them."""
+    with os.scandir(folder) as entries:
+        hidden = [entry.name for entry in entries if entry.name.startswith(".") and is_folder(entry)]
+    found = [name for name in sorted(hidden) if holds_images(folder / name)]
+    shown = ", ".join(f"{make_printable(name)}/" for name in found[:5])
+    return (
+        [f"{shown} in {folder} hold images and are left out, as names with a dot in front are hidden"] if found else []
+    )
+
+
+def holds_images(folder: Path) -> bool:
+    """Return whether files in a folder have the suffix of an image; False if the folder cannot be read."""
+    try:
+        return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in os.listdir(folder))
+    except OSError:
+        return False
 
 
 def check_class_names(folder: Path, names: list[str]) -> list[str]:

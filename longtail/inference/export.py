@@ -70,9 +70,14 @@ def export(
     """
     if kind not in KINDS:
         raise unknown_name("format", str(kind), KINDS)
+    experts = len(run.results["plain"]["experts"])
+    if expert is not None and (type(expert) is not int or not 0 <= expert < experts):
+        raise LongtailError(
+            f"expert is {expert!r}; {run.path} has experts 0 to {experts - 1}, and None is their ensemble"
+        )
     path = find_new_path(run, out, expert, selected, f".{kind}")
     model, size, metadata = build_model(run, method, expert, selected)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, is_new=True) as temporary:
         if kind == "onnx":
             return path, write_onnx(model, size, metadata, temporary)
         texts = {key: json.dumps(value) for key, value in metadata.items()}

@@ -86,7 +86,7 @@ def open_table(out: Path, note: str) -> Iterator[Callable[[dict], None]]:
     """
     check_table_path(out)
     writer = open_csv if out.suffix.lower() == ".csv" else open_parquet
-    with atomic_path(out) as temporary, writer(temporary, note) as add:
+    with atomic_path(out, is_new=True) as temporary, writer(temporary, note) as add:
         yield add
 
 

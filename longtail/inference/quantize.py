@@ -65,7 +65,7 @@ def export_int8(
     path = find_new_path(run, out, expert, selected, "-int8.onnx")
     model, size, metadata = build_model(run, method, expert, selected)
     log_prior = model.assumed.numpy()
-    with atomic_path(path) as temporary, tempfile.TemporaryDirectory() as folder:
+    with atomic_path(path, is_new=True) as temporary, tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "float.onnx")
         write_onnx(model, size, metadata, whole)
         quantize_file(whole, temporary, read_calibration(split.train, run.transform_set), log_prior)

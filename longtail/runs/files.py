@@ -1,6 +1,7 @@
 """Atomic file writing: a file appears whole or not at all, and a damaged one is named when it is read."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -21,11 +22,11 @@ MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, Runtim
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, is_new: bool = False) -> Iterator[Path]:
     """Yield a temporary path that replaces `target` once it is written and on the disk.
 
     Raises LongtailError if it cannot be written; an earlier file is then untouched. What is no regular file, such as a
-    FIFO or a device, is never replaced.
+    FIFO or a device, is never replaced, and with `is_new` nothing is, not even a file that appeared meanwhile.
     """
     if os.path.exists(target) and not os.path.isfile(target):
         raise LongtailError(f"{target} is a folder, FIFO, socket or device, and is left as it is; choose another path")
@@ -34,11 +35,23 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # a rename may reach the disk before the content does
-        os.replace(temporary, target)
+        (put_new if is_new else os.replace)(temporary, target)
     except OSError as error:
         raise LongtailError(f"cannot write {target}: {error}; what was there before is untouched") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_new(source: Path, target: Path) -> None:
+    """Give a file a name that no other file has; raises FileExistsError if one has."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "a file of this name has appeared") from None
+        os.replace(source, target)
 
 
 @contextmanager

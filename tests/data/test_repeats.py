@@ -100,6 +100,13 @@ def test_a_test_folder_beside_class_folders_is_no_silent_class(photos):
     assert any("test/ in" in note and "is a class here" in note for note in load(photos, test_share=0.5).notes)
 
 
+def test_class_folders_with_a_dot_in_front_are_told(photos):
+    (photos / "bee").rename(photos / ".NET")
+    picture(photos / "cat" / "0.png", 9)
+    picture(photos / "cat" / "1.png", 8)
+    assert any(".NET/ in" in note and "left out" in note for note in load(photos, test_share=0.5).notes)
+
+
 def test_parquet_files_with_and_without_class_names_are_not_mixed(tmp_path):
     import json
 

@@ -465,6 +465,20 @@ def test_export_names_the_experts_and_the_missing_package(run, capsys, monkeypat
     assert "pip install 'longtail[export]'" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+def test_an_expert_is_named_by_a_number_from_zero_in_python(run, tmp_path):
+    for expert in (2, -1, "1"):
+        with pytest.raises(LongtailError, match="has experts 0 to 1, and None is their ensemble"):
+            longtail.load(run).export("safetensors", expert, tmp_path / "x.safetensors")
+
+
+def test_outputs_of_one_path_are_refused_before_images_are_read(run, tmp_path, capsys):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    out = tmp_path / "found.csv"
+    assert command("predict", run, tmp_path / "a.png", "--out", out, "--sort-into", out) == 2
+    assert "name the same path" in capsys.readouterr().err and not out.exists()
+    assert command("predict", run, "") == 2 and "is empty" in capsys.readouterr().err
+
+
 def test_a_model_that_differs_from_pytorch_is_not_kept(run, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("longtail.inference.export.TOLERANCE", -1.0)
     assert command("export", run, "--out", tmp_path / "m.onnx") == 2

@@ -89,6 +89,24 @@ def test_a_write_that_fails_leaves_what_was_there_and_no_litter(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"] and (tmp_path / "results.json").read_text() == "old"
 
 
+@pytest.mark.parametrize("can_link", [True, False])
+def test_a_new_file_never_replaces_one_that_appeared_meanwhile(tmp_path, monkeypatch, can_link):
+    def refuse(*_):
+        raise PermissionError("no hard links")
+
+    if not can_link:
+        monkeypatch.setattr("os.link", refuse)
+    target = tmp_path / "x.csv"
+    with pytest.raises(LongtailError, match=r"cannot write .*x.csv"), atomic_path(target, is_new=True) as temporary:
+        temporary.write_text("ours")
+        target.write_text("theirs")
+    assert target.read_text() == "theirs" and list(tmp_path.iterdir()) == [target]
+    target.unlink()
+    with atomic_path(target, is_new=True) as temporary:
+        temporary.write_text("ours")
+    assert target.read_text() == "ours" and list(tmp_path.iterdir()) == [target]
+
+
 def test_the_hash_of_a_file_is_its_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert hash_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
