@@ -124,7 +124,12 @@ def add_method_flags(command: Callable, tokens: list[str]) -> Callable:
         if name not in NOT_FLAGS:
             default = f" (default {str(defaults[name]).lower()})" if name in defaults else ""
             flags.append(make_flag(name, kind, text + default, "Recipe"))
+    taken = {parameter.name for parameter in flags} | inspect.signature(command).parameters.keys()
     for option in get_options(method).values():
+        if option.name in taken:
+            raise LongtailError(
+                f"option {option.name} of {method} has the name of a flag of longtail train; rename it in the method"
+            )
         default = defaults.get(option.name, option.default)
         text = f"{option.help} (default {str(default).lower()})"
         flags.append(make_flag(option.name, option.type, text, f"Options of {method}"))

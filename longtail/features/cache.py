@@ -57,7 +57,7 @@ class FeatureCache:
         positions: dict[bytes, list[int]] = {}
         for position, digest in enumerate(digests):
             positions.setdefault(digest, []).append(position)
-        for path in sorted(self.folder.glob("*.safetensors")):
+        for path in sorted(filter(Path.is_file, self.folder.glob("*.safetensors"))):
             try:
                 self._read_file(path, positions, features, is_held)
             except (SafetensorError, LongtailError, OSError, ValueError, RuntimeError):

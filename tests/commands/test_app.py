@@ -44,6 +44,19 @@ def test_a_rank_without_other_processes_silences_nothing(monkeypatch, capsys):
     assert run("recipes") == 0
 
 
+def test_an_option_with_the_name_of_a_flag_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "taken.py").write_text(
+        "from typing import Annotated\n"
+        "from longtail.methods import Classifier\n"
+        "class Taken(Classifier):\n"
+        "    def __init__(self, counts, net, lr: Annotated[float, 'rate'] = 0.1):\n"
+        "        super().__init__(counts, net)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run("train", "digits-lt", "taken:Taken") == 2
+    assert "option lr of taken:Taken has the name of a flag of longtail train" in capsys.readouterr().err
+
+
 LONG = "a" * 300
 BAD = {
     "unknown data, the nearest offered": ("train digit-lt", "did you mean 'digits-lt'"),
