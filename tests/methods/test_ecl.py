@@ -32,26 +32,40 @@ def test_parameters_at_100_classes_and_three_experts_are_those_of_the_paper():
     assert inference == 1_410_012 and inference // 3 == 470_004
 
 
-def compute_naively(method: ECL, data: Batch) -> dict[str, torch.Tensor]:
+def compute_naively(
+    method: ECL,
+    data: Batch,
+    *,
+    alpha=0.6,
+    beta=1.0,
+    tau=1.0,
+    kd_temperature=1.0,
+    kd_on="raw",
+    detach=True,
+    temperature=0.2,
+    contrast="mean",
+) -> dict[str, torch.Tensor]:
     """Compute Eq. 3-9 expert by expert, without the package's losses."""
     k_experts, (a, b), y = 3, data.views, data.y
     prior = torch.tensor(COUNTS) / sum(COUNTS)
     vs = [e(a) for e in method.encoders.experts]
     zs = [v @ w.T + b_ for v, w, b_ in zip(vs, method.cls.weight, method.cls.bias, strict=True)]
     rs = [v @ w.T + b_ for v, w, b_ in zip(vs, method.ref.weight, method.ref.bias, strict=True)]
+    us = [z + tau * prior.log() * (kd_on == "balanced") for z in zs]
     out = dict.fromkeys(("bc", "bc_ref", "logit", "feature", "contrast"), 0.0)
     for k in range(k_experts):
-        out["bc"] += F.cross_entropy(zs[k] + prior.log(), y) / 3
-        out["bc_ref"] += F.cross_entropy(rs[k] + prior.log(), y) / 3
+        out["bc"] += F.cross_entropy(zs[k] + tau * prior.log(), y) / 3
+        out["bc_ref"] += F.cross_entropy(rs[k] + tau * prior.log(), y) / 3
         with torch.no_grad():
             sure = [F.cross_entropy(h / h.std(1, keepdim=True), y, reduction="none") for h in (zs[k], rs[k])]
             w = sure[0] / sure[1]
         for q in range(k_experts):
             if q != k:
-                for name, outs, weight in (("logit", zs, w), ("feature", vs, 1.0)):
-                    log_student, teacher = outs[k].log_softmax(1), outs[q].detach().softmax(1)
-                    kl = F.kl_div(log_student, teacher, reduction="none").sum(1)
-                    out[name] += 0.6 * (weight * kl).mean() / 6
+                for name, outs, weight in (("logit", us, w), ("feature", vs, 1.0)):
+                    student, teacher = (outs[i] / kd_temperature for i in (k, q))
+                    p = (teacher.detach() if detach else teacher).softmax(1)
+                    kl = (p * (p.log() - student.log_softmax(1))).sum(1)
+                    out[name] += alpha * kd_temperature**2 * (weight * kl).mean() / 6
         first, second = method.projector[0], method.projector[2]
         hidden = (vs[k] @ first.weight[k].T + first.bias[k]).relu()
         query = F.normalize(hidden @ second.weight[k].T + second.bias[k], dim=1)
@@ -61,26 +75,42 @@ def compute_naively(method: ECL, data: Batch) -> dict[str, torch.Tensor]:
             first, second = projector[0], projector[2]
             kh = (kv @ first.weight[k].T + first.bias[k]).relu()
             key = F.normalize(kh @ second.weight[k].T + second.bias[k], dim=1)
-        scores = torch.cat([(query * key).sum(1, keepdim=True), query @ method.queue.keys[k].T], 1) / 0.2
-        out["contrast"] += F.cross_entropy(scores, torch.zeros(len(y), dtype=torch.long)) / 3
+        scores = torch.cat([(query * key).sum(1, keepdim=True), query @ method.queue.keys[k].T], 1) / temperature
+        out["contrast"] += (
+            F.cross_entropy(scores, torch.zeros(len(y), dtype=torch.long)) * beta / (3 if contrast == "mean" else 1)
+        )
     return out
 
 
-def test_the_loss_and_its_gradient_equal_the_equations_in_naive_loops():
-    method, data = make(), batch()
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"alpha": 0.3, "beta": 0.5, "temperature": 0.1},
+        {"tau": 0.7, "kd_temperature": 2.0, "detach": False},
+        {"tau": 1.5, "kd_on": "balanced", "contrast": "sum"},
+    ],
+)
+def test_the_loss_and_its_gradient_equal_the_equations_in_naive_loops(options):
+    method, data = make(**options), batch()
     terms = method(data)
     sum(terms.values()).backward()
     gradients = {n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None}
     method.zero_grad()
-    expected = compute_naively(make(), data)
+    expected = compute_naively(make(**options), data, **options)
     assert list(terms) == list(expected)
     for name in terms:
         assert terms[name].item() == pytest.approx(expected[name].item(), rel=1e-4, abs=1e-6), name
-    again = make()
-    sum(compute_naively(again, data).values()).backward()
+    again = make(**options)
+    sum(compute_naively(again, data, **options).values()).backward()
     for name, parameter in again.named_parameters():
         if parameter.requires_grad:
             assert torch.allclose(gradients[name], parameter.grad, rtol=1e-3, atol=1e-5), name
+
+
+def test_logits_assume_the_part_of_the_prior_that_training_did_not_add():
+    method = make(tau=0.7)
+    assert torch.allclose(method.assumed_log_prior(), 0.3 * (torch.tensor(COUNTS) / sum(COUNTS)).log())
 
 
 TABLE_III = {
