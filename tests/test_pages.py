@@ -159,6 +159,9 @@ def test_the_commands_of_hub_run(photos, hub, capsys, monkeypatch):
     add_pets(hub)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(suggestions, "measure_suggestions", lambda commands, facts: [])  # it takes many seconds
+    monkeypatch.setattr(
+        "longtail.tryout.neighbors.Neighbors.start", lambda self: None
+    )  # its thread may outlive the server
     serve = ThreadingHTTPServer.serve_forever
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", interrupt)
     for words in read_commands("docs/hub.md"):
