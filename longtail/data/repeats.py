@@ -18,10 +18,7 @@ def note_repeats(subsets: Mapping[str, LazyImages]) -> list[str]:
     notes, train = [], places["train"]
     train.sort()  # in place: a set may have millions of images
     for subset in [name for name in places if name != "train"]:
-        found = (
-            train[np.searchsorted(train, places[subset]).clip(max=len(train) - 1)] if len(train) else ~places[subset]
-        )
-        if shared := int((found == places[subset]).sum()):
+        if shared := int(np.isin(places[subset], train).sum()):
             notes.append(
                 f"{shared:,} of {len(places[subset]):,} {subset} images are in train too, as the same files, which inflates "
                 f"{subset} accuracy"
